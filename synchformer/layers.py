@@ -6,10 +6,11 @@ Shape legend: N segments, t moments, n tokens, D width.
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import torch
 from einops import rearrange
-from timm.layers import Mlp
+from timm.layers.mlp import Mlp
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
@@ -17,7 +18,8 @@ from torch.nn.functional import scaled_dot_product_attention
 
 def encoder_block(dim: int, heads: int, mlp_ratio: int, eps: float) -> Block:
     """A pre-norm transformer layer with erf GELU: attention, then MLP, both residual; `eps` is the layer norms'."""
-    return Block(dim, heads, mlp_ratio=mlp_ratio, qkv_bias=True, norm_layer=partial(nn.LayerNorm, eps=eps))
+    norm: Any = partial(nn.LayerNorm, eps=eps)  # timm types it as a class but takes any factory
+    return Block(dim, heads, mlp_ratio=mlp_ratio, qkv_bias=True, norm_layer=norm)
 
 
 class Aggregator(nn.Module):
@@ -35,7 +37,7 @@ class Aggregator(nn.Module):
 
 
 class DividedAttention(nn.Module):
-    """Attention in which a patch sees the class token and its own row of moments, or of places; the class token sees all."""
+    """Attention in which a patch sees the class token and its own moments or places; the class token sees all."""
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()

@@ -71,12 +71,8 @@ def from_published(
         parts.setdefault(entry.ours, []).append(found[entry.published])
     ours = {name: values[0] if len(values) == 1 else torch.cat(values) for name, values in parts.items()}
     expected = expected_shapes(config, layout)
-    wrong = [
-        f"{name} {tuple(ours[name].shape)} instead of {shape}"
-        for name, shape in expected.items()
-        if ours[name].shape != shape
-    ]
-    _refuse("of another shape", wrong)
+    wrong = [name for name, shape in expected.items() if ours[name].shape != shape]
+    _refuse("of another shape", [f"{name} {tuple(ours[name].shape)}, not {tuple(expected[name])}" for name in wrong])
     return ours
 
 

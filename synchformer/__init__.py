@@ -1,0 +1,64 @@
+"""Synchformer: how far is the sound of a video off, how sure is that, and which moments prove it?
+
+>>> from synchformer import load_clip, load_model, predict
+>>> model = load_model("mini")
+>>> clip = load_clip("video.mp4", start=0.0, offset=0.4, config=model.config)
+>>> print(predict(model, clip).sentence)
+
+Offset > 0 means that the sound runs ahead (it is heard that many seconds too early); offset < 0 means that it lags.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from synchformer.config import BASE, MINI, SynchformerConfig
+
+if TYPE_CHECKING:
+    from synchformer.avclip import SegmentAVCLIP
+    from synchformer.checkpoint import load_avclip, load_model
+    from synchformer.clip import Clip, load_clip
+    from synchformer.media import MediaError, read_media
+    from synchformer.model import Synchformer
+    from synchformer.predict import Prediction, predict, predict_synchronizability
+
+__version__ = "0.1.0"
+
+# Where each name lives: loaded when first asked for, so that `import synchformer` costs no torch.
+_HOMES = {
+    "SegmentAVCLIP": "avclip",
+    "load_avclip": "checkpoint",
+    "load_model": "checkpoint",
+    "Clip": "clip",
+    "load_clip": "clip",
+    "MediaError": "media",
+    "read_media": "media",
+    "Synchformer": "model",
+    "Prediction": "predict",
+    "predict": "predict",
+    "predict_synchronizability": "predict",
+}
+
+__all__ = [
+    "BASE",
+    "MINI",
+    "Clip",
+    "MediaError",
+    "Prediction",
+    "SegmentAVCLIP",
+    "Synchformer",
+    "SynchformerConfig",
+    "load_avclip",
+    "load_clip",
+    "load_model",
+    "predict",
+    "predict_synchronizability",
+    "read_media",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'synchformer' has no attribute {name!r}")
+    return getattr(import_module(f"synchformer.{_HOMES[name]}"), name)
