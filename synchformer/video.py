@@ -20,8 +20,8 @@ MOTION_GAIN = (
 class VideoEncoder(nn.Module):
     """Frames of segments to one feature per pair of frames.
 
-    Built from scratch, tables and tokens are drawn from a truncated normal of 0.02 and every second patch filter
-    subtracts a frame from the next, so that motion stands out from the first step on. The published code starts its
+    Built from scratch, places and moments are drawn wide enough to stand out beside the patches, and every second patch
+    filter subtracts a frame from the next, so that order and motion are there to be found from the first step on. The published code starts its
     patch layer and its table of moments at zero, which hides every pixel until they move.
     """
 
@@ -38,8 +38,9 @@ class VideoEncoder(nn.Module):
         )
         self.norm = nn.LayerNorm(config.dim, eps=1e-6)
         self.aggregator = Aggregator(config.dim, config.heads, config.mlp_ratio)
-        for table in (self.class_token, self.space_position, self.time_position):
-            nn.init.trunc_normal_(table, std=0.02)
+        nn.init.trunc_normal_(self.class_token, std=0.02)
+        nn.init.normal_(self.space_position, std=0.2)
+        nn.init.normal_(self.time_position, std=0.5)
         self._start_with_motion()
 
     def forward(self, frames: Tensor) -> Tensor:

@@ -1,0 +1,104 @@
+"""A pool of generated clips, rendered once at the model's resolution and read at random.
+
+Shape legend: N clips, T frames, n samples.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from synchformer.config import SynchformerConfig
+from synthetic import Scene, frame_times, render_frames, render_sound, sample_scene
+
+HELD_OUT = 1_000_000  # seeds from here on are never trained on
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Which clips: `count` scenes with seeds seed, seed + 1, ...; `events` shared events each; `duration` seconds."""
+
+    seed: int = 0
+    count: int = 1000
+    events: tuple[int, int] = (1, 4)
+    duration: float = 10.0
+
+    def scene(self, index: int) -> Scene:
+        """The scene of clip `index`."""
+        return sample_scene(self.seed + index, self.events, self.duration)
+
+
+def render_clip(scene: Scene, config: SynchformerConfig) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
+    """Frames uint8 (T, 3, H, W) as the model's centre crop shows them, and samples int16 (n,)."""
+    size = (config.image_size, config.image_size)
+    frames = render_frames(scene, frame_times(scene, config.video_fps), size, config.image_size / config.short_side)
+    return frames.numpy(), np.round(render_sound(scene, config.sample_rate) * 32767).astype(np.int16)
+
+
+class ClipPool:
+    """Rendered clips on disk, memory-mapped: `frames` uint8 (N, T, 3, H, W), `audio` int16 (N, n), `scenes`.
+
+    Building goes on where an interrupted one stopped.
+    """
+
+    def __init__(self, folder: Path, recipe: Recipe, config: SynchformerConfig, workers: int = 2) -> None:
+        self.recipe, self.config = recipe, config
+        self.scenes = [recipe.scene(index) for index in range(recipe.count)]
+        folder.mkdir(parents=True, exist_ok=True)
+        frames = round(recipe.duration * config.video_fps)
+        size = config.image_size
+        self.frames = map_array(folder / "frames.u8", np.dtype(np.uint8), (recipe.count, frames, 3, size, size))
+        self.audio = map_array(
+            folder / "audio.i16", np.dtype(np.int16), (recipe.count, frames * config.samples_per_frame)
+        )
+        self._build(folder, workers)
+
+    def __len__(self) -> int:
+        return self.recipe.count
+
+    def _build(self, folder: Path, workers: int) -> None:
+        record = folder / "built.json"
+        identity = {"seed": self.recipe.seed, "events": list(self.recipe.events), "config": repr(self.config)}
+        found = json.loads(record.read_text()) if record.exists() else {**identity, "done": 0}
+        if {key: found[key] for key in identity} != identity:
+            raise ValueError(f"{folder} holds clips of another recipe or model; choose another folder or remove it")
+        missing = range(found["done"], self.recipe.count)
+        with ProcessPoolExecutor(
+            workers, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
+        ) as pool:
+            jobs = pool.map(render_job, ((self.recipe, index, self.config) for index in missing), chunksize=4)
+            for index, (frames, audio) in zip(missing, tqdm(jobs, total=len(missing), desc="clips"), strict=True):
+                self.frames[index], self.audio[index] = frames, audio
+                if (index + 1) % 50 == 0 or index + 1 == self.recipe.count:
+                    record.write_text(json.dumps({**identity, "done": index + 1}))
+
+    def video_segment(self, clip: int, start: int) -> NDArray[np.uint8]:
+        """Frames (segment_frames, 3, H, W) from frame `start`."""
+        return np.asarray(self.frames[clip, start : start + self.config.segment_frames])
+
+    def audio_segment(self, clip: int, start: int) -> NDArray[np.float32]:
+        """Samples (segment_samples,) float32 that begin with frame `start`."""
+        first = start * self.config.samples_per_frame
+        return self.audio[clip, first : first + self.config.segment_samples].astype(np.float32) / 32767
+
+
+def map_array(path: Path, dtype: np.dtype[np.generic], shape: tuple[int, ...]) -> NDArray[np.generic]:
+    """A writable array on disk; an existing file keeps what it holds when more clips are asked for."""
+    path.touch()
+    os.truncate(path, dtype.itemsize * int(np.prod(shape, dtype=np.int64)))
+    return np.memmap(path, dtype=dtype, mode="r+", shape=shape)
+
+
+def render_job(job: tuple[Recipe, int, SynchformerConfig]) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
+    """Render one clip of a recipe; a single argument, so that it can be sent to another process."""
+    recipe, index, config = job
+    return render_clip(recipe.scene(index), config)

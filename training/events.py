@@ -1,0 +1,52 @@
+"""What the truth table says about each token of a segment: the targets of the unimodal start.
+
+Shape legend: N segments, t tokens, K kinds of event.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synchformer.config import HOP_SECONDS, SynchformerConfig
+from synthetic import KINDS, Event
+
+VIDEO_WIDTH = 0.08  # s: a token's target falls from 1 to 0 over this distance between its centre and the event
+AUDIO_WIDTH = 0.10
+
+
+def video_centers(config: SynchformerConfig) -> NDArray[np.float64]:
+    """Time of each video token's middle, from its segment's start in seconds: (t_v,)."""
+    return (np.arange(config.video_steps) + 0.5) * config.tubelet_frames / config.video_fps
+
+
+def audio_centers(config: SynchformerConfig) -> NDArray[np.float64]:
+    """Time of each audio token's middle, from its segment's start in seconds: (t_a,).
+
+    A token sees `audio_patch` spectrogram columns, and column k is centred on k hops.
+    """
+    first = (config.audio_patch - 1) / 2
+    return (np.arange(config.audio_steps) * config.audio_stride + first) * HOP_SECONDS
+
+
+def token_targets(events: list[Event], start: float, centers: NDArray[np.float64], width: float) -> NDArray[np.float32]:
+    """Presence of events at each token: (t, K + 1), a column per kind and one for any kind.
+
+    A value rises linearly to 1 from `width` seconds before an event falls on the token's centre, and back to 0 after.
+    """
+    targets = np.zeros((len(centers), len(KINDS) + 1), dtype=np.float32)
+    for event in events:
+        near = np.clip(1 - np.abs(start + centers - event.time) / width, 0, 1)
+        for column in (KINDS.index(event.kind), len(KINDS)):
+            targets[:, column] = np.maximum(targets[:, column], near)
+    return targets
+
+
+def time_bins(events: list[Event], start: float, length: float, bins: int) -> NDArray[np.float32]:
+    """Whether an event falls into each of `bins` equal parts of [start, start + length): (bins,)."""
+    found = np.zeros(bins, dtype=np.float32)
+    for event in events:
+        position = (event.time - start) / length
+        if 0 <= position < 1:
+            found[int(position * bins)] = 1
+    return found

@@ -1,0 +1,124 @@
+"""Features of generated clips, computed once: stage II then trains without touching a frame or a sample.
+
+Offsets are whole frames, so audio features at every frame start cover every offset; video features are kept at one
+phase per clip (segments start at phase, phase + 8, ...), and the audio moves against them.
+
+Shape legend: N clips, P video positions, Q audio positions, t tokens per segment, D width.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from synchformer.config import SynchformerConfig
+from synchformer.preprocess import mel_spectrogram, normalise_frames
+from training.clips import Recipe, map_array, render_job
+
+ENCODE_TOGETHER = 40  # segments per forward pass
+
+
+def encoder_digest(*modules: nn.Module) -> str:
+    """Fingerprint of weights: features of other weights are never mixed."""
+    digest = hashlib.sha256()
+    for module in modules:
+        for name, value in module.state_dict().items():
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+class FeatureCache:
+    """Memory-mapped features: `video` float16 (N, P, t_v, D), `audio` float16 (N, Q, t_a, D), and the clips' scenes.
+
+    Building goes on where an interrupted one stopped; a cache of other weights or clips is refused.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        recipe: Recipe,
+        config: SynchformerConfig,
+        video_encoder: nn.Module,
+        audio_encoder: nn.Module,
+        workers: int = 2,
+    ) -> None:
+        self.recipe, self.config = recipe, config
+        self.scenes = [recipe.scene(index) for index in range(recipe.count)]
+        self.total_frames = round(recipe.duration * config.video_fps)
+        spare = self.total_frames - config.segment_frames
+        self.positions = (spare - (config.segment_stride - 1)) // config.segment_stride + 1
+        folder.mkdir(parents=True, exist_ok=True)
+        half = np.dtype(np.float16)
+        self.video = map_array(
+            folder / "video.f16", half, (recipe.count, self.positions, config.video_steps, config.dim)
+        )
+        self.audio = map_array(folder / "audio.f16", half, (recipe.count, spare + 1, config.audio_steps, config.dim))
+        self._build(folder, video_encoder.eval(), audio_encoder.eval(), workers)
+
+    def __len__(self) -> int:
+        return self.recipe.count
+
+    def phase(self, clip: int) -> int:
+        """First frame of the clip's first video position; spread evenly over the clips."""
+        return clip % self.config.segment_stride
+
+    def crop(self, clip: int, position: int, shift: int) -> tuple[NDArray[np.float16], NDArray[np.float16], float]:
+        """Features of a crop whose first segment is video position `position` and whose sound is `shift` frames later.
+
+        Returns:
+            video (S, t_v, D), audio (S, t_a, D), and the time in seconds at which the first video segment starts.
+        """
+        count, stride = self.config.segments, self.config.segment_stride
+        frame = self.phase(clip) + position * stride
+        video = self.video[clip, position : position + count]
+        audio = self.audio[clip, frame + shift : frame + shift + count * stride : stride]
+        return video, audio, frame / self.config.video_fps
+
+    def _build(self, folder: Path, video_encoder: nn.Module, audio_encoder: nn.Module, workers: int) -> None:
+        record = folder / "built.json"
+        identity = {
+            "weights": encoder_digest(video_encoder, audio_encoder),
+            "seed": self.recipe.seed,
+            "events": list(self.recipe.events),
+        }
+        found = json.loads(record.read_text()) if record.exists() else {**identity, "done": 0}
+        if {key: found[key] for key in identity} != identity:
+            raise ValueError(f"{folder} holds features of other weights or clips; choose another folder or remove it")
+        missing = range(found["done"], self.recipe.count)
+        with ProcessPoolExecutor(
+            workers, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
+        ) as pool:
+            jobs = pool.map(render_job, ((self.recipe, index, self.config) for index in missing), chunksize=4)
+            for index, (frames, audio) in zip(missing, tqdm(jobs, total=len(missing), desc="features"), strict=True):
+                self.video[index] = self._encode_video(video_encoder, frames, self.phase(index))
+                self.audio[index] = self._encode_audio(audio_encoder, audio)
+                if (index + 1) % 20 == 0 or index + 1 == self.recipe.count:
+                    record.write_text(json.dumps({**identity, "done": index + 1}))
+
+    @torch.inference_mode()
+    def _encode_video(self, encoder: nn.Module, frames: NDArray[np.uint8], phase: int) -> NDArray[np.float16]:
+        windows = torch.from_numpy(frames)[phase:].unfold(0, self.config.segment_frames, self.config.segment_stride)
+        segments = windows.permute(0, 4, 1, 2, 3)[: self.positions]  # (P, F, 3, H, W)
+        return _in_parts(segments, lambda part: encoder(normalise_frames(part)))
+
+    @torch.inference_mode()
+    def _encode_audio(self, encoder: nn.Module, audio: NDArray[np.int16]) -> NDArray[np.float16]:
+        wave = torch.from_numpy(audio).float() / 32767
+        segments = wave.unfold(0, self.config.segment_samples, self.config.samples_per_frame)  # (Q, n)
+        return _in_parts(segments, lambda part: encoder(mel_spectrogram(part, self.config)))
+
+
+def _in_parts(segments: Tensor, encode: Callable[[Tensor], Tensor]) -> NDArray[np.float16]:
+    parts = [encode(part).half() for part in segments.split(ENCODE_TOGETHER)]
+    return torch.cat(parts).numpy()

@@ -1,0 +1,140 @@
+"""Unimodal start: each encoder learns to say which event happens at which token.
+
+The counterpart of the paper's AudioSet and Something-Something initialisation (section B, table 2), which needs data
+that cannot be generated. Both encoders train side by side and never see each other's stream.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from synchformer.audio import AudioEncoder
+from synchformer.config import SynchformerConfig
+from synchformer.preprocess import mel_spectrogram, normalise_frames
+from synchformer.video import VideoEncoder
+from synthetic import KINDS, Event
+from training.augment import augment_frames, augment_waveform
+from training.clips import ClipPool
+from training.events import AUDIO_WIDTH, VIDEO_WIDTH, audio_centers, token_targets, video_centers
+
+POSITIVE_WEIGHT = 4.0  # events are rare: a missed one costs this much more than a false one
+Stream = Literal["seen", "heard"]
+
+
+class EventHeads(nn.Module):
+    """Two encoders, each with a linear layer that reads off every token which events happen."""
+
+    def __init__(self, config: SynchformerConfig) -> None:
+        super().__init__()
+        self.video_encoder = VideoEncoder(config)
+        self.audio_encoder = AudioEncoder(config)
+        self.video_head = nn.Linear(config.dim, len(KINDS) + 1)
+        self.audio_head = nn.Linear(config.dim, len(KINDS) + 1)
+
+
+class UnimodalTask:
+    """Binary cross-entropy of event presence per token and kind; `batch` segments of each stream per step."""
+
+    name = "unimodal"
+
+    def __init__(self, config: SynchformerConfig, pool: ClipPool, held_out: ClipPool, batch: int) -> None:
+        self.config, self.pool, self.held_out, self.batch = config, pool, held_out, batch
+        self.heads = EventHeads(config)
+        self.chance = float("nan")  # depends on how rare events are; the average precision is the figure to watch
+
+    @property
+    def module(self) -> nn.Module:
+        """Encoders and heads."""
+        return self.heads
+
+    def loss(self, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        """Sum of both streams' losses on segments of which three quarters hold an event."""
+        frames, seen = video_batch(self.pool, rng, self.batch)
+        waveforms, heard = audio_batch(self.pool, rng, self.batch)
+        frames, waveforms = augment_frames(frames, rng), augment_waveform(waveforms, rng)
+        video = event_loss(self.heads.video_head(self.heads.video_encoder(frames)), seen)
+        audio = event_loss(
+            self.heads.audio_head(self.heads.audio_encoder(mel_spectrogram(waveforms, self.config))), heard
+        )
+        return video + audio, {"video": video.item(), "audio": audio.item()}
+
+    def validate(self) -> dict[str, float]:
+        """Average precision of event tokens on held-out clips, with the level of chance."""
+        rng = np.random.Generator(np.random.PCG64(1))
+        frames, seen = video_batch(self.held_out, rng, 128)
+        waveforms, heard = audio_batch(self.held_out, rng, 128)
+        video = self.heads.video_head(self.heads.video_encoder(frames)).float()
+        audio = self.heads.audio_head(self.heads.audio_encoder(mel_spectrogram(waveforms, self.config))).float()
+        return {**_precision("video", video, seen), **_precision("audio", audio, heard)}
+
+
+def _precision(stream: str, logits: Tensor, targets: Tensor) -> dict[str, float]:
+    """Average precision by kind and whatever the kind, with what guessing reaches."""
+    truth, kinds = targets > 0.5, len(KINDS)
+    return {
+        f"{stream}_kind": average_precision(logits[..., :kinds].flatten(), truth[..., :kinds].flatten()),
+        f"{stream}_kind_chance": float(truth[..., :kinds].float().mean()),
+        f"{stream}_any": average_precision(logits[..., kinds].flatten(), truth[..., kinds].flatten()),
+        f"{stream}_any_chance": float(truth[..., kinds].float().mean()),
+    }
+
+
+def event_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Weighted binary cross-entropy of logits (N, t, K + 1) against soft targets of the same shape."""
+    weight = torch.full((logits.shape[-1],), POSITIVE_WEIGHT, device=logits.device)
+    return F.binary_cross_entropy_with_logits(logits.float(), targets.to(logits.device), pos_weight=weight)
+
+
+def average_precision(scores: Tensor, positive: Tensor) -> float:
+    """Area under the precision-recall curve of `scores` (n,) for the labels `positive` (n,)."""
+    ranked = positive[scores.argsort(descending=True)].double()
+    precision = ranked.cumsum(0) / torch.arange(1, len(ranked) + 1)
+    return float((precision * ranked).sum() / ranked.sum().clamp(min=1))
+
+
+def video_batch(pool: ClipPool, rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
+    """Normalised frames (N, F, 3, H, W) and targets (N, t_v, K + 1) of random segments."""
+    places = [_place(pool, rng, "seen", index % 4 != 0) for index in range(count)]
+    frames = np.stack([pool.video_segment(clip, start) for clip, start in places])
+    targets = [
+        token_targets(
+            _events(pool, clip, "seen"), start / pool.config.video_fps, video_centers(pool.config), VIDEO_WIDTH
+        )
+        for clip, start in places
+    ]
+    return normalise_frames(torch.from_numpy(frames)), torch.from_numpy(np.stack(targets))
+
+
+def audio_batch(pool: ClipPool, rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
+    """Waveforms (N, n) and targets (N, t_a, K + 1) of random segments."""
+    places = [_place(pool, rng, "heard", index % 4 != 0) for index in range(count)]
+    waves: NDArray[np.float32] = np.stack([pool.audio_segment(clip, start) for clip, start in places])
+    targets = [
+        token_targets(
+            _events(pool, clip, "heard"), start / pool.config.video_fps, audio_centers(pool.config), AUDIO_WIDTH
+        )
+        for clip, start in places
+    ]
+    return torch.from_numpy(waves), torch.from_numpy(np.stack(targets))
+
+
+def _events(pool: ClipPool, clip: int, stream: Stream) -> list[Event]:
+    return [event for event in pool.scenes[clip].events if getattr(event, stream)]
+
+
+def _place(pool: ClipPool, rng: np.random.Generator, stream: Stream, eventful: bool) -> tuple[int, int]:
+    """A clip and a first frame; when `eventful`, the segment holds an event of the stream if the clip has any."""
+    clip = int(rng.integers(len(pool)))
+    length, total = pool.config.segment_frames, pool.frames.shape[1]
+    events = _events(pool, clip, stream)
+    if not (eventful and events):
+        return clip, int(rng.integers(total - length + 1))
+    event = events[int(rng.integers(len(events)))]
+    start = int(event.time * pool.config.video_fps) - int(rng.integers(length))
+    return clip, int(np.clip(start, 0, total - length))
