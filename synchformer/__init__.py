@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from synchformer.avclip import SegmentAVCLIP
     from synchformer.checkpoint import load_avclip, load_model
     from synchformer.clip import Clip, load_clip
-    from synchformer.media import MediaError, read_media
+    from synchformer.decode import read_media
+    from synchformer.media import MediaError
     from synchformer.model import Synchformer
     from synchformer.predict import Prediction, predict, predict_synchronizability
 
@@ -33,7 +34,7 @@ _HOMES = {
     "Clip": "clip",
     "load_clip": "clip",
     "MediaError": "media",
-    "read_media": "media",
+    "read_media": "decode",
     "Synchformer": "model",
     "Prediction": "predict",
     "predict": "predict",

@@ -4,7 +4,9 @@ Shape legend: B clips, S segments, F frames per segment, H x W pixels, M mel ban
 t tokens per segment, D encoder width.
 """
 
-from __future__ import annotations
+# No `from __future__ import annotations` here: the Hub mixin reads the annotation of `config` to rebuild the dataclass.
+
+from typing import Any, Self
 
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
@@ -33,6 +35,11 @@ class Synchformer(
         self.video_encoder = VideoEncoder(config)
         self.audio_encoder = AudioEncoder(config)
         self.synchronizer = SynchronizationModule(config)
+
+    @classmethod
+    def _from_pretrained(cls, *, strict: bool = True, **arguments: Any) -> Self:
+        """Load as the mixin does, but refuse missing or unknown tensors unless asked not to."""
+        return super()._from_pretrained(strict=strict, **arguments)
 
     def forward(self, frames: Tensor, mel: Tensor) -> Tensor:
         """Normalised frames (B, S, F, 3, H, W) and spectrograms (B, S, M, T) to logits (B, classes)."""

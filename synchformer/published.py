@@ -58,22 +58,26 @@ def from_published(
         layout: "sync" for stage II and synchronizability, "avclip" for stage I.
 
     Raises:
-        ValueError: when tensors are missing, unknown or of another shape; names them.
+        ValueError: when tensors are missing, unknown, given twice or of another shape; names them. A position table
+            of another length is refused too: the published code cuts it silently when fine-tuning.
     """
     found = {name.removeprefix("module."): value for name, value in state.items()}
     table = name_table(config, layout)
-    known = {entry.published for entry in table}
+    shapes = published_shapes(config, layout)
     dropped = {VIDEO_PREFIX[layout] + name for name in UNUSED}
-    _refuse("missing", sorted(known - set(found)))
-    _refuse("unknown", sorted(set(found) - known - dropped))
+    wrong = [name for name in shapes if name in found and found[name].shape != shapes[name]]
+    _refuse(
+        {
+            "missing": [name for name in shapes if name not in found],
+            "unknown": [name for name in found if name not in shapes and name not in dropped],
+            "given twice, with and without 'module.'": [name for name in state if f"module.{name}" in state],
+            "of another shape": [f"{name} {tuple(found[name].shape)}, not {tuple(shapes[name])}" for name in wrong],
+        }
+    )
     parts: dict[str, list[Tensor]] = {}
     for entry in table:  # query, key and value follow each other in the table
         parts.setdefault(entry.ours, []).append(found[entry.published])
-    ours = {name: values[0] if len(values) == 1 else torch.cat(values) for name, values in parts.items()}
-    expected = expected_shapes(config, layout)
-    wrong = [name for name, shape in expected.items() if ours[name].shape != shape]
-    _refuse("of another shape", [f"{name} {tuple(ours[name].shape)}, not {tuple(expected[name])}" for name in wrong])
-    return ours
+    return {name: values[0] if len(values) == 1 else torch.cat(values) for name, values in parts.items()}
 
 
 def to_published(state: Mapping[str, Tensor], config: SynchformerConfig, layout: Layout = "sync") -> dict[str, Tensor]:
@@ -94,10 +98,26 @@ def expected_shapes(config: SynchformerConfig, layout: Layout) -> dict[str, torc
     return {name: value.shape for name, value in model.state_dict().items()}
 
 
-def _refuse(what: str, names: list[str]) -> None:
-    if names:
-        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        raise ValueError(f"{len(names)} tensors are {what}: {', '.join(names[:SHOWN])}{more}")
+def published_shapes(config: SynchformerConfig, layout: Layout) -> dict[str, torch.Size]:
+    """Published names and the shapes that they must have, but for `UNUSED`."""
+    whole = expected_shapes(config, layout)
+    shapes = {}
+    for entry in name_table(config, layout):
+        shape = whole[entry.ours]
+        shapes[entry.published] = shape if entry.third is None else torch.Size([shape[0] // 3, *shape[1:]])
+    return shapes
+
+
+def _refuse(problems: Mapping[str, list[str]]) -> None:
+    listed = [_complaint(what, names) for what, names in problems.items() if names]
+    if listed:
+        raise ValueError("; ".join(listed))
+
+
+def _complaint(what: str, names: list[str]) -> str:
+    subject = "1 tensor is" if len(names) == 1 else f"{len(names)} tensors are"
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"{subject} {what}: {', '.join(names[:SHOWN])}{more}"
 
 
 def _prefixed(entries: Iterator[Entry], published: str, ours: str) -> Iterator[Entry]:

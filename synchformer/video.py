@@ -21,8 +21,8 @@ class VideoEncoder(nn.Module):
     """Frames of segments to one feature per pair of frames.
 
     Built from scratch, places and moments are drawn wide enough to stand out beside the patches, and every second patch
-    filter subtracts a frame from the next, so that order and motion are there to be found from the first step on. The published code starts its
-    patch layer and its table of moments at zero, which hides every pixel until they move.
+    filter subtracts a frame from the next, so that order and motion can be found from the first step on. The published
+    code starts its patch layer and its table of moments at zero, which hides every pixel until they move.
     """
 
     def __init__(self, config: SynchformerConfig) -> None:

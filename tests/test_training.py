@@ -24,8 +24,9 @@ from training.state import load_state
 from training.sync import SyncTask, draw_crop, gather
 from training.unimodal import UnimodalTask, average_precision
 
+SMALL_INPUT = {"image_size": 32, "short_side": 36}
 TINY = replace(
-    MINI, name="tiny", image_size=32, short_side=36, dim=32, heads=2, video_depth=1, audio_depth=1, sync_dim=32, sync_heads=2
+    MINI, name="tiny", dim=32, heads=2, video_depth=1, audio_depth=1, sync_dim=32, sync_heads=2, **SMALL_INPUT
 )
 
 
@@ -230,11 +231,12 @@ def test_cached_features_equal_encoded_ones(cache):
         assert torch.allclose(heads.video_encoder(segment)[0], torch.from_numpy(video[3]).float(), atol=2e-3)
         begin = (first + shift + 24) * 640
         sound = torch.from_numpy(wave[begin : begin + 10_240].astype(np.float32) / 32767)[None]
-        assert torch.allclose(heads.audio_encoder(mel_spectrogram(sound, TINY))[0], torch.from_numpy(audio[3]).float(), atol=2e-3)
+        expected = heads.audio_encoder(mel_spectrogram(sound, TINY))[0]
+        assert torch.allclose(expected, torch.from_numpy(audio[3]).float(), atol=2e-3)
 
 
 def test_cache_of_other_weights_is_refused(tmp_path, cache):
-    features, heads = cache
+    _, heads = cache
     FeatureCache(tmp_path, Recipe(count=1), TINY, heads.video_encoder, heads.audio_encoder, workers=1)
     torch.manual_seed(1)
     other = type(heads)(TINY)
@@ -263,13 +265,14 @@ def test_sync_loss_starts_at_chance(cache):
 def test_whole_pipeline_from_commands(tmp_path, monkeypatch):
     """Every stage runs from the command line, finds its predecessor, and exports a model that predicts."""
     monkeypatch.setitem(run.PRESETS, "mini", TINY)
-    common = ["--out", str(tmp_path / "run"), "--count", "4", "--held-out", "2", "--workers", "1", "--steps", "2", "--batch", "2"]
+    sizes = ["--count", "4", "--held-out", "2", "--workers", "1", "--steps", "2", "--batch", "2"]
+    common = ["--out", str(tmp_path / "run"), *sizes]
     assert run.main(["sync", *common]) == 1, "stage II needs stage I"
     for stage in ("unimodal", "avclip", "sync"):
         assert run.main([stage, *common]) == 0
         rows = [json.loads(line) for line in (tmp_path / "run" / stage / "log.jsonl").read_text().splitlines()]
         assert rows[-1]["step"] == 2
-    print(export_model(tmp_path / "run", TINY, tmp_path / "tiny.safetensors"))
+    assert " MB" in export_model(tmp_path / "run", TINY, tmp_path / "tiny.safetensors")
 
     from synchformer.checkpoint import load_model
 

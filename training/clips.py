@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -60,26 +62,13 @@ class ClipPool:
         self.audio = map_array(
             folder / "audio.i16", np.dtype(np.int16), (recipe.count, frames * config.samples_per_frame)
         )
-        self._build(folder, workers)
+        build(folder, {"config": repr(config)}, recipe, config, self._keep, workers)
 
     def __len__(self) -> int:
         return self.recipe.count
 
-    def _build(self, folder: Path, workers: int) -> None:
-        record = folder / "built.json"
-        identity = {"seed": self.recipe.seed, "events": list(self.recipe.events), "config": repr(self.config)}
-        found = json.loads(record.read_text()) if record.exists() else {**identity, "done": 0}
-        if {key: found[key] for key in identity} != identity:
-            raise ValueError(f"{folder} holds clips of another recipe or model; choose another folder or remove it")
-        missing = range(found["done"], self.recipe.count)
-        with ProcessPoolExecutor(
-            workers, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
-        ) as pool:
-            jobs = pool.map(render_job, ((self.recipe, index, self.config) for index in missing), chunksize=4)
-            for index, (frames, audio) in zip(missing, tqdm(jobs, total=len(missing), desc="clips"), strict=True):
-                self.frames[index], self.audio[index] = frames, audio
-                if (index + 1) % 50 == 0 or index + 1 == self.recipe.count:
-                    record.write_text(json.dumps({**identity, "done": index + 1}))
+    def _keep(self, index: int, frames: NDArray[np.uint8], audio: NDArray[np.int16]) -> None:
+        self.frames[index], self.audio[index] = frames, audio
 
     def video_segment(self, clip: int, start: int) -> NDArray[np.uint8]:
         """Frames (segment_frames, 3, H, W) from frame `start`."""
@@ -88,10 +77,40 @@ class ClipPool:
     def audio_segment(self, clip: int, start: int) -> NDArray[np.float32]:
         """Samples (segment_samples,) float32 that begin with frame `start`."""
         first = start * self.config.samples_per_frame
-        return self.audio[clip, first : first + self.config.segment_samples].astype(np.float32) / 32767
+        samples = self.audio[clip, first : first + self.config.segment_samples]
+        return samples.astype(np.float32) / np.float32(32767)
 
 
-def map_array(path: Path, dtype: np.dtype[np.generic], shape: tuple[int, ...]) -> NDArray[np.generic]:
+def build(
+    folder: Path,
+    made_with: dict[str, str],
+    recipe: Recipe,
+    config: SynchformerConfig,
+    keep: Callable[[int, NDArray[np.uint8], NDArray[np.int16]], None],
+    workers: int,
+) -> None:
+    """Render the clips of a recipe that `folder` does not hold yet, in other processes, and give each to `keep`.
+
+    `made_with` says what else the folder's content depends on; `built.json` there keeps it with the number done.
+
+    Raises:
+        ValueError: when the folder was begun with another recipe or made with something else.
+    """
+    record = folder / "built.json"
+    identity = {"seed": recipe.seed, "events": list(recipe.events), **made_with}
+    found: dict[str, Any] = json.loads(record.read_text()) if record.exists() else {**identity, "done": 0}
+    if {key: found.get(key) for key in identity} != identity:
+        raise ValueError(f"{folder} was made from other clips or weights; choose another folder or remove it")
+    missing = range(found["done"], recipe.count)
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        jobs = pool.map(render_job, ((recipe, index, config) for index in missing), chunksize=4)
+        for index, rendered in zip(missing, tqdm(jobs, total=len(missing), desc=folder.name), strict=True):
+            keep(index, *rendered)
+            if (index + 1) % 20 == 0 or index + 1 == recipe.count:
+                record.write_text(json.dumps({**identity, "done": index + 1}))
+
+
+def map_array(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     """A writable array on disk; an existing file keeps what it holds when more clips are asked for."""
     path.touch()
     os.truncate(path, dtype.itemsize * int(np.prod(shape, dtype=np.int64)))

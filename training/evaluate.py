@@ -14,9 +14,11 @@ import json
 import math
 import sys
 import tempfile
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -71,13 +73,13 @@ def run_trials(model: Synchformer, seed: int, count: int, events: tuple[int, int
         with ProcessPoolExecutor(
             workers, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
         ) as pool:
-            pending = []
-            for job in jobs:
-                pending.append((job, pool.submit(_write, job)))
-                if len(pending) > AHEAD:
-                    yield _trial(model, *pending.pop(0))
-            for entry in pending:
-                yield _trial(model, *entry)
+            ahead = ((job, pool.submit(_write, job)) for job in jobs)
+            pending = deque(islice(ahead, AHEAD))
+            while pending:
+                job, written = pending.popleft()
+                pending.extend(islice(ahead, 1))
+                written.result()
+                yield _trial(model, *job)
 
 
 def _write(job: tuple[int, tuple[int, int], str]) -> None:
@@ -85,9 +87,7 @@ def _write(job: tuple[int, tuple[int, int], str]) -> None:
     write_clip(sample_scene(seed, events), path, size=(256, 256))
 
 
-def _trial(model: Synchformer, job: tuple[int, tuple[int, int], str], written: object) -> Trial:
-    seed, events, path = job
-    written.result()  # type: ignore[attr-defined]
+def _trial(model: Synchformer, seed: int, events: tuple[int, int], path: str) -> Trial:
     start, target, shared = draw_trial(sample_scene(seed, events), model.config)
     prediction = predict(model, load_clip(path, start, model.config.grid[target], config=model.config))
     Path(path).unlink()
@@ -104,45 +104,47 @@ def wilson(successes: int, count: int, z: float = 1.96) -> tuple[float, float]:
     return middle - half, middle + half
 
 
-def summarise(trials: list[Trial], classes: int) -> list[dict[str, object]]:
+@dataclass(frozen=True)
+class Row:
+    """Accuracy over a group of clips, each share with its 95 % interval; chance has neither a count nor intervals."""
+
+    clips: str
+    acc1: float
+    acc1_tol1: float
+    count: int | None = None
+    acc1_interval: tuple[float, float] | None = None
+    acc1_tol1_interval: tuple[float, float] | None = None
+
+
+def summarise(trials: list[Trial], classes: int) -> list[Row]:
     """Accuracy over all trials, over those with a shared event in both crops, and by the number of shared events."""
     groups = {
         "at least one event in both crops": [t for t in trials if t.shared],
         "all clips": trials,
         **{f"{n} shared": [t for t in trials if t.shared == n] for n in sorted({t.shared for t in trials})},
     }
-    rows: list[dict[str, object]] = [{"clips": "chance", "count": None, **chance(classes)}]
-    for name, group in groups.items():
-        exact, near = sum(t.distance == 0 for t in group), sum(t.distance <= 1 for t in group)
-        rows.append(
-            {
-                "clips": name,
-                "count": len(group),
-                "acc1": exact / max(len(group), 1),
-                "acc1_interval": wilson(exact, len(group)),
-                "acc1_tol1": near / max(len(group), 1),
-                "acc1_tol1_interval": wilson(near, len(group)),
-            }
-        )
-    return rows
+    return [Row("chance", *chance(classes).values()), *(_row(name, group) for name, group in groups.items())]
 
 
-def table(rows: list[dict[str, object]]) -> str:
+def _row(name: str, trials: list[Trial]) -> Row:
+    count = len(trials)
+    exact, near = sum(t.distance == 0 for t in trials), sum(t.distance <= 1 for t in trials)
+    shares = exact / max(count, 1), near / max(count, 1)
+    return Row(name, *shares, count, wilson(exact, count), wilson(near, count))
+
+
+def table(rows: list[Row]) -> str:
     """The summary as a Markdown table."""
     lines = ["| clips | count | Acc@1 | within ±1 class |", "|---|---|---|---|"]
     for row in rows:
-        exact, near = (_percent(row, key) for key in ("acc1", "acc1_tol1"))
-        lines.append(f"| {row['clips']} | {row['count'] if row['count'] is not None else ''} | {exact} | {near} |")
+        exact, near = _percent(row.acc1, row.acc1_interval), _percent(row.acc1_tol1, row.acc1_tol1_interval)
+        lines.append(f"| {row.clips} | {'' if row.count is None else row.count} | {exact} | {near} |")
     return "\n".join(lines)
 
 
-def _percent(row: dict[str, object], key: str) -> str:
-    value, interval = row[key], row.get(f"{key}_interval")
-    text = f"{100 * float(value):.1f} %"  # type: ignore[arg-type]
-    if interval is None:
-        return text
-    low, high = interval  # type: ignore[misc]
-    return f"{text} ({100 * low:.1f}–{100 * high:.1f})"
+def _percent(share: float, interval: tuple[float, float] | None) -> str:
+    text = f"{100 * share:.1f} %"
+    return text if interval is None else f"{text} ({100 * interval[0]:.1f}–{100 * interval[1]:.1f})"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -157,16 +159,20 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path, help="JSON file for the summary and every trial")
     arguments = parser.parse_args(argv)
-    low, _, high = arguments.events.partition("-")
-    if not (low.isdecimal() and (high or low).isdecimal()):
+    fewest, _, most = arguments.events.partition("-")
+    if not (fewest.isdecimal() and (most or fewest).isdecimal()):
         parser.error(f"--events must be a range such as 1-4, not {arguments.events!r}")
     model = load_model(arguments.model, arguments.device)
-    trials = run_trials(model, arguments.seed, arguments.count, (int(low), int(high or low)))
+    trials = run_trials(model, arguments.seed, arguments.count, (int(fewest), int(most or fewest)))
     found = list(tqdm(trials, total=arguments.count, desc="clips"))
     rows = summarise(found, model.config.offset_classes)
     print(table(rows))
     if arguments.out:
-        arguments.out.write_text(json.dumps({"summary": rows, "trials": [asdict(trial) for trial in found]}, indent=1))
+        arguments.out.write_text(
+            json.dumps(
+                {"summary": [asdict(row) for row in rows], "trials": [asdict(trial) for trial in found]}, indent=1
+            )
+        )
     return 0
 
 

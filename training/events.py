@@ -15,12 +15,12 @@ VIDEO_WIDTH = 0.08  # s: a token's target falls from 1 to 0 over this distance b
 AUDIO_WIDTH = 0.10
 
 
-def video_centers(config: SynchformerConfig) -> NDArray[np.float64]:
+def video_centers(config: SynchformerConfig) -> NDArray[np.floating]:
     """Time of each video token's middle, from its segment's start in seconds: (t_v,)."""
     return (np.arange(config.video_steps) + 0.5) * config.tubelet_frames / config.video_fps
 
 
-def audio_centers(config: SynchformerConfig) -> NDArray[np.float64]:
+def audio_centers(config: SynchformerConfig) -> NDArray[np.floating]:
     """Time of each audio token's middle, from its segment's start in seconds: (t_a,).
 
     A token sees `audio_patch` spectrogram columns, and column k is centred on k hops.
@@ -29,7 +29,9 @@ def audio_centers(config: SynchformerConfig) -> NDArray[np.float64]:
     return (np.arange(config.audio_steps) * config.audio_stride + first) * HOP_SECONDS
 
 
-def token_targets(events: list[Event], start: float, centers: NDArray[np.float64], width: float) -> NDArray[np.float32]:
+def token_targets(
+    events: list[Event], start: float, centers: NDArray[np.floating], width: float
+) -> NDArray[np.float32]:
     """Presence of events at each token: (t, K + 1), a column per kind and one for any kind.
 
     A value rises linearly to 1 from `width` seconds before an event falls on the token's centre, and back to 0 after.

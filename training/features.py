@@ -9,21 +9,17 @@ Shape legend: N clips, P video positions, Q audio positions, t tokens per segmen
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from synchformer.config import SynchformerConfig
 from synchformer.preprocess import mel_spectrogram, normalise_frames
-from training.clips import Recipe, map_array, render_job
+from training.clips import Recipe, build, map_array
 
 ENCODE_TOGETHER = 40  # segments per forward pass
 
@@ -64,7 +60,13 @@ class FeatureCache:
             folder / "video.f16", half, (recipe.count, self.positions, config.video_steps, config.dim)
         )
         self.audio = map_array(folder / "audio.f16", half, (recipe.count, spare + 1, config.audio_steps, config.dim))
-        self._build(folder, video_encoder.eval(), audio_encoder.eval(), workers)
+        video_encoder.eval(), audio_encoder.eval()
+
+        def keep(index: int, frames: NDArray[np.uint8], audio: NDArray[np.int16]) -> None:
+            self.video[index] = self._encode_video(video_encoder, frames, self.phase(index))
+            self.audio[index] = self._encode_audio(audio_encoder, audio)
+
+        build(folder, {"weights": encoder_digest(video_encoder, audio_encoder)}, recipe, config, keep, workers)
 
     def __len__(self) -> int:
         return self.recipe.count
@@ -84,27 +86,6 @@ class FeatureCache:
         video = self.video[clip, position : position + count]
         audio = self.audio[clip, frame + shift : frame + shift + count * stride : stride]
         return video, audio, frame / self.config.video_fps
-
-    def _build(self, folder: Path, video_encoder: nn.Module, audio_encoder: nn.Module, workers: int) -> None:
-        record = folder / "built.json"
-        identity = {
-            "weights": encoder_digest(video_encoder, audio_encoder),
-            "seed": self.recipe.seed,
-            "events": list(self.recipe.events),
-        }
-        found = json.loads(record.read_text()) if record.exists() else {**identity, "done": 0}
-        if {key: found[key] for key in identity} != identity:
-            raise ValueError(f"{folder} holds features of other weights or clips; choose another folder or remove it")
-        missing = range(found["done"], self.recipe.count)
-        with ProcessPoolExecutor(
-            workers, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
-        ) as pool:
-            jobs = pool.map(render_job, ((self.recipe, index, self.config) for index in missing), chunksize=4)
-            for index, (frames, audio) in zip(missing, tqdm(jobs, total=len(missing), desc="features"), strict=True):
-                self.video[index] = self._encode_video(video_encoder, frames, self.phase(index))
-                self.audio[index] = self._encode_audio(audio_encoder, audio)
-                if (index + 1) % 20 == 0 or index + 1 == self.recipe.count:
-                    record.write_text(json.dumps({**identity, "done": index + 1}))
 
     @torch.inference_mode()
     def _encode_video(self, encoder: nn.Module, frames: NDArray[np.uint8], phase: int) -> NDArray[np.float16]:

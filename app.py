@@ -1,0 +1,49 @@
+"""Open the page: drop in a video and see how far its sound is off.
+
+python app.py
+python app.py --model audioset --device cuda
+python app.py --host 0.0.0.0 --port 8000
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+EXAMPLES = Path(__file__).parent / "assets" / "examples"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Load the model, build the page and serve it until it is interrupted."""
+    options = _parser().parse_args(argv)
+    from interface.examples import find_examples
+    from interface.page import build_interface
+    from interface.serve import serve
+    from interface.session import Session
+    from synchformer.checkpoint import load_model
+
+    try:
+        session = Session(load_model(options.model, device=options.device), name=options.model)
+    except (ValueError, OSError) as error:
+        print(f"app.py: --model {options.model}: {error}", file=sys.stderr)
+        return 2
+    page = build_interface(session, examples=find_examples(EXAMPLES))
+    serve(page, host=options.host, port=options.port, share=options.share)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="app.py", description="A page that measures how far a video's sound is off.")
+    parser.add_argument("--model", default="mini", help="a name from `python -m synchformer models`, or a file")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    # A Space on Hugging Face sets these two variables.
+    parser.add_argument("--host", default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"))
+    parser.add_argument("--port", type=int, default=int(os.environ.get("GRADIO_SERVER_PORT", "7860")))
+    parser.add_argument("--share", action="store_true", help="also open a public address through gradio's tunnel")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

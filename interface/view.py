@@ -1,0 +1,72 @@
+"""What the result card shows, as one JSON object that `static/result.js` draws."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from interface.figures import distribution
+from synchformer.predict import Prediction, Timing
+
+View = dict[str, Any]
+
+
+def empty_view(grid: tuple[float, ...]) -> View:
+    """The card before any clip: an invitation and empty axes."""
+    return {
+        "state": "empty",
+        "sentence": "Drop in a video to see how far its sound is off.",
+        "detail": "Then move the sound yourself and watch the answer follow.",
+        "timing": "",
+        "figure": distribution(grid, None),
+    }
+
+
+def error_view(sentence: str) -> View:
+    """The card when something went wrong; the last distribution stays behind it, faint."""
+    return {"error": sentence}
+
+
+def prediction_view(prediction: Prediction, *, key: str, start: float, model: str, device: str) -> View:
+    """The card for one measurement.
+
+    Args:
+        prediction: what to show.
+        key: the opened clip, so that the page can ask about it again.
+        start: seconds; where the crop begins.
+        model: name of the model.
+        device: where it ran.
+    """
+    return {
+        "state": "telling" if prediction.telling else "unsure",
+        "key": key,
+        "start": start,
+        "applied": prediction.applied_offset,
+        "sentence": prediction.sentence[0].upper() + prediction.sentence[1:],
+        "detail": detail(prediction),
+        "timing": f"{timing(prediction.timing)} — {model} on {device}",
+        "figure": distribution(prediction.grid, prediction),
+    }
+
+
+def detail(prediction: Prediction) -> str:
+    """What the sentence means for this file, in one line."""
+    step = prediction.grid[1] - prediction.grid[0]
+    if not prediction.telling:
+        return (
+            f"The likeliest offset and its neighbours hold {prediction.near * 100:.0f} % of the probability; "
+            "an answer needs at least half. Try another start."
+        )
+    if prediction.applied_offset:
+        return f"Measured {prediction.offset:+.1f} s, of which you added {prediction.applied_offset:+.2f} s."
+    if prediction.offset == 0:
+        return f"One bar is {step:.1g} s wide: an offset smaller than half of that would not show."
+    when = "before the picture shows it" if prediction.offset > 0 else "after the picture showed it"
+    return f"What happens is heard about {abs(prediction.offset):g} s {when}."
+
+
+def timing(spent: Timing) -> str:
+    """Seconds of each stage that ran; the picture is decoded and encoded only once for every start."""
+    stages = {"decode": spent.decode, "picture": spent.video, "sound": spent.audio}
+    stages["synchronization"] = spent.synchronization
+    parts = [f"{name} {seconds:.2f} s" for name, seconds in stages.items() if seconds]
+    return " · ".join(parts if spent.video else [*parts, "picture known from before"])

@@ -1,0 +1,203 @@
+"""The app without a browser: the session, the figures, the endpoint, and what strangers may send."""
+
+import json
+import math
+
+import httpx
+import numpy as np
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from page_server import TINY, FlashAndClick, serving
+from test_shift import flash_and_click, write_flash_click
+
+from interface.cache import BoundedCache
+from interface.examples import find_examples, strip
+from interface.figures import distribution
+from interface.page import _caption
+from interface.session import COPIES_HELD, Opened, PageError, Session
+from synchformer.predict import Prediction
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    return write_flash_click(tmp_path_factory.mktemp("app") / "flash click.mp4", seconds=10, event=5.0)
+
+
+@pytest.fixture
+def session():
+    return Session(FlashAndClick(), name="known answer")
+
+
+@pytest.fixture(scope="module")
+def address():
+    with serving(Session(FlashAndClick(), name="known answer")) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def client(address):
+    return Client(address, verbose=False)
+
+
+@pytest.mark.parametrize("offset", [-0.8, 0.0, 1.2])
+def test_endpoint_measures_the_offset_that_was_applied(client, clip, offset):
+    answer = client.predict(video=handle_file(clip), start=2.0, offset=offset, api_name="/predict")
+    assert answer["offset"] == pytest.approx(offset)
+    assert answer["applied_offset"] == offset
+    assert answer["start"] == 2.0
+    assert len(answer["grid"]) == len(answer["probabilities"]) == 21
+    assert sum(answer["probabilities"]) == pytest.approx(1)
+    assert ("early" in answer["sentence"]) == (offset > 0)
+
+
+def test_endpoint_is_documented(client):
+    endpoints = client.view_api(return_format="dict")["named_endpoints"]
+    assert list(endpoints) == ["/predict"]
+    parameters = {p["parameter_name"]: p["python_type"]["type"] for p in endpoints["/predict"]["parameters"]}
+    assert list(parameters) == ["video", "start", "offset"]
+    assert parameters["start"] == parameters["offset"] == "float"
+
+
+def test_endpoint_answers_a_text_file_with_a_sentence(client, tmp_path):
+    text = tmp_path / "text.mp4"
+    text.write_text("this is no video")
+    with pytest.raises(AppError) as caught:
+        client.predict(video=handle_file(text), start=0.0, offset=0.0, api_name="/predict")
+    assert "text.mp4" in str(caught.value)
+    assert "/" not in str(caught.value).replace("and/or", "")
+    assert "Traceback" not in str(caught.value)
+
+
+def test_endpoint_says_what_is_possible(client, clip):
+    with pytest.raises(AppError, match=r"\d"):
+        client.predict(video=handle_file(clip), start=0.0, offset=-1.0, api_name="/predict")
+
+
+def test_queue_cannot_be_skipped(address):
+    reply = httpx.post(f"{address}/gradio_api/run/predict", json={"data": [None, 0, 0]})
+    assert reply.status_code >= 400
+    assert "Traceback" not in reply.text
+
+
+def test_strangers_cannot_break_the_live_function(address):
+    config = httpx.get(f"{address}/config").json()
+    result = next(c["id"] for c in config["components"] if c["props"].get("elem_id") == "result")
+    for data in (None, [], "x", {"key": 3}, {"key": "../../etc/passwd", "start": 0, "offset": 0}):
+        body = {"session_hash": "s", "component_id": result, "fn_name": "live", "data": data}
+        reply = httpx.post(f"{address}/gradio_api/component_server", json=body)
+        assert reply.status_code == 200
+        assert reply.json() == {"error": "This clip is no longer kept here; choose the video again."}
+
+
+def test_no_file_of_the_server_is_served(address):
+    for path in ("/etc/passwd", "app.py", "../../etc/passwd"):
+        assert httpx.get(f"{address}/gradio_api/file={path}").status_code in (403, 404)
+
+
+def test_the_page_names_no_outside_host(address):
+    page = httpx.get(address).text
+    hosts = {part.split("/")[0] for part in page.split("https://")[1:]}
+    loaded = {host for host in hosts if f'src="https://{host}' in page or f'href="https://{host}' in page}
+    assert not {host for host in loaded if "fonts" in host}
+
+
+def test_view_follows_the_offset_and_encodes_the_picture_once(session, clip):
+    opened = session.open(clip)
+    assert opened.start == pytest.approx(2.5, abs=0.05)
+    for offset in (0.0, 0.4, -0.52, 0.4):
+        view = session.view(opened.key, 2.0, offset)
+        bars = dict(zip(view["figure"]["data"][0]["x"], view["figure"]["data"][0]["y"], strict=True))
+        assert max(bars, key=bars.get) == pytest.approx(offset, abs=0.121)
+        assert view["applied"] == offset
+        json.dumps(view)
+    assert session.model.videos_encoded == 1
+    session.view(opened.key, 1.0, 0.0)
+    assert session.model.videos_encoded == 2
+
+
+def test_features_are_forgotten_when_memory_is_short(clip):
+    session = Session(FlashAndClick(), cache_bytes=1)
+    opened = session.open(clip)
+    for _ in range(2):
+        session.view(opened.key, 2.0, 0.0)
+    assert session.model.videos_encoded == 2
+
+
+def test_shifted_copy_is_the_clip_with_moved_sound(session, clip):
+    opened = session.open(clip)
+    before, after = flash_and_click(clip), flash_and_click(session.shifted(opened.key, 2.0, 0.52))
+    assert (after[1] - after[0]) - (before[1] - before[0]) == pytest.approx(-0.52, abs=1e-3)
+    assert session.shifted(opened.key, 1.0, 0.52) == session.shifted(opened.key, 2.0, 0.52)  # one copy of a short clip
+
+
+def test_copies_do_not_pile_up(session, clip):
+    opened = session.open(clip)
+    copies = [session.shifted(opened.key, 2.0, step * 0.04) for step in range(COPIES_HELD + 6)]
+    assert sum(copy.exists() for copy in copies) == COPIES_HELD
+    assert all(opened.name not in copy.name for copy in copies)  # nothing of the visitor's in our paths
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, "0", None, True, [0]])
+def test_numbers_from_the_browser_are_checked(session, clip, value):
+    opened = session.open(clip)
+    with pytest.raises(PageError, match="must be a number of seconds"):
+        session.view(opened.key, 2.0, value)
+
+
+def test_a_clip_that_went_away(session, clip, tmp_path):
+    gone = tmp_path / "gone.mp4"
+    gone.write_bytes(clip.read_bytes())
+    opened = session.open(gone)
+    gone.unlink()
+    with pytest.raises(PageError, match="choose the video again"):
+        session.view(opened.key, 2.0, 0.0)
+
+
+def test_the_unforeseen_is_one_sentence_without_details(session, clip, monkeypatch, caplog):
+    opened = session.open(clip)
+    monkeypatch.setattr(session.model, "encode_video", lambda frames: 1 / 0)
+    with pytest.raises(PageError, match="Something unforeseen") as caught:
+        session.view(opened.key, 2.0, 0.0)
+    assert "ZeroDivisionError" not in str(caught.value)
+    assert "ZeroDivisionError" in caplog.text  # the log has it in full
+
+
+def test_names_are_escaped(clip):
+    bad = Opened("k", clip, "<img src=x onerror=alert(1)>.mp4", 10.0, 0.0, 5.0, 2.5, "<b>")
+    assert "<img" not in _caption(bad)
+    assert "<b>" not in _caption(bad)
+
+
+def test_example_strip(clip):
+    found = find_examples(clip.parent)
+    html = strip(found)
+    assert [path.name for path in found] == [clip.name]
+    assert html.count("<button") == 1
+    assert "data:image/webp;base64," in html
+    assert "http" not in html
+    assert strip(find_examples(clip.parent / "nowhere")) == ""
+
+
+def test_bounded_cache_forgets_the_oldest():
+    cache = BoundedCache(capacity=3, size_of=len)
+    for key in "abc":
+        cache.put(key, "x")
+    assert cache.get("a") == "x"  # used now, so "b" is the oldest
+    cache.put("d", "x")
+    assert (cache.get("b"), cache.get("a"), cache.size) == (None, "x", 3)
+    assert cache.put("e", "xxxx") == "xxxx"
+    assert cache.get("e") is None
+
+
+def test_figure_marks_the_applied_offset():
+    grid = TINY.grid
+    shares = np.full(21, 0.02)
+    shares[13] = 0.6
+    answer = Prediction(grid, tuple(np.log(shares)), tuple(shares), grid[13], 0.6, applied_offset=0.52)
+    figure = distribution(grid, answer)
+    assert figure["layout"]["shapes"][0]["x0"] == 0.52
+    colours = figure["data"][0]["marker"]["color"]
+    assert [i for i, colour in enumerate(colours) if colour == "var(--accent)"] == [13]
+    assert figure["data"][0]["customdata"][13] == "sound 0.6 s early"
+    assert distribution(grid, None)["data"] == []
