@@ -123,7 +123,11 @@ def summarise(trials: list[Trial], classes: int) -> list[Row]:
         "all clips": trials,
         **{f"{n} shared": [t for t in trials if t.shared == n] for n in sorted({t.shared for t in trials})},
     }
-    return [Row("chance", *chance(classes).values()), *(_row(name, group) for name, group in groups.items())]
+    guessing = chance(classes)
+    return [
+        Row("chance", guessing["acc1"], guessing["acc1_tol1"]),
+        *(_row(name, group) for name, group in groups.items()),
+    ]
 
 
 def _row(name: str, trials: list[Trial]) -> Row:
