@@ -39,11 +39,19 @@ class Recipe:
         return sample_scene(self.seed + index, self.events, self.duration)
 
 
-def render_clip(scene: Scene, config: SynchformerConfig) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
-    """Frames uint8 (T, 3, H, W) as the model's centre crop shows them, and samples int16 (n,)."""
-    size = (config.image_size, config.image_size)
-    frames = render_frames(scene, frame_times(scene, config.video_fps), size, config.image_size / config.short_side)
-    return frames.numpy(), np.round(render_sound(scene, config.sample_rate) * 32767).astype(np.int16)
+@dataclass(frozen=True)
+class Renderer:
+    """Draws and sounds the clips of a recipe as the model's centre crop shows them."""
+
+    recipe: Recipe
+    config: SynchformerConfig
+
+    def __call__(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
+        """Frames uint8 (T, 3, H, W) and samples int16 (n,) of clip `index`."""
+        scene, config = self.recipe.scene(index), self.config
+        size = (config.image_size, config.image_size)
+        frames = render_frames(scene, frame_times(scene, config.video_fps), size, config.image_size / config.short_side)
+        return frames.numpy(), np.round(render_sound(scene, config.sample_rate) * 32767).astype(np.int16)
 
 
 class ClipPool:
@@ -62,13 +70,14 @@ class ClipPool:
         self.audio = map_array(
             folder / "audio.i16", np.dtype(np.int16), (recipe.count, frames * config.samples_per_frame)
         )
-        build(folder, {"config": repr(config)}, recipe, config, self._keep, workers)
+        identity = {"seed": recipe.seed, "events": list(recipe.events), "config": repr(config)}
+        build(folder, identity, recipe.count, Renderer(recipe, config), self._keep, workers)
 
     def __len__(self) -> int:
         return self.recipe.count
 
-    def _keep(self, index: int, frames: NDArray[np.uint8], audio: NDArray[np.int16]) -> None:
-        self.frames[index], self.audio[index] = frames, audio
+    def _keep(self, index: int, rendered: tuple[NDArray[np.uint8], NDArray[np.int16]]) -> None:
+        self.frames[index], self.audio[index] = rendered
 
     def video_segment(self, clip: int, start: int) -> NDArray[np.uint8]:
         """Frames (segment_frames, 3, H, W) from frame `start`."""
@@ -83,31 +92,52 @@ class ClipPool:
 
 def build(
     folder: Path,
-    made_with: dict[str, str],
-    recipe: Recipe,
-    config: SynchformerConfig,
-    keep: Callable[[int, NDArray[np.uint8], NDArray[np.int16]], None],
+    identity: dict[str, Any],
+    count: int,
+    make: Callable[[int], Any],
+    keep: Callable[[int, Any], None],
     workers: int,
 ) -> None:
-    """Render the clips of a recipe that `folder` does not hold yet, in other processes, and give each to `keep`.
+    """Make the items from 0 to `count` that `folder` lacks, in processes of one thread each, and keep them in order.
 
-    `made_with` says what else the folder's content depends on; `built.json` there keeps it with the number done.
+    Args:
+        folder: `built.json` there says what was made and how many are done.
+        identity: all that the items depend on.
+        count: how many items are wanted.
+        make: makes an item; sent once to every process.
+        keep: stores an item, in this process.
+        workers: number of processes.
 
     Raises:
-        ValueError: when the folder was begun with another recipe or made with something else.
+        ValueError: when the folder was begun with another identity.
     """
     record = folder / "built.json"
-    identity = {"seed": recipe.seed, "events": list(recipe.events), **made_with}
     found: dict[str, Any] = json.loads(record.read_text()) if record.exists() else {**identity, "done": 0}
     if {key: found.get(key) for key in identity} != identity:
         raise ValueError(f"{folder} was made from other clips or weights; choose another folder or remove it")
-    missing = range(found["done"], recipe.count)
-    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        jobs = pool.map(render_job, ((recipe, index, config) for index in missing), chunksize=4)
-        for index, rendered in zip(missing, tqdm(jobs, total=len(missing), desc=folder.name), strict=True):
-            keep(index, *rendered)
-            if (index + 1) % 20 == 0 or index + 1 == recipe.count:
+    missing = range(found["done"], count)
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_Worker.start, initargs=(make,)) as pool:
+        for index, made in zip(
+            missing, tqdm(pool.map(_Worker.work, missing, chunksize=2), folder.name, len(missing)), strict=True
+        ):
+            keep(index, made)
+            if (index + 1) % 20 == 0 or index + 1 == count:
                 record.write_text(json.dumps({**identity, "done": index + 1}))
+
+
+class _Worker:
+    """What a process of `build` remembers between its items."""
+
+    make: Callable[[int], Any]
+
+    @classmethod
+    def start(cls, make: Callable[[int], Any]) -> None:
+        torch.set_num_threads(1)
+        cls.make = staticmethod(make)
+
+    @classmethod
+    def work(cls, index: int) -> Any:
+        return cls.make(index)
 
 
 def map_array(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
@@ -115,9 +145,3 @@ def map_array(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArr
     path.touch()
     os.truncate(path, dtype.itemsize * int(np.prod(shape, dtype=np.int64)))
     return np.memmap(path, dtype=dtype, mode="r+", shape=shape)
-
-
-def render_job(job: tuple[Recipe, int, SynchformerConfig]) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
-    """Render one clip of a recipe; a single argument, so that it can be sent to another process."""
-    recipe, index, config = job
-    return render_clip(recipe.scene(index), config)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 
 from synchformer.config import SynchformerConfig
 from synchformer.preprocess import mel_spectrogram, normalise_frames
-from training.clips import Recipe, build, map_array
+from training.clips import Recipe, Renderer, build, map_array
 
 ENCODE_TOGETHER = 40  # segments per forward pass
 
@@ -60,20 +61,20 @@ class FeatureCache:
             folder / "video.f16", half, (recipe.count, self.positions, config.video_steps, config.dim)
         )
         self.audio = map_array(folder / "audio.f16", half, (recipe.count, spare + 1, config.audio_steps, config.dim))
-        video_encoder.eval(), audio_encoder.eval()
-
-        def keep(index: int, frames: NDArray[np.uint8], audio: NDArray[np.int16]) -> None:
-            self.video[index] = self._encode_video(video_encoder, frames, self.phase(index))
-            self.audio[index] = self._encode_audio(audio_encoder, audio)
-
-        build(folder, {"weights": encoder_digest(video_encoder, audio_encoder)}, recipe, config, keep, workers)
+        identity = {
+            "weights": encoder_digest(video_encoder, audio_encoder),
+            "seed": recipe.seed,
+            "events": list(recipe.events),
+        }
+        encoder = Encoder(Renderer(recipe, config), video_encoder.eval(), audio_encoder.eval(), self.positions)
+        build(folder, identity, recipe.count, encoder, self._keep, workers)
 
     def __len__(self) -> int:
         return self.recipe.count
 
     def phase(self, clip: int) -> int:
-        """First frame of the clip's first video position; spread evenly over the clips."""
-        return clip % self.config.segment_stride
+        """First frame of the clip's first video position."""
+        return phase(clip, self.config)
 
     def crop(self, clip: int, position: int, shift: int) -> tuple[NDArray[np.float16], NDArray[np.float16], float]:
         """Features of a crop whose first segment is video position `position` and whose sound is `shift` frames later.
@@ -87,17 +88,42 @@ class FeatureCache:
         audio = self.audio[clip, frame + shift : frame + shift + count * stride : stride]
         return video, audio, frame / self.config.video_fps
 
-    @torch.inference_mode()
-    def _encode_video(self, encoder: nn.Module, frames: NDArray[np.uint8], phase: int) -> NDArray[np.float16]:
-        windows = torch.from_numpy(frames)[phase:].unfold(0, self.config.segment_frames, self.config.segment_stride)
-        segments = windows.permute(0, 4, 1, 2, 3)[: self.positions]  # (P, F, 3, H, W)
-        return _in_parts(segments, lambda part: encoder(normalise_frames(part)))
+    def _keep(self, index: int, features: tuple[NDArray[np.float16], NDArray[np.float16]]) -> None:
+        self.video[index], self.audio[index] = features
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Renders a clip and encodes it at `positions` places of its phase (picture) and at every frame (sound)."""
+
+    renderer: Renderer
+    video_encoder: nn.Module
+    audio_encoder: nn.Module
+    positions: int
 
     @torch.inference_mode()
-    def _encode_audio(self, encoder: nn.Module, audio: NDArray[np.int16]) -> NDArray[np.float16]:
+    def __call__(self, index: int) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
+        """Features of clip `index`: picture (P, t_v, D) and sound (Q, t_a, D)."""
+        frames, audio = self.renderer(index)
+        return self._video(frames, index), self._audio(audio)
+
+    def _video(self, frames: NDArray[np.uint8], index: int) -> NDArray[np.float16]:
+        config = self.renderer.config
+        later = torch.from_numpy(frames)[phase(index, config) :]
+        windows = later.unfold(0, config.segment_frames, config.segment_stride)
+        segments = windows.permute(0, 4, 1, 2, 3)[: self.positions]  # (P, F, 3, H, W)
+        return _in_parts(segments, lambda part: self.video_encoder(normalise_frames(part)))
+
+    def _audio(self, audio: NDArray[np.int16]) -> NDArray[np.float16]:
+        config = self.renderer.config
         wave = torch.from_numpy(audio).float() / 32767
-        segments = wave.unfold(0, self.config.segment_samples, self.config.samples_per_frame)  # (Q, n)
-        return _in_parts(segments, lambda part: encoder(mel_spectrogram(part, self.config)))
+        segments = wave.unfold(0, config.segment_samples, config.samples_per_frame)  # (Q, n)
+        return _in_parts(segments, lambda part: self.audio_encoder(mel_spectrogram(part, config)))
+
+
+def phase(clip: int, config: SynchformerConfig) -> int:
+    """First frame of the clip's first video position; spread evenly over the clips."""
+    return clip % config.segment_stride
 
 
 def _in_parts(segments: Tensor, encode: Callable[[Tensor], Tensor]) -> NDArray[np.float16]:
