@@ -59,7 +59,7 @@ class AVCLIPTask:
         waveforms = augment_waveform(waveforms.flatten(0, 1), rng).unflatten(0, waveforms.shape[:2])
         contrastive = self.stage.avclip.contrastive_loss(frames, mel_spectrogram(waveforms, self.config))
         events = self._event_loss(rng)
-        return contrastive + events, {"contrastive": contrastive.item(), "events": float(events)}
+        return contrastive + events, {"contrastive": contrastive.item(), "events": events.item()}
 
     def _event_loss(self, rng: np.random.Generator) -> Tensor:
         heads = self.stage.heads

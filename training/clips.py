@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -106,7 +107,7 @@ def build(
         count: how many items are wanted.
         make: makes an item; sent once to every process.
         keep: stores an item, in this process.
-        workers: number of processes.
+        workers: number of processes; 0 makes everything in this one.
 
     Raises:
         ValueError: when the folder was begun with another identity.
@@ -116,13 +117,20 @@ def build(
     if {key: found.get(key) for key in identity} != identity:
         raise ValueError(f"{folder} was made from other clips or weights; choose another folder or remove it")
     missing = range(found["done"], count)
-    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_Worker.start, initargs=(make,)) as pool:
-        for index, made in zip(
-            missing, tqdm(pool.map(_Worker.work, missing, chunksize=2), folder.name, len(missing)), strict=True
-        ):
-            keep(index, made)
+    with ExitStack() as stack:
+        made = (
+            map(make, missing)
+            if not workers
+            else stack.enter_context(_processes(make, workers)).map(_Worker.work, missing, chunksize=2)
+        )
+        for index, item in zip(missing, tqdm(made, folder.name, len(missing)), strict=True):
+            keep(index, item)
             if (index + 1) % 20 == 0 or index + 1 == count:
                 record.write_text(json.dumps({**identity, "done": index + 1}))
+
+
+def _processes(make: Callable[[int], Any], count: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(count, get_context("spawn"), initializer=_Worker.start, initargs=(make,))
 
 
 class _Worker:

@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         stage.add_argument("--data", default="synthetic:0", help="synthetic:SEED, generated clips from this seed on")
         stage.add_argument("--count", type=int, default=1000, help="clips to train on")
         stage.add_argument("--held-out", type=int, default=60, help="clips to validate on, never trained on")
-        stage.add_argument("--workers", type=int, default=2, help="processes that render clips")
+        stage.add_argument("--workers", type=int, default=2, help="processes that render clips; 0: this one")
         for field in fields(Options):
             kind = type(field.default)
             text = f"{field.metadata['help']} (default {getattr(defaults, field.name)})"
