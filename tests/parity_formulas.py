@@ -53,8 +53,8 @@ def bursts(variant: int, samples: int) -> NDArray[np.float32]:
     tone = np.sin(2 * np.pi * (low * seconds + 0.5 * (high - low) * seconds * seconds / length))
     loudness = np.where(index // (SAMPLE_RATE // (2 * variant + 4)) % 3 == 0, 1.0, 0.15)
     noise = np.random.Generator(np.random.PCG64(1000 + variant)).standard_normal(samples)
-    whole = np.rint((0.35 * loudness * tone + 0.05 * noise) * 32768).clip(-32768, 32767)
-    return (whole / 32768).astype(np.float32)
+    whole = np.rint((0.35 * loudness * tone + 0.05 * noise) * 32768).clip(-32768, 32767).astype(np.int16)  # no -0.0
+    return whole / np.float32(32768)
 
 
 def center_square(frames: NDArray[np.uint8], size: int = 224) -> Tensor:
