@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
     from synchformer.checkpoint import load_model
 
     try:
-        session = Session(load_model(options.model, device=options.device), name=options.model)
+        session = Session(load_model(options.model, device=options.device), name=Path(options.model).name)
     except (ValueError, OSError) as error:
         print(f"app.py: --model {options.model}: {error}", file=sys.stderr)
         return 2

@@ -111,6 +111,7 @@ document.addEventListener('synchformer:busy', () => {
 });
 document.addEventListener('input', onSlider);
 document.addEventListener('change', onSlider);
+new ResizeObserver(() => plot.dataset.drawn && window.Plotly.Plots.resize(plot)).observe(plot);
 new MutationObserver(() => draw(shown)).observe(document.body, { attributeFilter: ['class'] });
 watch('value', () => {
   const view = JSON.parse(props.value);
