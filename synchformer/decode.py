@@ -86,14 +86,18 @@ def _interval(info: MediaInfo, start: float | None, stop: float | None, fps: int
 def _early_ends(info: MediaInfo, begin: float, end: float, seen: float, heard: float) -> tuple[str, ...]:
     """Sentences about streams that stop before the file says they do; an empty stream is an error."""
     notes = []
-    for name, found, promised in (("picture", seen, info.video.stop), ("sound", heard, info.audio.stop)):
-        wanted = min(end, promised)
-        if found <= begin < wanted - SPARE:
+    ends = {"picture": (seen, info.video), "sound": (heard, info.audio)}
+    for name, (found, span) in ends.items():
+        if found <= begin < min(end, span.stop) - SPARE:
             raise MediaError(f"{info.path.name} is cut off or damaged: no {name} can be decoded from {begin:.2f} s on")
-        if found < wanted - SPARE:
+        if span.declared and found < min(end, span.stop) - SPARE:
             notes.append(
-                f"{info.path.name} is cut off or damaged: its {name} ends at {found:.2f} s, not at {promised:.2f} s."
+                f"{info.path.name} is cut off or damaged: its {name} ends at {found:.2f} s, not at {span.stop:.2f} s."
             )
+    if not notes and max(seen, heard) < min(end, info.seconds) - SPARE:
+        notes.append(
+            f"{info.path.name} is cut off or damaged: it ends at {max(seen, heard):.2f} s, not at {info.seconds:.2f} s."
+        )
     return tuple(notes)
 
 
@@ -210,7 +214,7 @@ def _decode_from(container: InputContainer, stream: Any, zero: float, begin: flo
     for back in SEEK_BACK:
         target = zero + begin - back
         from_start = target <= zero
-        container.seek(0 if from_start and zero == 0 else int(max(target, zero) * av.time_base))
+        container.seek(0 if from_start else int(target * av.time_base))  # at `zero`, MPEG-TS lands behind it
         frames = _decode(container, stream)
         head = next(frames, None)
         if head is None and not from_start:

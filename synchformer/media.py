@@ -8,6 +8,7 @@ Shape legend: T frames, H x W pixels, n samples.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,11 +30,15 @@ class MediaError(ValueError):
 
 @dataclass(frozen=True)
 class Span:
-    """Where a stream lies on the clock: from `start` to `stop` in seconds, and its codec's name."""
+    """Where a stream lies on the clock: from `start` to `stop` in seconds, and its codec's name.
+
+    `declared` is False where the container tells its own length alone; `stop` is then that of the whole file.
+    """
 
     start: float
     stop: float
     codec: str
+    declared: bool = True
 
     @property
     def seconds(self) -> float:
@@ -193,5 +198,9 @@ def _span(stream: av.VideoStream | av.AudioStream, container: InputContainer, ze
     start = max(0.0, first - zero)
     if stream.duration:
         return Span(start, max(start, first + float(stream.duration * base) - zero), stream.codec_context.name)
-    whole = (container.duration or 0) / av.time_base  # Matroska tells the length of the file alone
-    return Span(start, max(start, whole), stream.codec_context.name)
+    whole = (container.duration or 0) / av.time_base
+    tagged = re.fullmatch(r"(\d+):(\d+):(\d+\.?\d*)", stream.metadata.get("DURATION", ""))  # Matroska, by most writers
+    if tagged is None:
+        return Span(start, max(start, whole), stream.codec_context.name, declared=False)
+    hours, minutes, seconds = map(float, tagged.groups())
+    return Span(start, max(start, 3600 * hours + 60 * minutes + seconds - zero), stream.codec_context.name)

@@ -43,7 +43,7 @@ class Options:
 
 STAGE_OPTIONS = {
     # Differences from the paper are meant: its recipe (Adam at 2e-6 per GPU, AdamW at 1e-4) is for weeks of GPU time.
-    "unimodal": Options(steps=1500, batch=32, lr=1.5e-3),
-    "avclip": Options(steps=500, batch=2, lr=3e-4, log_every=10),
-    "sync": Options(steps=2500, batch=64, lr=3e-3),
+    "unimodal": Options(steps=1600, batch=20, lr=1.5e-3, precision="bf16"),
+    "avclip": Options(steps=500, batch=2, lr=3e-4, precision="bf16", log_every=10),
+    "sync": Options(steps=2500, batch=64, lr=2e-3, precision="bf16"),
 }

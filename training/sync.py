@@ -14,8 +14,10 @@ from synchformer.sync import SynchronizationModule
 from training.events import time_bins
 from training.features import FeatureCache
 from training.metrics import accuracy
+from training.start import start_from
 
 TIME_BINS = 48  # bins of 0.1 s over the 4.8 s that the segments cover
+RARE = -3.3  # log odds of an event in a bin, to start with
 PROVABLE = 0.85  # share of crops that must hold an event seen and heard; the others teach doubt
 
 
@@ -39,6 +41,7 @@ class Stage2(nn.Module):
         super().__init__()
         self.synchronizer = SynchronizationModule(config)
         self.time_head = nn.Linear(config.sync_dim, 2 * TIME_BINS)
+        nn.init.constant_(self.time_head.bias, RARE)
 
 
 class SyncTask:
@@ -49,6 +52,7 @@ class SyncTask:
     def __init__(self, config: SynchformerConfig, cache: FeatureCache, held_out: FeatureCache, batch: int) -> None:
         self.config, self.cache, self.held_out, self.batch = config, cache, held_out, batch
         self.stage = Stage2(config)
+        start_from(self.stage.synchronizer, config, cache.video, cache.audio)
         self.chance = config.chance_loss
 
     @property
