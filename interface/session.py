@@ -23,11 +23,11 @@ from typing import Any
 from interface.cache import BoundedCache
 from interface.view import View, prediction_view
 from synchformer.clip import cut_clip, possible_starts
-from synchformer.decode import read_media
 from synchformer.media import Media, MediaError, probe
 from synchformer.model import Synchformer
 from synchformer.predict import Encoding, Precision, Prediction, decide, encode
 from synchformer.shift import browser_note, suited_suffix, write_shifted
+from synchformer.sweep import read_around
 
 log = logging.getLogger(__name__)
 
@@ -208,18 +208,9 @@ class Session:
             return decide(self.model, encoding, precision=self.precision)
 
     def _measure_afresh(self, clip: Opened, start: float, offset: float) -> Prediction:
-        config = self.model.config
         begin = time.perf_counter()
-        around = config.max_offset
-        media = read_media(
-            clip.path,
-            start=max(0.0, start - around),
-            stop=start + config.crop_seconds + around,
-            short_side=config.short_side,
-            video_fps=config.video_fps,
-            sample_rate=config.sample_rate,
-        )
-        cut = cut_clip(media, start, offset, config=config)
+        media = read_around(self.model, clip.path, start)
+        cut = cut_clip(media, start, offset, config=self.model.config)
         decode = time.perf_counter() - begin
         encoding = encode(self.model, cut, precision=self.precision)
         self._features.put((clip.key, start), Prepared(encoding, media))

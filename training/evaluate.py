@@ -126,11 +126,12 @@ def summarise(trials: list[Trial], classes: int) -> list[Row]:
     guessing = chance(classes)
     return [
         Row("chance", guessing["acc1"], guessing["acc1_tol1"]),
-        *(_row(name, group) for name, group in groups.items()),
+        *(count_row(name, group) for name, group in groups.items()),
     ]
 
 
-def _row(name: str, trials: list[Trial]) -> Row:
+def count_row(name: str, trials: list[Trial]) -> Row:
+    """Shares of exact and near answers among trials."""
     count = len(trials)
     exact, near = sum(t.distance == 0 for t in trials), sum(t.distance <= 1 for t in trials)
     shares = exact / max(count, 1), near / max(count, 1)
