@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import json
 import os
@@ -29,6 +28,7 @@ from torch import Tensor
 from synchformer.avclip import SegmentAVCLIP
 from synchformer.config import BASE, MINI, SynchformerConfig
 from synchformer.download import DownloadError, cache_folder, fetch
+from synchformer.files import written_whole
 from synchformer.model import Synchformer
 from synchformer.published import SHOWN, Layout, from_published
 from synchformer.weights import CheckpointError, read_metadata, read_weights
@@ -341,14 +341,10 @@ def _filled(
 def _write(
     state: Mapping[str, Tensor], path: Path, config: SynchformerConfig, layout: Layout, notes: Mapping[str, str] | None
 ) -> None:
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     metadata = {"config": json.dumps(asdict(config)), "layout": layout, **(notes or {})}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({name: value.contiguous() for name, value in state.items()}, part, metadata)
-        part.replace(path)
+        with written_whole(path) as part:
+            save_file({name: value.contiguous() for name, value in state.items()}, part, metadata)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"cannot write {path}: {error}; free some space or choose another folder") from error
-    finally:
-        with contextlib.suppress(OSError):  # the error above is the one to tell
-            part.unlink(missing_ok=True)

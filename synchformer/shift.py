@@ -8,8 +8,6 @@ edit list, because AAC and Opus need their predecessor to decode a packet cleanl
 from __future__ import annotations
 
 import math
-import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -23,6 +21,7 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
+from synchformer.files import written_whole
 from synchformer.media import pick_audio, pick_video, probe, tick
 
 # What each container may hold; mkv takes everything.
@@ -79,13 +78,10 @@ def write_shifted(
     with ExitStack() as stack:
         source, streams, zero = stack.enter_context(_open(path))
         _check_container(out, streams)
-        handle, name = tempfile.mkstemp(prefix=f".{out.stem}-", suffix=out.suffix, dir=out.parent)
-        os.close(handle)
-        stack.callback(Path(name).unlink, missing_ok=True)
+        part = stack.enter_context(written_whole(out))
         options = {"movflags": "+faststart"} if FORMATS[out.suffix.lower()] in ("mp4", "mov") else {}
-        with av.open(name, "w", format=FORMATS[out.suffix.lower()], options=options) as target:
+        with av.open(str(part), "w", format=FORMATS[out.suffix.lower()], options=options) as target:
             _copy(source, target, streams, offset, _window(zero, start, seconds))
-        Path(name).replace(out)
     return out
 
 

@@ -1,0 +1,30 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A name beside `path` to write under; `path` is replaced only when the block ends without an error.
+
+    The file gets the rights that a new file usually has, whoever writes it.
+
+    Raises:
+        OSError: when the folder cannot be written to.
+    """
+    part = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
+    part.open("xb").close()
+    rights = part.stat().st_mode
+    try:
+        yield part
+        part.chmod(rights)
+        part.replace(path)
+    finally:
+        with contextlib.suppress(OSError):  # an error above is the one to tell
+            part.unlink(missing_ok=True)
