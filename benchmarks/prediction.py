@@ -22,7 +22,7 @@ from synchformer.checkpoint import load_model
 from synchformer.clip import load_clip
 from synchformer.config import BASE
 from synchformer.model import Synchformer
-from synchformer.predict import Timing, decide, encode, predict_file
+from synchformer.prediction import Timing, decide, encode, predict_file
 
 CLIP = Path(__file__).parent.parent / "assets" / "examples" / "hammer.mp4"
 STAGES = ("decode", "video", "audio", "synchronization")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from synchformer.predict import Prediction, offset_in_words
+from synchformer.prediction import Prediction, offset_in_words
 
 Figure = dict[str, Any]
 

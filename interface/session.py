@@ -25,7 +25,7 @@ from interface.view import View, prediction_view
 from synchformer.clip import cut_clip, possible_starts
 from synchformer.media import Media, MediaError, probe
 from synchformer.model import Synchformer
-from synchformer.predict import Encoding, Precision, Prediction, decide, encode
+from synchformer.prediction import Encoding, Precision, Prediction, decide, encode
 from synchformer.shift import browser_note, suited_suffix, write_shifted
 from synchformer.sweep import read_around
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from interface.figures import distribution
-from synchformer.predict import Prediction, Timing
+from synchformer.prediction import Prediction, Timing
 
 View = dict[str, Any]
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from synchformer.decode import read_media
     from synchformer.media import MediaError
     from synchformer.model import Synchformer
-    from synchformer.predict import Prediction, predict, predict_synchronizability
+    from synchformer.prediction import Prediction, predict, predict_synchronizability
 
 __version__ = "0.1.0"
 
@@ -36,9 +36,9 @@ _HOMES = {
     "MediaError": "media",
     "read_media": "decode",
     "Synchformer": "model",
-    "Prediction": "predict",
-    "predict": "predict",
-    "predict_synchronizability": "predict",
+    "Prediction": "prediction",
+    "predict": "prediction",
+    "predict_synchronizability": "prediction",
 }
 
 __all__ = [

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # torch is imported when a model is needed: `--help` answers at once
     from synchformer.model import Synchformer
-    from synchformer.predict import Prediction, Synchronizability
+    from synchformer.prediction import Prediction, Synchronizability
 
 BAR_WIDTH = 30  # characters for a probability of 1
 EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -104,7 +104,7 @@ def _run_predict(options: argparse.Namespace) -> int:
 
 def _measure(model: Synchformer, video: str, options: argparse.Namespace) -> dict[str, Any]:
     """One video's result, or its error as a sentence; nothing a file does may stop the batch."""
-    from synchformer.predict import predict_file
+    from synchformer.prediction import predict_file
 
     try:
         result = predict_file(
@@ -133,7 +133,7 @@ def as_json(record: dict[str, Any]) -> dict[str, Any]:
     """The fields that `--json` prints for one video; numbers are seconds and probabilities."""
     if "error" in record:
         return {"video": record["video"], "error": record["error"]}
-    from synchformer.predict import Synchronizability
+    from synchformer.prediction import Synchronizability
 
     result: Prediction | Synchronizability = record["result"]
     head = {name: record[name] for name in ("video", "model", "start")} | {"applied_offset": result.applied_offset}
@@ -145,7 +145,7 @@ def as_json(record: dict[str, Any]) -> dict[str, Any]:
 
 def as_text(record: dict[str, Any], top: int) -> str:
     """The table a person reads: the sentence, the likeliest offsets with bars, and the times."""
-    from synchformer.predict import Prediction, offset_in_words
+    from synchformer.prediction import Prediction, offset_in_words
 
     result: Prediction | Synchronizability = record["result"]
     moved = f", the sound moved: {offset_in_words(result.applied_offset)}" if result.applied_offset else ""

@@ -9,7 +9,7 @@ from synchformer.clip import cut_clip
 from synchformer.decode import read_media
 from synchformer.media import Media
 from synchformer.model import Synchformer
-from synchformer.predict import Precision, Prediction, decide, encode
+from synchformer.prediction import Precision, Prediction, decide, encode
 
 
 def read_around(model: Synchformer, path: str | Path, start: float, reach: float | None = None) -> Media:

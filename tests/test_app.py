@@ -16,7 +16,7 @@ from interface.examples import find_examples, strip
 from interface.figures import distribution
 from interface.page import _caption
 from interface.session import COPIES_HELD, Opened, PageError, Session
-from synchformer.predict import Prediction
+from synchformer.prediction import Prediction
 
 
 @pytest.fixture(scope="module")

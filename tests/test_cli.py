@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from importlib import import_module
 
 import pytest
 import torch
@@ -10,14 +9,13 @@ import torch
 from synchformer import checkpoint, cli
 from synchformer.config import MINI
 
-predict = import_module("synchformer.predict")  # the package has a function of that name, too
 GRID = MINI.grid
 
 
 def prediction(best=12, share=0.58, applied=0.0):
     rest = (1 - share) / 20
     probabilities = tuple(share if index == best else rest for index in range(21))
-    return predict.Prediction(
+    return prediction.Prediction(
         grid=GRID,
         logits=tuple(float(p) for p in torch.tensor(probabilities).log()),
         probabilities=probabilities,
@@ -39,7 +37,7 @@ def answers(monkeypatch):
         return replace(prediction(), applied_offset=options["offset"])
 
     monkeypatch.setattr(checkpoint, "load_model", lambda name, device="auto": (name, device))
-    monkeypatch.setattr(predict, "predict_file", predict_file)
+    monkeypatch.setattr(prediction, "predict_file", predict_file)
     return asked
 
 
@@ -94,9 +92,9 @@ def test_unknown_model_is_a_usage_error_that_names_the_known_ones(capsys):
 
 
 def test_synchronizability_is_printed_instead(monkeypatch, capsys):
-    answer = predict.Synchronizability(probability=0.83, logits=(-0.8, 0.8))
+    answer = prediction.Synchronizability(probability=0.83, logits=(-0.8, 0.8))
     monkeypatch.setattr(checkpoint, "load_model", lambda name, device="auto": None)
-    monkeypatch.setattr(predict, "predict_file", lambda model, path, **options: answer)
+    monkeypatch.setattr(prediction, "predict_file", lambda model, path, **options: answer)
     assert cli.main(["predict", "a.mp4", "--model", "synchronizability", "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
     assert record["synchronizability"] == 0.83

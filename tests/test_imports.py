@@ -1,11 +1,16 @@
 """The import graph: who may know whom."""
 
 import ast
+import importlib
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+
+import synchformer
 
 ROOT = Path(__file__).parent.parent
 ALLOWED = {
@@ -54,3 +59,11 @@ def test_nothing_heavy_at_import():
 def test_files_stay_readable():
     long = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in FILES}
     assert not {name: lines for name, lines in long.items() if lines > 400}
+
+
+def test_the_package_gives_what_it_names():
+    """A module of the same name as a function would take its place once it is imported."""
+    for module in pkgutil.iter_modules(synchformer.__path__, "synchformer."):
+        if module.name != "synchformer.__main__":
+            importlib.import_module(module.name)
+    assert not [name for name in synchformer.__all__ if isinstance(getattr(synchformer, name), ModuleType)]

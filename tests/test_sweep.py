@@ -7,7 +7,7 @@ from test_shift import write_flash_click
 
 from synchformer.clip import load_clip
 from synchformer.model import Synchformer
-from synchformer.predict import predict
+from synchformer.prediction import predict
 from synchformer.sweep import read_around, sweep
 from training import evaluate_files
 

@@ -30,7 +30,7 @@ from synchformer.checkpoint import load_model
 from synchformer.clip import load_clip
 from synchformer.config import SynchformerConfig
 from synchformer.model import Synchformer
-from synchformer.predict import predict
+from synchformer.prediction import predict
 from synthetic import Scene, sample_scene, write_clip
 from training.metrics import chance
 

@@ -9,7 +9,7 @@ import torch
 
 from synchformer.config import MINI
 from synchformer.model import Synchformer
-from synchformer.predict import (
+from synchformer.prediction import (
     Prediction,
     Synchronizability,
     Timing,
