@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from synchformer import checkpoint, cli
+from synchformer import checkpoint, cli, prediction
 from synchformer.config import MINI
 
 GRID = MINI.grid
 
 
-def prediction(best=12, share=0.58, applied=0.0):
+def some_prediction(best=12, share=0.58, applied=0.0):
     rest = (1 - share) / 20
     probabilities = tuple(share if index == best else rest for index in range(21))
     return prediction.Prediction(
@@ -34,7 +34,7 @@ def answers(monkeypatch):
         asked.append((path.name, options))
         if path.name.startswith("bad"):
             raise ValueError(f"{path.name} is not a media file")
-        return replace(prediction(), applied_offset=options["offset"])
+        return replace(some_prediction(), applied_offset=options["offset"])
 
     monkeypatch.setattr(checkpoint, "load_model", lambda name, device="auto": (name, device))
     monkeypatch.setattr(prediction, "predict_file", predict_file)
