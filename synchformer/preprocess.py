@@ -25,12 +25,17 @@ def normalise_frames(frames: Tensor) -> Tensor:
 
 def mel_spectrogram(waveforms: Tensor, config: SynchformerConfig) -> Tensor:
     """Waveforms (..., n) of segments to normalised log-mel spectrograms (..., M, T)."""
+    logarithm = log_mel(waveforms, config)
+    missing = config.mel_frames - logarithm.shape[-1]
+    return (F.pad(logarithm, (0, missing)) - MEL_MEAN) / (2 * MEL_STD)
+
+
+def log_mel(waveforms: Tensor, config: SynchformerConfig) -> Tensor:
+    """Waveforms (..., n) of any length to log-mel spectrograms (..., M, 1 + n // hop), column k centred on k hops."""
     mel = _transform(
         config.sample_rate, config.window_length, config.hop_length, config.mel_bins, str(waveforms.device)
     )
-    logarithm = torch.log(mel(waveforms) + LOG_FLOOR)
-    missing = config.mel_frames - logarithm.shape[-1]
-    return (F.pad(logarithm, (0, missing)) - MEL_MEAN) / (2 * MEL_STD)
+    return torch.log(mel(waveforms) + LOG_FLOOR)
 
 
 @lru_cache(maxsize=8)

@@ -1,0 +1,152 @@
+"""Clips whose content stands in for what is masked (section 4.1): a bank of crops, their features kept on disk."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from synchformer.clip import Clip, load_clip, possible_starts
+from synchformer.config import SynchformerConfig
+from synchformer.download import cache_folder
+from synchformer.files import written_whole
+from synchformer.media import MediaError, probe
+from synchformer.model import Synchformer
+from synchformer.prediction import Encoding, Precision, encode
+
+EXAMPLES = Path(__file__).parent.parent / "assets" / "examples"
+EVERY = 2.5  # s between the starts of two crops of one file
+PER_FILE = 3
+FEWEST = 2
+SUFFIXES = frozenset((".mp4", ".mov", ".mkv", ".webm", ".avi", ".ts", ".m4v", ".mpg"))
+
+
+@dataclass(frozen=True)
+class Distractor:
+    """A crop of another clip: where it is, and its features."""
+
+    path: Path
+    start: float
+    config: SynchformerConfig
+    encoding: Encoding
+
+    @property
+    def name(self) -> str:
+        """File and start in words."""
+        return f"{self.path.name} at {self.start:g} s"
+
+    def clip(self) -> Clip:
+        """Its frames and samples, read again; raises as `load_clip`."""
+        return load_clip(self.path, self.start, config=self.config)
+
+
+@dataclass(frozen=True)
+class Bank:
+    """Distractors for one model; `notes` are sentences about files that could not be used."""
+
+    distractors: tuple[Distractor, ...]
+    notes: tuple[str, ...] = ()
+
+    def without(self, path: Path) -> Bank:
+        """The bank less the crops of one file: a clip never stands in for itself.
+
+        Raises:
+            ValueError: when fewer than two crops are left.
+        """
+        kept = tuple(each for each in self.distractors if not _same(each.path, path))
+        _check(len(kept), [each.path for each in self.distractors], self.notes)
+        return Bank(kept, self.notes)
+
+
+def load_bank(model: Synchformer, places: Sequence[Path] = (EXAMPLES,), *, precision: Precision = "auto") -> Bank:
+    """Encode crops of every video in `places`; features are computed once per model and file.
+
+    Args:
+        model: whose features are wanted.
+        places: video files and folders of them; the project's own examples by default.
+        precision: as in `predict`.
+
+    Raises:
+        ValueError: when fewer than two crops can be used; says what was found.
+    """
+    digest = model_digest(model)
+    found: list[Distractor] = []
+    notes: list[str] = []
+    files = list(_files(places))
+    for path in files:
+        try:
+            found += [_distractor(model, digest, path, start, precision) for start in _starts(path, model.config)]
+        except MediaError as error:
+            notes.append(str(error))
+    _check(len(found), files or list(places), notes)
+    return Bank(tuple(found), tuple(notes))
+
+
+def model_digest(model: Synchformer) -> str:
+    """Fingerprint of a model's weights and sizes: features of other weights are never mixed."""
+    digest = hashlib.blake2b(repr(model.config).encode(), digest_size=8)
+    for name, value in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _files(places: Sequence[Path]) -> Iterable[Path]:
+    for place in places:
+        if place.is_dir():
+            yield from sorted(path for path in place.iterdir() if path.suffix.lower() in SUFFIXES)
+        else:
+            yield place
+
+
+def _starts(path: Path, config: SynchformerConfig) -> list[float]:
+    first, last = possible_starts(probe(path), config)
+    return [first + EVERY * number for number in range(PER_FILE) if first + EVERY * number <= last]
+
+
+def _distractor(model: Synchformer, digest: str, path: Path, start: float, precision: Precision) -> Distractor:
+    status = path.stat()
+    identity = f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}|{start:.3f}|{precision}"
+    name = f"{digest}-{hashlib.blake2b(identity.encode(), digest_size=12).hexdigest()}.safetensors"
+    kept = cache_folder() / "distractors" / name
+    device = next(model.parameters()).device
+    try:
+        values = load_file(kept, str(device))
+        encoding = Encoding(values["video"], values["audio"])
+    except (OSError, SafetensorError, KeyError):
+        encoding = encode(model, load_clip(path, start, config=model.config), precision=precision)
+        _keep(kept, encoding)
+    return Distractor(path, start, model.config, encoding)
+
+
+def _keep(place: Path, encoding: Encoding) -> None:
+    """Write features for the next time; a full or read-only disk only costs that."""
+    values = {"video": encoding.video_features, "audio": encoding.audio_features}
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(place) as part:
+            save_file({name: value.to("cpu", torch.float32).contiguous() for name, value in values.items()}, part)
+    except OSError:
+        return
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
+
+
+def _check(count: int, places: Sequence[Path], notes: Sequence[str]) -> None:
+    if count < FEWEST:
+        looked = ", ".join(map(str, places)) or "nowhere"
+        told = f" ({'; '.join(notes)})" if notes else ""
+        raise ValueError(
+            f"masked moments are filled from other clips, and at least {FEWEST} crops of them are needed, but {count} "
+            f"can be used from {looked}{told}; give a folder with more videos"
+        )

@@ -1,0 +1,196 @@
+"""What an attribution found: one curve per stream, with intervals, and files to keep it in."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from attribution.settings import Modality, Settings
+from attribution.tally import Estimates, Measure
+from attribution.target import Target
+from attribution.units import Unit
+from synchformer.files import written_whole
+
+MEASURES = ("score", "effect", "margin")
+State = Literal["running", "complete", "precise"]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A stream's attribution: its units in order of time, and what the masks say about each.
+
+    `state` tells whether sampling goes on ("running"), ended with the last mask ("complete") or as soon as every
+    interval was narrow enough ("precise"). `left` is the expected number of masks to come.
+    """
+
+    modality: Modality
+    units: tuple[Unit, ...]
+    estimates: Estimates
+    state: State
+    left: int
+
+    @property
+    def middles(self) -> tuple[float, ...]:
+        """Seconds from the start of the crop to each unit's middle."""
+        return tuple(unit.middle for unit in self.units)
+
+    @property
+    def peak(self) -> Unit:
+        """The unit with the highest effect on accuracy; scores rank the units of a curve alike."""
+        values = np.nan_to_num(self.estimates.effect.value, nan=-np.inf)
+        return self.units[int(values.argmax())]
+
+    def measure(self, name: str) -> Measure:
+        """`score`, `effect` or `margin`.
+
+        Raises:
+            ValueError: for another name.
+        """
+        if name not in MEASURES:
+            raise ValueError(f"measure must be one of {', '.join(MEASURES)}, not {name!r}")
+        measure: Measure = getattr(self.estimates, name)
+        return measure
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """Which moments made the model decide as it did.
+
+    Times of units are seconds from the start of the crop, as it is played: the sound of unit [b, e) stands at
+    `audio_start` + b in the file, the picture at `video_start` + b. `logits` are those of the whole clip.
+    """
+
+    path: Path
+    model: str
+    start: float
+    offset: float
+    video_start: float
+    audio_start: float
+    crop_seconds: float
+    settings: Settings
+    target: Target
+    logits: tuple[float, ...]
+    distractors: tuple[str, ...]
+    curves: tuple[Curve, ...]
+    seconds: float
+
+    @property
+    def masks(self) -> int:
+        """Masks judged so far, over all curves."""
+        runs = {run: self.curve(run[0]) for run in self.settings.runs}
+        return sum(curve.estimates.masks for curve in runs.values())
+
+    @property
+    def left(self) -> int:
+        """Expected number of masks to come."""
+        return sum(self.curve(run[0]).left for run in self.settings.runs)
+
+    @property
+    def rate(self) -> float:
+        """Masks per second."""
+        return self.masks / self.seconds if self.seconds else 0.0
+
+    @property
+    def finished(self) -> bool:
+        """Whether no curve is still being sampled."""
+        return all(curve.state != "running" for curve in self.curves)
+
+    def curve(self, modality: Modality) -> Curve:
+        """The curve of a stream.
+
+        Raises:
+            KeyError: when that stream was not explained.
+        """
+        found = {curve.modality: curve for curve in self.curves}
+        return found[modality]
+
+    @property
+    def sentence(self) -> str:
+        """What was found, in words; says when the decision was not the model's."""
+        peaks = " and ".join(f"{_sense(c.modality)} {c.peak.middle:.2f} s into the crop" for c in self.curves)
+        if not self.target.found:
+            return f"the model does not make {self.target.sentence} for the whole clip; what supports it most: {peaks}"
+        return f"what {self.target.sentence} rests on most is {peaks}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything as plain values."""
+        values = {
+            name: getattr(self, name)
+            for name in ("model", "start", "offset", "video_start", "audio_start", "crop_seconds", "seconds")
+        }
+        return values | {
+            "path": str(self.path),
+            "sentence": self.sentence,
+            "level": self.settings.level,
+            "settings": asdict(self.settings),
+            "target": asdict(self.target) | {"sentence": self.target.sentence, "found": self.target.found},
+            "logits": list(self.logits),
+            "distractors": list(self.distractors),
+            "curves": [
+                {
+                    "modality": curve.modality,
+                    "state": curve.state,
+                    "masks": curve.estimates.masks,
+                    "correct": curve.estimates.correct,
+                    "units": [_without_nan(row) for row in rows(self, [curve])],
+                }
+                for curve in self.curves
+            ],
+        }
+
+    def save(self, folder: str | Path) -> Path:
+        """Write `attribution.json`, `attribution.csv` and `attribution.npz` into a folder, each whole or not at all.
+
+        Raises:
+            OSError: when the folder cannot be made or written to.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        with written_whole(folder / "attribution.json") as part:
+            part.write_text(json.dumps(self.as_json(), indent=1))
+        table = rows(self, self.curves)
+        with written_whole(folder / "attribution.csv") as part, part.open("w", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(table[0]))
+            writer.writeheader()
+            writer.writerows(table)
+        with written_whole(folder / "attribution.npz") as part:
+            columns: dict[str, Any] = {name: np.array([row[name] for row in table]) for name in table[0]}
+            np.savez_compressed(part, **columns)
+        return folder
+
+
+def rows(attribution: Attribution, curves: Sequence[Curve]) -> list[dict[str, Any]]:
+    """One row per unit: stream, times in the crop and in the file, counts, and each measure with its interval."""
+    table = []
+    for curve in curves:
+        begins = attribution.video_start if curve.modality == "video" else attribution.audio_start
+        for index, unit in enumerate(curve.units):
+            row: dict[str, Any] = {
+                "modality": curve.modality,
+                "begin": unit.begin,
+                "end": unit.end,
+                "file_begin": round(begins + unit.begin, 6),
+                "kept": int(curve.estimates.kept[index]),
+                "masks": curve.estimates.masks,
+            }
+            for name in MEASURES:
+                measure = curve.measure(name)
+                ends = {"": measure.value, "_low": measure.low, "_high": measure.high}
+                row |= {name + end: float(values[index]) for end, values in ends.items()}
+            table.append(row)
+    return table
+
+
+def _without_nan(row: dict[str, Any]) -> dict[str, Any]:
+    """JSON knows no NaN and no infinity: what is undefined becomes null."""
+    return {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in row.items()}
+
+
+def _sense(modality: Modality) -> str:
+    return "what is seen" if modality == "video" else "what is heard"

@@ -1,0 +1,161 @@
+"""Sampling: masks are drawn, judged and counted until every interval is narrow enough or the masks are used up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from attribution.distractors import Bank
+from attribution.masks import MaskSource
+from attribution.result import Attribution, Curve, State
+from attribution.scorers import InputScorer, Scorer, TokenScorer
+from attribution.settings import CHECK_EVERY, MODALITIES, Modality, Settings
+from attribution.tally import Estimates, Measure, Tally
+from attribution.target import Target, find_target
+from attribution.units import Unit, make_units
+from synchformer.clip import Clip
+from synchformer.model import Synchformer
+from synchformer.prediction import Encoding, encode
+
+
+@dataclass
+class Run:
+    """One sequence of masks over the units of one stream, or of both when they are masked together."""
+
+    units: tuple[Unit, ...]
+    source: MaskSource
+    scorer: Scorer
+    tally: Tally
+    estimates: Estimates
+    state: State = "running"
+
+    def advance(self, target: Target, settings: Settings) -> None:
+        """Judge the next masks, up to `CHECK_EVERY`, and decide whether that is enough."""
+        count = min(CHECK_EVERY, settings.masks - self.estimates.masks)
+        masks, choices = self.source.draw(count)
+        step = settings.batch or self.scorer.batch()
+        step += step % 2  # pairs stay together
+        for first in range(0, count, step):
+            mask, choice = masks[first : first + step], choices[first : first + step]
+            self.tally.add(mask.to(self.scorer.device), *target.judge(self.scorer(mask, choice)))
+        self.estimates = self.tally.estimate()
+        if self.estimates.masks >= settings.masks:
+            self.state = "complete"
+        elif settings.tolerance is not None and self.estimates.width <= settings.tolerance:
+            self.state = "precise"
+
+    def curves(self, settings: Settings) -> list[Curve]:
+        """A curve for each stream of this run."""
+        left = 0 if self.state != "running" else self.estimates.expected_left(settings.tolerance, settings.masks)
+        found = []
+        for modality in MODALITIES:
+            owned = [index for index, unit in enumerate(self.units) if unit.modality == modality]
+            if owned:
+                units = tuple(self.units[index] for index in owned)
+                found.append(Curve(modality, units, _only(self.estimates, owned), self.state, left))
+        return found
+
+
+def stream(model: Synchformer, clip: Clip, bank: Bank, settings: Settings | None = None) -> Iterator[Attribution]:
+    """Attribute, and yield what is known after every round of masks; the last one is the result.
+
+    Every value is complete in itself, so the iterator can be closed at any time and the last value kept. Closing it
+    stops the work.
+
+    Args:
+        model: in evaluation mode.
+        clip: cut for this model.
+        bank: what masked moments are filled with; crops of the clip's own file are left out.
+        settings: how to mask; the paper's way by default.
+
+    Raises:
+        ValueError: too few distractors, a reference out of the model's reach, a clip cut for another model.
+        MediaError: when a distractor's file cannot be read any more (input level).
+    """
+    settings = settings or Settings()
+    begin = time.perf_counter()
+    bank = bank.without(clip.path)
+    encoding = encode(model, clip, precision=settings.precision)
+    with torch.inference_mode():
+        logits = model.synchronize(encoding.video_features, encoding.audio_features)[0].float().cpu()
+    target = find_target(model.config, logits, clip.offset, settings.reference)
+    runs = [_start(model, clip, encoding, bank, settings, run) for run in settings.runs]
+    while True:
+        for run in runs:
+            if run.state == "running":
+                run.advance(target, settings)
+        curves = sorted((c for run in runs for c in run.curves(settings)), key=lambda c: MODALITIES.index(c.modality))
+        yield Attribution(
+            path=clip.path,
+            model=model.config.name,
+            start=clip.start,
+            offset=clip.offset,
+            video_start=clip.video_start,
+            audio_start=clip.audio_start,
+            crop_seconds=model.config.crop_seconds,
+            settings=settings,
+            target=target,
+            logits=tuple(logits.tolist()),
+            distractors=tuple(each.name for each in bank.distractors),
+            curves=tuple(curves),
+            seconds=time.perf_counter() - begin,
+        )
+        if all(run.state != "running" for run in runs):
+            return
+
+
+def attribute(
+    model: Synchformer,
+    clip: Clip,
+    bank: Bank,
+    settings: Settings | None = None,
+    on_progress: Callable[[Attribution], object] | None = None,
+) -> Attribution:
+    """Attribute to the end; see `stream`.
+
+    Args:
+        model: in evaluation mode.
+        clip: cut for this model.
+        bank: what masked moments are filled with.
+        settings: how to mask; the paper's way by default.
+        on_progress: called with every partial result; when it returns True, sampling ends there.
+
+    Raises:
+        ValueError, MediaError: as `stream`.
+    """
+    for part in stream(model, clip, bank, settings):
+        found = part
+        if on_progress is not None and on_progress(part) is True:
+            break
+    return found
+
+
+def _start(
+    model: Synchformer, clip: Clip, encoding: Encoding, bank: Bank, settings: Settings, run: tuple[Modality, ...]
+) -> Run:
+    units = make_units(model.config, run, settings.chunk)
+    scorer: Scorer
+    if settings.level == "token":
+        others = [each.encoding for each in bank.distractors]
+        scorer = TokenScorer(model, encoding, others, units, settings.precision)
+    else:
+        clips = [each.clip() for each in bank.distractors]
+        scorer = InputScorer(model, clip, encoding, clips, units, settings.precision)
+    seed = (settings.seed, *(MODALITIES.index(modality) for modality in run))
+    source = MaskSource(len(units), len(bank.distractors), settings.keep, settings.pairs, seed)
+    tally = Tally(len(units), settings.pairs, scorer.device)
+    return Run(units, source, scorer, tally, tally.estimate())
+
+
+def _only(estimates: Estimates, units: list[int]) -> Estimates:
+    """Estimates of some of the units."""
+
+    def part(measure: Measure) -> Measure:
+        return Measure(*(np.asarray(values)[units] for values in (measure.value, measure.low, measure.high)))
+
+    measures = (part(each) for each in (estimates.score, estimates.effect, estimates.margin))
+    return Estimates(estimates.masks, estimates.correct, estimates.kept[units], *measures)

@@ -1,0 +1,80 @@
+"""The figure: one description, drawn for files and for the page."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from attribution.draw import save_figure
+from attribution.figure import COLORS, Line, Sketch, make_sketch
+from attribution.plot import plot
+
+
+@pytest.fixture
+def sketch():
+    times = np.linspace(0.15, 4.85, 48)
+    value = 0.5 + 0.4 * np.exp(-(((times - 3) / 0.2) ** 2))
+    low, high = value - 0.05, value + 0.05
+    value[4], low[4], high[4] = np.nan, 0.0, np.inf  # a unit that no mask has judged
+    lines = tuple(Line(modality, times, value, low, high, 0.5) for modality in COLORS)
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 255, (15, 32, 32, 3), dtype=np.uint8)
+    spectrogram = rng.normal(size=(128, 500)).astype(np.float32)
+    return Sketch("Title", "note", 5.0, frames, spectrogram, lines, "label", 0.4, seen=(3.0,), heard=(2.6,))
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_picture_shows_the_curves_in_their_colours(sketch, tmp_path, theme):
+    path = save_figure(sketch, tmp_path / "a.png", theme=theme)
+    pixels = np.asarray(Image.open(path).convert("RGB")).reshape(-1, 3).astype(int)
+    wanted = {"light": ["#3d52d5", "#c2410c"], "dark": ["#8c9eff", "#fb923c"]}[theme]
+    for color in wanted:
+        rgb = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
+        assert (np.abs(pixels - rgb).sum(1) < 12).sum() > 200
+
+
+def test_other_formats_and_wrong_names(sketch, tmp_path):
+    assert save_figure(sketch, tmp_path / "a.svg").read_text().startswith("<?xml")
+    assert save_figure(sketch, tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
+    with pytest.raises(ValueError, match=r"a\.gif"):
+        save_figure(sketch, tmp_path / "a.gif")
+    with pytest.raises(ValueError, match="light, dark"):
+        save_figure(sketch, tmp_path / "a.png", theme="pink")
+
+
+def test_the_page_gets_plain_json(sketch):
+    figure = json.loads(json.dumps(plot(sketch), allow_nan=False))
+    curves = [trace for trace in figure["data"] if "fill" not in trace]
+    assert [trace["yaxis"] for trace in curves] == ["y", "y2"]
+    assert curves[0]["y"][4] is None
+    assert len(figure["layout"]["images"]) == 2
+    assert sum(shape["line"]["dash"] == "dot" for shape in figure["layout"]["shapes"]) == 2
+    assert len(json.dumps(figure)) < 400_000
+
+
+def test_the_description_of_an_attribution(tmp_path, monkeypatch):
+    from test_attribution_study import TINY, tiny
+    from test_shift import write_flash_click
+
+    from attribution import Settings, attribute, load_bank
+    from synchformer.clip import load_clip
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    model = tiny()
+    for name, event in (("clip", 5.0), ("other", 3.0)):
+        write_flash_click(tmp_path / f"{name}.mp4", seconds=10, event=event)
+    clip = load_clip(tmp_path / "clip.mp4", 2.0, 0.4, config=TINY)
+    found = attribute(model, clip, load_bank(model, (tmp_path,)), Settings(samples=60))
+    plain = make_sketch(clip, found, seen=[3.0])
+    assert plain.spectrogram.shape == (128, 500)
+    assert plain.frames.shape == (15, 32, 32, 3)
+    assert plain.offset == found.target.reference
+    assert {line.neutral for line in plain.lines} == {0.5}
+    column = int(2.6 * 100)  # the click, moved 0.4 s earlier
+    loud = plain.spectrogram.mean(0)
+    assert abs(int(loud.argmax()) - column) <= 2
+    for line in make_sketch(clip, found, measure="margin", scaled=True).lines:
+        assert (np.nanmin(line.value), np.nanmax(line.value)) == pytest.approx((0, 1))
+    with pytest.raises(ValueError, match="measure must be one of"):
+        make_sketch(clip, found, measure="taste")
