@@ -102,7 +102,7 @@ def make_sketch(
         f"keep probability {settings.keep:g}, 95 % intervals, model {attribution.model}"
     )
     return Sketch(
-        title=attribution.sentence[0].upper() + attribution.sentence[1:],
+        title=attribution.headline,
         note=note,
         seconds=attribution.crop_seconds,
         frames=_frames(clip),

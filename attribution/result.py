@@ -113,10 +113,17 @@ class Attribution:
     @property
     def sentence(self) -> str:
         """What was found, in words; says when the decision was not the model's."""
-        peaks = " and ".join(f"{_sense(c.modality)} {c.peak.middle:.2f} s into the crop" for c in self.curves)
+        peaks = " and ".join(f"what is {_sense(c.modality)} at {c.peak.middle:.2f} s of the crop" for c in self.curves)
         if not self.target.found:
-            return f"the model does not make {self.target.sentence} for the whole clip; what supports it most: {peaks}"
-        return f"what {self.target.sentence} rests on most is {peaks}"
+            return f"the model does not give {self.target.sentence} for the whole clip; it is helped most by {peaks}"
+        return f"{self.target.sentence} rests most on {peaks}"
+
+    @property
+    def headline(self) -> str:
+        """The finding in one short line."""
+        peaks = ", ".join(f"{_sense(curve.modality)} at {curve.peak.middle:.2f} s" for curve in self.curves)
+        told = self.target.decision if self.target.found else f"not {self.target.decision}, by the whole clip"
+        return f"{told[0].upper()}{told[1:]}: {peaks}"
 
     def as_json(self) -> dict[str, Any]:
         """Everything as plain values."""
@@ -193,4 +200,4 @@ def _without_nan(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _sense(modality: Modality) -> str:
-    return "what is seen" if modality == "video" else "what is heard"
+    return "seen" if modality == "video" else "heard"

@@ -50,13 +50,19 @@ class Target:
         return logits.float().softmax(1)[:, list(self.classes)].sum(1)
 
     @property
-    def sentence(self) -> str:
-        """The decision in words."""
+    def decision(self) -> str:
+        """The decision in a few words."""
         if self.reference is None:
-            return f"the decision that the clip {'can' if self.predicted == 1 else 'cannot'} be synchronized"
-        told = "no offset" if abs(self.reference) < 5e-4 else f"sound {offset_in_words(self.reference)}"
+            return "can be synchronized" if self.predicted == 1 else "cannot be synchronized"
+        return "no offset" if abs(self.reference) < 5e-4 else f"sound {offset_in_words(self.reference)}"
+
+    @property
+    def sentence(self) -> str:
+        """The decision, and where it comes from."""
+        if self.reference is None:
+            return f"the decision that the clip {self.decision}"
         origin = {"prediction": "the model's own prediction", "applied": "the applied offset", "given": "as given"}
-        return f"{told} ({origin[self.source]}), within {TOLERANCE:g} s"
+        return f'the answer "{self.decision}" ({origin[self.source]}, within {TOLERANCE:g} s)'
 
 
 def find_target(
