@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from media_files import Sample, click_in, number_in, write
+from made_files import Sample, click_in, number_in, write
 
 from synchformer.clip import centre_crop, cut_clip, load_clip, possible_offsets, possible_starts
 from synchformer.config import BASE, MINI

@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 import torch
-from media_files import Sample, click_in, number_in, picture_of, samples_of, write
+from made_files import Sample, click_in, number_in, picture_of, samples_of, write
 from scipy.signal import resample_poly
 
 from synchformer import decode
