@@ -1,0 +1,1 @@
+"""Timings, as ratios against a named alternative measured in the same run."""
