@@ -41,7 +41,7 @@ def test_folder_gives_the_crop_that_load_clip_gives(tmp_path):
     (tmp_path / "notes.txt").write_text("x")
     source = open_source(f"folder:{tmp_path}")
     record = source.entries[0]
-    assert (record.id, record.group, record.label) == ("clap/ID_0_8000", "clap/ID", "clap")
+    assert (record.id, record.group, record.labels) == ("clap/ID_0_8000", "clap/ID", ("clap",))
     assert source.left_out[0].reason == "no video file (.txt)"
     clip = read_crop(source, record, Place(1.0, 0.4), MINI)
     same = load_clip(path, 1.0, 0.4, config=MINI)

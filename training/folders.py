@@ -44,8 +44,8 @@ def open_folder(folder: Path) -> FileSource:
             left_out.append(LeftOut(name, None, f"outside the folders {', '.join(SPLITS)}"))
         else:
             inside = name.split("/")[1:-1] if divided else name.split("/")[:-1]
-            label = "/".join(inside) or None
-            records.append(Record(name, split, _bare(group_of(name), divided), path, label))
+            labels = ("/".join(inside),) if inside else ()
+            records.append(Record(name, split, _bare(group_of(name), divided), path, labels))
     if not records:
         raise ValueError(f"{folder} holds no video; known suffixes are {', '.join(sorted(SUFFIXES))}")
     return FileSource(f"folder:{folder}", tuple(records), tuple(left_out))

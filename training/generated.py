@@ -74,9 +74,9 @@ class GeneratedSource:
         return range(first, first + count)
 
     def records(self, split: Split) -> Sequence[Record]:
-        """The clips in order of their seeds, labelled with the kinds of their shared events (`clap+strike`)."""
+        """The clips in order of their seeds, labelled with the kinds of their shared events."""
         return [
-            Record(id=f"synthetic-{seed:07d}", split=split, group=str(seed), label=scene_label(self._scene(seed)))
+            Record(id=f"synthetic-{seed:07d}", split=split, group=str(seed), labels=shared_kinds(self._scene(seed)))
             for seed in self.seeds(split)
         ]
 
@@ -111,6 +111,6 @@ class GeneratedSource:
         return sample_scene(seed, self.events, self.duration)
 
 
-def scene_label(scene: Scene) -> str:
-    """The kinds of a scene's events that are both seen and heard, such as `clap+strike`; `none` without any."""
-    return "+".join(sorted({event.kind for event in scene.events if event.seen and event.heard})) or "none"
+def shared_kinds(scene: Scene) -> tuple[str, ...]:
+    """The kinds of a scene's events that are both seen and heard."""
+    return tuple(sorted({event.kind for event in scene.events if event.seen and event.heard}))

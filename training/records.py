@@ -37,7 +37,7 @@ class Record:
         split: train, valid or test.
         group: what the clip was cut from; clips of one group in two splits are a leak.
         path: the media file; None when the clip is generated or lies inside a shard.
-        label: class of what is heard, when the annotations tell.
+        labels: classes of what is heard, as far as the annotations tell.
         fixed: start and offset of the published tables, for valid and test.
     """
 
@@ -45,7 +45,7 @@ class Record:
     split: Split
     group: str
     path: Path | None = None
-    label: str | None = None
+    labels: tuple[str, ...] = ()
     fixed: Place | None = None
 
 

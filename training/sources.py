@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from training.datasets import open_audioset, open_lrs3, open_vggsound, open_vggsound_sparse, open_vggsound_sparse_clean
 from training.folders import open_folder
 from training.generated import GeneratedSource
 from training.records import SPLITS, FileSource, LeftOut, Place, Record, Source, Split, count_reasons, read_crop
@@ -75,5 +76,23 @@ def _folder(place: str, _: SourceOptions) -> Source:
     return open_folder(Path(place))
 
 
-OPENERS: dict[str, Opener] = {"synthetic": _generated, "folder": _folder}
+def _published(opener: Callable[[Path, Path], FileSource]) -> Opener:
+    def open_with_lists(place: str, options: SourceOptions) -> Source:
+        if options.annotations is None or not options.annotations.is_dir():
+            found = options.annotations or "nothing"
+            raise ValueError(f"{place} needs the folder of the published lists: --annotations DIR, not {found}")
+        return opener(Path(place), options.annotations)
+
+    return open_with_lists
+
+
+OPENERS: dict[str, Opener] = {
+    "synthetic": _generated,
+    "folder": _folder,
+    "vggsound": _published(open_vggsound),
+    "vggsound-sparse": _published(open_vggsound_sparse),
+    "vggsound-sparse-clean": _published(open_vggsound_sparse_clean),
+    "lrs3": _published(open_lrs3),
+    "audioset": _published(open_audioset),
+}
 _PLACES = {"synthetic": "SEED", "shards": "PATTERN"}
