@@ -33,22 +33,25 @@ def open_folder(folder: Path) -> FileSource:
     Raises:
         ValueError: when there is no such folder, or it holds no video.
     """
-    records, left_out = [], []
+    records: dict[str, Record] = {}
+    left_out = []
     divided = any((folder / name).is_dir() for name in SPLIT_FOLDERS)
     for path in walk(folder):
         name = path.relative_to(folder).with_suffix("").as_posix()
         split = SPLIT_FOLDERS.get(name.split("/")[0]) if divided else checksum_split(group_of(name))
         if path.suffix.lower() not in SUFFIXES:
             left_out.append(LeftOut(name, split, f"no video file ({path.suffix or 'no suffix'})"))
+        elif name in records:
+            left_out.append(LeftOut(name, split, f"another file has the same name ({records[name].path})"))
         elif split is None:
             left_out.append(LeftOut(name, None, f"outside the folders {', '.join(SPLITS)}"))
         else:
             inside = name.split("/")[1:-1] if divided else name.split("/")[:-1]
             labels = ("/".join(inside),) if inside else ()
-            records.append(Record(name, split, _bare(group_of(name), divided), path, labels))
+            records[name] = Record(name, split, _bare(group_of(name), divided), path, labels)
     if not records:
         raise ValueError(f"{folder} holds no video; known suffixes are {', '.join(sorted(SUFFIXES))}")
-    return FileSource(f"folder:{folder}", tuple(records), tuple(left_out))
+    return FileSource(f"folder:{folder}", tuple(records.values()), tuple(left_out))
 
 
 def walk(folder: Path) -> Iterator[Path]:

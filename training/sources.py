@@ -76,6 +76,12 @@ def _folder(place: str, _: SourceOptions) -> Source:
     return open_folder(Path(place))
 
 
+def _shards(place: str, _: SourceOptions) -> Source:
+    from training.shards import open_shards
+
+    return open_shards(place)
+
+
 def _published(opener: Callable[[Path, Path], FileSource]) -> Opener:
     def open_with_lists(place: str, options: SourceOptions) -> Source:
         if options.annotations is None or not options.annotations.is_dir():
@@ -94,5 +100,6 @@ OPENERS: dict[str, Opener] = {
     "vggsound-sparse-clean": _published(open_vggsound_sparse_clean),
     "lrs3": _published(open_lrs3),
     "audioset": _published(open_audioset),
+    "shards": _shards,
 }
 _PLACES = {"synthetic": "SEED", "shards": "PATTERN"}
