@@ -14,7 +14,7 @@ import torch
 
 from synchformer.config import SynchformerConfig
 from synchformer.media import Media, MediaError, MediaInfo, Span
-from synthetic import Scene, frame_times, render_frames, render_sound, sample_scene
+from synthetic import Kind, Scene, frame_times, render_frames, render_sound, sample_scene
 from training.records import LeftOut, Record, Split
 
 SEEDS: dict[Split, range] = {
@@ -34,6 +34,8 @@ class GeneratedSource:
         train, valid, test: number of clips.
         events: fewest and most events of a clip that are both seen and heard.
         duration: seconds.
+        without: kinds whose look and sound appear in no clip, to be tested on later.
+        only: the kinds that shared events may have; all when empty.
         first_test: seed of the first test clip, at least 2,000,000.
 
     Raises:
@@ -46,6 +48,8 @@ class GeneratedSource:
     test: int = 500
     events: tuple[int, int] = (1, 4)
     duration: float = 10.0
+    without: tuple[Kind, ...] = ()
+    only: tuple[Kind, ...] = ()
     first_test: int = SEEDS["test"][0]
 
     def __post_init__(self) -> None:
@@ -108,7 +112,7 @@ class GeneratedSource:
         return Media(self.info(record), first / fps, frames, sound, fps, config.sample_rate)
 
     def _scene(self, seed: int) -> Scene:
-        return sample_scene(seed, self.events, self.duration)
+        return sample_scene(seed, self.events, self.duration, without=self.without, only=self.only)
 
 
 def shared_kinds(scene: Scene) -> tuple[str, ...]:
