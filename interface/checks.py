@@ -55,8 +55,8 @@ def notes_on_file(info: MediaInfo, config: SynchformerConfig) -> tuple[str, ...]
     if info.seconds < LONG_FILE:
         return ()
     return (
-        f"This video lasts {clock(info.seconds)}, of which {config.crop_seconds:.3g} s are looked at: choose where they "
-        "start.",
+        f"This video lasts {clock(info.seconds)}, of which {config.crop_seconds:.3g} s are looked at: choose where "
+        "they start.",
     )
 
 

@@ -23,8 +23,8 @@ from torch import Tensor
 
 STILL_FORMATS = ("image2", "_pipe", "gif", "apng", "webp")  # parts of the names of formats that hold pictures
 
-# What a file's content may be, whatever its name says. Playlists and manifests (HLS, DASH, concat, SDP, IMF) and scripts
-# are left out: they make FFmpeg open other files and addresses, which the one who sends a file must not choose.
+# What a file's content may be, whatever its name says. Playlists and manifests (HLS, DASH, concat, SDP, IMF) and
+# scripts are left out: they make FFmpeg open other files and addresses, which the sender of a file must not choose.
 FORMATS_READ = (
     *("mov", "matroska", "webm", "avi", "mpegts", "mpeg", "flv", "asf", "ogg", "mxf", "nut", "rm", "dv", "wtv", "gxf"),
     *("mpegvideo", "h264", "hevc", "m4v", "ivf", "yuv4mpegpipe"),  # picture alone
