@@ -19,6 +19,7 @@ def main(argv: list[str] | None = None) -> int:
     """Load the model, build the page and serve it until it is interrupted."""
     options = _parser().parse_args(argv)
     from interface.examples import find_examples
+    from interface.models import Models
     from interface.page import build_interface
     from interface.serve import serve
     from interface.session import Session
@@ -26,10 +27,11 @@ def main(argv: list[str] | None = None) -> int:
 
     try:
         session = Session(load_model(options.model, device=options.device), name=Path(options.model).name)
+        models = Models(session, device=options.device)
     except (ValueError, OSError) as error:
         print(f"app.py: --model {options.model}: {error}", file=sys.stderr)
         return 2
-    page = build_interface(session, examples=find_examples(EXAMPLES))
+    page = build_interface(models, examples=find_examples(EXAMPLES))
     serve(page, host=options.host, port=options.port, share=options.share)
     return 0
 

@@ -31,8 +31,8 @@ class MaskSource:
         if pairs and keep != 0.5:
             raise ValueError(f"complementary masks follow one law only at keep probability 0.5, not {keep}")
         self.units, self.distractors, self.keep, self.pairs = units, distractors, keep, pairs
-        self._masks = np.random.Generator(np.random.PCG64([*seed, 0]))
-        self._choices = np.random.Generator(np.random.PCG64([*seed, 1]))
+        self._bits = np.random.PCG64([*seed, 0]), np.random.PCG64([*seed, 1])
+        self._masks, self._choices = map(np.random.Generator, self._bits)
 
     def draw(self, count: int) -> tuple[Tensor, Tensor]:
         """The next `count` masks, True for kept, bool (count, U), and their distractors, int64 (count,).
@@ -46,6 +46,17 @@ class MaskSource:
         masks = np.stack([drawn, ~drawn], axis=1).reshape(count, self.units) if self.pairs else drawn
         choices = (self._choices.random(count) * self.distractors).astype(np.int64)
         return torch.from_numpy(masks), torch.from_numpy(choices)
+
+    def skip(self, count: int) -> None:
+        """Pass over the next `count` masks, as if they had been drawn: one 64-bit number is drawn per value.
+
+        Raises:
+            ValueError: for an odd count of paired masks.
+        """
+        if self.pairs and count % 2:
+            raise ValueError(f"paired masks come in even numbers, not {count}")
+        self._bits[0].advance((count // 2 if self.pairs else count) * self.units)
+        self._bits[1].advance(count)
 
 
 def every_mask(units: int, distractors: int) -> tuple[Tensor, Tensor]:

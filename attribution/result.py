@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from attribution.settings import Modality, Settings
-from attribution.tally import Estimates, Measure
+from attribution.tally import Estimates, Measure, Sums
 from attribution.target import Target
 from attribution.units import Unit
 from synchformer.files import written_whole
@@ -63,7 +63,8 @@ class Attribution:
     """Which moments made the model decide as it did.
 
     Times of units are seconds from the start of the crop, as it is played: the sound of unit [b, e) stands at
-    `audio_start` + b in the file, the picture at `video_start` + b. `logits` are those of the whole clip.
+    `audio_start` + b in the file, the picture at `video_start` + b. `logits` are those of the whole clip. `sums` are
+    the counts behind the curves, one for each of `settings.runs`: with them an attribution can go on.
     """
 
     path: Path
@@ -79,6 +80,7 @@ class Attribution:
     distractors: tuple[str, ...]
     curves: tuple[Curve, ...]
     seconds: float
+    sums: tuple[Sums, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def masks(self) -> int:

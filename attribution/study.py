@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from attribution.masks import MaskSource
 from attribution.result import Attribution, Curve, State
 from attribution.scorers import InputScorer, Scorer, TokenScorer
 from attribution.settings import CHECK_EVERY, MODALITIES, Modality, Settings
-from attribution.tally import Estimates, Measure, Tally
+from attribution.tally import Estimates, Measure, Sums, Tally
 from attribution.target import Target, find_target
 from attribution.units import Unit, make_units
 from synchformer.clip import Clip
@@ -33,20 +34,34 @@ class Run:
     estimates: Estimates
     state: State = "running"
 
-    def advance(self, target: Target, settings: Settings) -> None:
-        """Judge the next masks, up to `CHECK_EVERY`, and decide whether that is enough."""
-        count = min(CHECK_EVERY, settings.masks - self.estimates.masks)
-        masks, choices = self.source.draw(count)
+    def advance(self, target: Target, settings: Settings, seconds: float = math.inf) -> None:
+        """Judge the next masks: up to the next look at the stop rule, or as many as fit into about `seconds`."""
+        end = time.perf_counter() + seconds
+        done = self.estimates.masks
+        goal = min(settings.masks, done - done % CHECK_EVERY + CHECK_EVERY)
         step = settings.batch or self.scorer.batch()
         step += step % 2  # pairs stay together
-        for first in range(0, count, step):
-            mask, choice = masks[first : first + step], choices[first : first + step]
+        while done < goal:
+            mask, choice = self.source.draw(min(step, goal - done))
             self.tally.add(mask.to(self.scorer.device), *target.judge(self.scorer(mask, choice)))
+            done += len(mask)
+            if time.perf_counter() >= end:
+                break
+        self.settle(settings)
+
+    def settle(self, settings: Settings) -> None:
+        """Estimate from what was counted, and decide whether that is enough."""
         self.estimates = self.tally.estimate()
         if self.estimates.masks >= settings.masks:
             self.state = "complete"
-        elif settings.tolerance is not None and self.estimates.width <= settings.tolerance:
-            self.state = "precise"
+        elif self.estimates.masks % CHECK_EVERY == 0 and self.estimates.masks and settings.tolerance is not None:
+            self.state = "precise" if self.estimates.width <= settings.tolerance else "running"
+
+    def go_on(self, sums: Sums, settings: Settings) -> None:
+        """Take up the counts of an earlier run of the same kind and pass over the masks that it judged."""
+        self.source.skip(sums.masks)
+        self.tally.resume(sums)
+        self.settle(settings)
 
     def curves(self, settings: Settings) -> list[Curve]:
         """A curve for each stream of this run."""
@@ -60,7 +75,15 @@ class Run:
         return found
 
 
-def stream(model: Synchformer, clip: Clip, bank: Bank, settings: Settings | None = None) -> Iterator[Attribution]:
+def stream(
+    model: Synchformer,
+    clip: Clip,
+    bank: Bank,
+    settings: Settings | None = None,
+    *,
+    resume: Attribution | None = None,
+    every: float = math.inf,
+) -> Generator[Attribution]:
     """Attribute, and yield what is known after every round of masks; the last one is the result.
 
     Every value is complete in itself, so the iterator can be closed at any time and the last value kept. Closing it
@@ -71,23 +94,32 @@ def stream(model: Synchformer, clip: Clip, bank: Bank, settings: Settings | None
         clip: cut for this model.
         bank: what masked moments are filled with; crops of the clip's own file are left out.
         settings: how to mask; the paper's way by default.
+        resume: an attribution of the same clip with the same model, distractors and settings, but for `samples` and
+            `tolerance`. Sampling goes on where it ended, with the masks that an uninterrupted run would have drawn.
+        every: seconds after which a stream yields in the middle of a round, too; for masks that take long.
 
     Raises:
-        ValueError: too few distractors, a reference out of the model's reach, a clip cut for another model.
+        ValueError: too few distractors, a reference out of the model's reach, a clip cut for another model, or
+            `resume` is of something else.
         MediaError: when a distractor's file cannot be read any more (input level).
     """
     settings = settings or Settings()
-    begin = time.perf_counter()
+    begin = time.perf_counter() - (resume.seconds if resume else 0.0)
     bank = bank.without(clip.path)
+    names = tuple(each.name for each in bank.distractors)
+    if resume is not None:
+        _check_same(resume, model, clip, settings, names)
     encoding = encode(model, clip, precision=settings.precision)
     with torch.inference_mode():
         logits = model.synchronize(encoding.video_features, encoding.audio_features)[0].float().cpu()
     target = find_target(model.config, logits, clip.offset, settings.reference)
     runs = [_start(model, clip, encoding, bank, settings, run) for run in settings.runs]
+    for run, sums in zip(runs, resume.sums if resume else (), strict=False):
+        run.go_on(sums, settings)
     while True:
         for run in runs:
             if run.state == "running":
-                run.advance(target, settings)
+                run.advance(target, settings, every / len(runs))
         curves = sorted((c for run in runs for c in run.curves(settings)), key=lambda c: MODALITIES.index(c.modality))
         yield Attribution(
             path=clip.path,
@@ -100,9 +132,10 @@ def stream(model: Synchformer, clip: Clip, bank: Bank, settings: Settings | None
             settings=settings,
             target=target,
             logits=tuple(logits.tolist()),
-            distractors=tuple(each.name for each in bank.distractors),
+            distractors=names,
             curves=tuple(curves),
             seconds=time.perf_counter() - begin,
+            sums=tuple(run.tally.sums() for run in runs),
         )
         if all(run.state != "running" for run in runs):
             return
@@ -149,6 +182,28 @@ def _start(
     source = MaskSource(len(units), len(bank.distractors), settings.keep, settings.pairs, seed)
     tally = Tally(len(units), settings.pairs, scorer.device)
     return Run(units, source, scorer, tally, tally.estimate())
+
+
+def _check_same(
+    resume: Attribution, model: Synchformer, clip: Clip, settings: Settings, names: tuple[str, ...]
+) -> None:
+    """Counts of something else must not be added up with these."""
+    pairs = {
+        "model": (resume.model, model.config.name),
+        "clip": (resume.path, clip.path),
+        "start": (resume.start, clip.start),
+        "offset": (resume.offset, clip.offset),
+        "distractors": (resume.distractors, names),
+        "settings": (_kind(resume.settings), _kind(settings)),
+    }
+    changed = [name for name, (before, now) in pairs.items() if before != now]
+    if changed or not resume.sums:
+        raise ValueError(f"this attribution cannot go on: {' and '.join(changed) or 'its counts'} changed; start anew")
+
+
+def _kind(settings: Settings) -> Settings:
+    """Settings less what may change while sampling goes on."""
+    return replace(settings, samples=2, tolerance=None, batch=None)
 
 
 def _only(estimates: Estimates, units: list[int]) -> Estimates:

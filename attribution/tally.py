@@ -77,6 +77,20 @@ class Estimates:
         return min(left, max(0, int(np.ceil(needed - self.masks))))
 
 
+@dataclass(frozen=True)
+class Sums:
+    """What a `Tally` holds, as plain arrays: units (U, 4), whole (4,), pair (2,); enough to count on from there."""
+
+    units: Array
+    whole: Array
+    pair: Array
+
+    @property
+    def masks(self) -> int:
+        """Masks counted."""
+        return int(self.whole[0])
+
+
 class Tally:
     """Sums over masks, on the device where decisions are made; memory does not depend on the number of masks.
 
@@ -104,13 +118,22 @@ class Tally:
 
     def merge(self, other: Tally) -> None:
         """Count everything that `other` has counted; it must be of the same kind."""
-        self._units += other._units
-        self._whole += other._whole
-        self._pair += other._pair
+        self.resume(other.sums())
+
+    def sums(self) -> Sums:
+        """What was counted so far; one transfer from the device."""
+        return Sums(*(part.cpu().numpy().copy() for part in (self._units, self._whole, self._pair)))
+
+    def resume(self, sums: Sums) -> None:
+        """Count what was counted before; `sums` must be of the same units and of the same kind."""
+        self._units += torch.from_numpy(sums.units).to(self._units.device)
+        self._whole += torch.from_numpy(sums.whole).to(self._whole.device)
+        self._pair += torch.from_numpy(sums.pair).to(self._pair.device)
 
     def estimate(self) -> Estimates:
-        """The measures so far; one transfer from the device."""
-        units, whole, pair = (part.cpu().numpy() for part in (self._units, self._whole, self._pair))
+        """The measures so far."""
+        sums = self.sums()
+        units, whole, pair = sums.units, sums.whole, sums.pair
         kept = units[:, 0]
         score = self._score(units, whole, pair)
         effect = self._paired_effect(units, whole, pair) if self.pairs else _effect(units, whole)

@@ -12,9 +12,12 @@ from typing import Any
 import gradio as gr
 import plotly
 
+from interface.errors import PageError
 from interface.examples import strip
-from interface.session import Opened, PageError, Session
-from interface.view import View, empty_view, error_view
+from interface.models import Models
+from interface.session import Session
+from interface.view import View, empty_view, error_view, prediction_view
+from interface.workspace import Opened
 
 STATIC = Path(__file__).parent / "static"
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
@@ -31,13 +34,14 @@ OFFSET_SCALE = """<div class="ends"><span>← sound later</span><span>sound earl
 <p id="offset-words" aria-live="polite">The sound stays where the file has it.</p>"""
 
 
-def build_interface(session: Session, examples: Sequence[Path] = ()) -> gr.Blocks:
-    """Lay out the page for one session and connect it.
+def build_interface(models: Models, examples: Sequence[Path] = ()) -> gr.Blocks:
+    """Lay out the page and connect it.
 
     Args:
-        session: the model and what visitors opened.
+        models: what visitors may choose from, and what they opened.
         examples: clips of ours to offer below the controls.
     """
+    session = models.first
     gr.set_static_paths([PLOTLY])
     limit = session.model.config.max_offset
     with gr.Blocks(title="Synchformer", delete_cache=CACHE_AGE, analytics_enabled=False) as page:
@@ -123,7 +127,7 @@ def _open(session: Session, path: str | None) -> tuple[Any, ...]:
         return (gr.skip(),) * 8
     try:
         clip = session.open(Path(path))
-        view = session.view(clip.key, clip.start, 0.0)
+        view = _view(session, clip.key, clip.start, 0.0)
         copy = session.shifted(clip.key, clip.start, 0.0)
     except PageError as error:
         return gr.skip(), gr.update(value=None), *(gr.skip(),) * 5, json.dumps(error_view(str(error)))
@@ -137,6 +141,12 @@ def _open(session: Session, path: str | None) -> tuple[Any, ...]:
         gr.update(value=0, interactive=True),
         json.dumps(view),
     )
+
+
+def _view(session: Session, key: object, start: object, offset: object) -> View:
+    prediction = session.predict(key, start, offset)
+    place: dict[str, Any] = {"key": key, "start": start}
+    return prediction_view(prediction, **place, model=session.name, device=session.device)
 
 
 def _start_slider(clip: Opened) -> dict[str, Any]:
@@ -166,7 +176,7 @@ def _picker(session: Session, examples: Sequence[Path]) -> Callable[[gr.EventDat
 def _move(session: Session, key: str | None, start: float, offset: float) -> tuple[Any, Any]:
     """A slider was let go: write the shifted copy, and measure in full."""
     try:
-        view = session.view(key, start, offset)
+        view = _view(session, key, start, offset)
         copy = session.shifted(key, start, offset)
     except PageError as error:
         return gr.skip(), json.dumps(error_view(str(error)))
@@ -179,7 +189,7 @@ def _live(session: Session) -> Callable[[Any], View]:
     def live(request: Any) -> View:
         values = request if isinstance(request, dict) else {}
         try:
-            return session.view(values.get("key"), values.get("start"), values.get("offset"))
+            return _view(session, values.get("key"), values.get("start"), values.get("offset"))
         except PageError as error:
             return error_view(str(error))
 
@@ -201,9 +211,13 @@ def _add_api(session: Session) -> None:
             model, start, applied_offset, offset, confidence, grid, probabilities, sentence.
         """
         try:
-            return session.measure_file(Path(video), start, offset)
+            clip = session.open(Path(video))
+            found = session.predict(clip.key, start, offset)
         except PageError as error:
             raise gr.Error(str(error)) from error
+        answer = {"model": session.name, "start": start, "applied_offset": found.applied_offset, "offset": found.offset}
+        answer |= {"confidence": found.confidence, "grid": list(found.grid)}
+        return answer | {"probabilities": list(found.probabilities), "sentence": found.sentence}
 
     limit = session.model.config.max_offset
     inputs = [

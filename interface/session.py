@@ -1,108 +1,72 @@
-"""What the page remembers: opened clips, their features, shifted copies; and errors as sentences.
+"""One model and everything that can be asked of it about the clips in a workspace.
 
-One session serves every visitor. It holds no setting that a request could change: a visitor's clip is known by a key
-that cannot be guessed, features are kept in a store bounded in bytes, and one lock lets the model answer one request
-at a time.
+A session holds no setting that a request could change. Sessions of several models share one workspace: a clip that was
+opened once can be asked about with every model, and one request at a time has the accelerator. Work that takes long
+(`sweep`, `attribute`) gives the accelerator back after every step, so that a slider elsewhere still moves.
 """
 
 from __future__ import annotations
 
-import logging
-import math
-import secrets
-import tempfile
-import threading
 import time
-from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from interface.cache import BoundedCache
-from interface.view import View, prediction_view
-from synchformer.clip import cut_clip, possible_starts
-from synchformer.media import Media, MediaError, probe
+from attribution.distractors import EXAMPLES, Bank, load_bank
+from attribution.result import Attribution
+from attribution.settings import Settings
+from attribution.study import stream
+from interface.errors import PageError, number, sentences
+from interface.workspace import Opened, Prepared, Workspace
+from synchformer.clip import Clip, cut_clip, possible_offsets
 from synchformer.model import Synchformer
-from synchformer.prediction import Encoding, Precision, Prediction, decide, encode
-from synchformer.shift import browser_note, suited_suffix, write_shifted
+from synchformer.prediction import (
+    Encoding,
+    Precision,
+    Prediction,
+    Synchronizability,
+    decide,
+    encode,
+    predict_synchronizability,
+)
 from synchformer.sweep import read_around
 
-log = logging.getLogger(__name__)
+REPORT_SECONDS = 0.3  # between two partial attributions: the accelerator is free for a slider in between
 
-CACHE_BYTES = 256 * 2**20
-CLIPS_HELD = 200  # opened clips; each is a path and a few numbers
-COPIES_HELD = 24  # shifted copies on disk
-WHOLE_CLIP_SECONDS = 60.0  # a longer clip is played from `start` for this long
-START_STEP = 0.04  # seconds: one frame at 25 fps
-BUSY_SECONDS = 60.0  # how long a request waits for the model
-
-CopyName = tuple[str, float | None, float]  # the clip's key, where the copy starts, and how far the sound was moved
-
-
-class PageError(ValueError):
-    """A sentence for the visitor."""
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A clip that a visitor opened. Times are in seconds on the file's own clock."""
-
-    key: str
-    path: Path
-    name: str
-    seconds: float
-    first_start: float
-    last_start: float
-    start: float
-    note: str | None
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """The crop at one start: its picture's features, and the sound around it for every offset."""
-
-    encoding: Encoding
-    media: Media
-
-    @property
-    def size(self) -> int:
-        """Bytes held."""
-        return self.encoding.size + self.media.video.nbytes + self.media.audio.nbytes
-
-
-@contextmanager
-def sentences(name: str = "the clip") -> Iterator[None]:
-    """Turn whatever goes wrong inside into a `PageError`; what nobody foresaw goes to the log in full."""
-    try:
-        yield
-    except PageError:
-        raise
-    except (MediaError, ValueError) as error:
-        raise PageError(str(error)) from error
-    except Exception as error:
-        log.exception("unexpected error while working on %s", name)
-        raise PageError("Something unforeseen went wrong with this clip; the server's log says what.") from error
+Judge = Callable[[], Synchformer]
 
 
 class Session:
-    """Clips, features and shifted copies behind one model."""
+    """A model behind the clips of a workspace.
+
+    Args:
+        model: with the offset head, in evaluation mode.
+        name: what the page calls it.
+        workspace: shared with the other sessions of the page; a new one by default.
+        judge: gives the model that tells synchronizability, loaded when first asked for; None when there is none.
+        precision: as in `predict`.
+
+    Raises:
+        ValueError: for a model with another head.
+    """
 
     def __init__(
-        self, model: Synchformer, *, name: str = "mini", precision: Precision = "auto", cache_bytes: int = CACHE_BYTES
+        self,
+        model: Synchformer,
+        *,
+        name: str = "mini",
+        workspace: Workspace | None = None,
+        judge: Judge | None = None,
+        precision: Precision = "auto",
     ) -> None:
         if model.config.head != "offset":
             raise ValueError(f"the page needs a model with the offset head, not {model.config.head}")
         self.model = model
         self.name = name
+        self.workspace = workspace or Workspace()
         self.precision: Precision = precision
-        self._features: BoundedCache[Prepared] = BoundedCache(cache_bytes, lambda prepared: prepared.size)
-        self._clips: OrderedDict[str, Opened] = OrderedDict()
-        self._copies: OrderedDict[CopyName, Path] = OrderedDict()
-        self._folder = tempfile.TemporaryDirectory(prefix="synchformer-")
-        self._books = threading.Lock()  # for the two tables above
-        self._model_lock = threading.Lock()
+        self.judge = judge
+        self._banks: dict[tuple[Path, ...], Bank] = {}
 
     @property
     def device(self) -> str:
@@ -110,136 +74,167 @@ class Session:
         return next(self.model.parameters()).device.type
 
     def open(self, path: Path) -> Opened:
-        """Take note of a video, and choose a start from which its sound can be moved both ways.
+        """Take note of a video; see `Workspace.open`.
 
         Raises:
-            PageError: when the file is no video with sound, or too short; a sentence for the visitor.
+            PageError: when the file is no video with sound, or too short.
         """
-        with sentences(path.name):
-            first, last = on_grid(*possible_starts(probe(path), self.model.config))
-            clip = Opened(
-                key=secrets.token_urlsafe(16),
-                path=path,
-                name=path.name,
-                seconds=probe(path).seconds,
-                first_start=first,
-                last_start=last,
-                start=middle(first, last),
-                note=browser_note(path),
-            )
-        with self._books:
-            self._clips[clip.key] = clip
-            while len(self._clips) > CLIPS_HELD:
-                self._clips.popitem(last=False)
-        return clip
+        return self.workspace.open(path, self.model.config)
 
-    def view(self, key: object, start: object, offset: object) -> View:
-        """The result card for an opened clip; the arguments come from the browser and are checked.
+    def opened(self, key: object) -> Opened:
+        """The clip of a key.
+
+        Raises:
+            PageError: when it is not held any more.
+        """
+        return self.workspace.opened(key, self.model.config)
+
+    def predict(self, key: object, start: object, offset: object) -> Prediction:
+        """The distribution over offsets at one start with the sound moved by `offset` seconds.
+
+        The picture is decoded and encoded once for every start. Arguments may come from a browser: they are checked.
 
         Raises:
             PageError: when the clip is not held any more, or cannot be measured there.
         """
-        clip = self._clip(key)
-        start, offset = _number("start", start), _number("offset", offset)
-        prediction = self._measure(clip, start, offset)
-        return prediction_view(prediction, key=clip.key, start=start, model=self.name, device=self.device)
+        clip = self.opened(key)
+        begin, moved = number("start", start), number("offset", offset)
+        with sentences(clip.name), self.workspace.turn():
+            return self._predict(clip, begin, moved)
 
-    def measure_file(self, path: Path, start: float, offset: float) -> dict[str, Any]:
-        """What the endpoint `/predict` answers: the fields of `synchformer predict --json`, less the file's name.
+    def sweep(self, key: object, start: object, offsets: Sequence[float] | None = None) -> Iterator[Prediction]:
+        """Predictions under many offsets, in their order; closing the iterator stops the work.
+
+        Args:
+            key: of an opened clip.
+            start: seconds; where the crop begins.
+            offsets: seconds; None for the model's whole range in steps of a class, as far as the clip has sound.
 
         Raises:
-            PageError: when the file cannot be measured there.
+            PageError: as `predict`.
         """
-        clip = self.open(path)
-        prediction = self._measure(clip, _number("start", start), _number("offset", offset))
-        return {
-            "model": self.name,
-            "start": start,
-            "applied_offset": prediction.applied_offset,
-            "offset": prediction.offset,
-            "confidence": prediction.confidence,
-            "grid": list(prediction.grid),
-            "probabilities": list(prediction.probabilities),
-            "sentence": prediction.sentence,
-        }
+        clip = self.opened(key)
+        begin = number("start", start)
+        for offset in self.offsets(clip, begin) if offsets is None else offsets:
+            yield self.predict(key, begin, offset)
+
+    def offsets(self, clip: Opened, start: float) -> tuple[float, ...]:
+        """The model's offset classes, in seconds, for which the clip has sound at this start."""
+        low, high = possible_offsets(clip.info, self.model.config, start)
+        return tuple(offset for offset in self.model.config.grid if low - 1e-6 <= offset <= high + 1e-6)
+
+    def attribute(
+        self,
+        key: object,
+        start: object,
+        offset: object,
+        settings: Settings,
+        distractors: Sequence[Path] | None = None,
+        resume: Attribution | None = None,
+    ) -> Iterator[Attribution]:
+        """What is known after every few masks; closing the iterator stops the work, the last value stays good.
+
+        Args:
+            key: of an opened clip.
+            start: seconds; where the crop begins.
+            offset: seconds by which the sound is moved.
+            settings: how to mask.
+            distractors: video files or folders that fill what is masked; the project's own examples by default.
+            resume: an attribution of the same clip, start, offset and settings (but for their `samples` and
+                `tolerance`), which then goes on.
+
+        Raises:
+            PageError: as `predict`; when the distractors cannot be used or the settings do not fit the clip.
+        """
+        clip = self.clip(key, start, offset)
+        with sentences(clip.path.name):
+            with self.workspace.turn():
+                bank = self._bank(tuple(distractors or (EXAMPLES,)))
+            asked = replace(settings, precision=self.precision)
+            parts = stream(self.model, clip, bank, asked, resume=resume, every=REPORT_SECONDS)
+            try:
+                while True:
+                    with self.workspace.turn():
+                        part = next(parts, None)
+                    if part is None:
+                        return
+                    yield part
+            finally:
+                parts.close()
+
+    def synchronizability(self, key: object, start: object, offset: object) -> Synchronizability:
+        """The probability that picture and sound can be matched at all (section 4.2).
+
+        Raises:
+            PageError: as `predict`; when there is no model for it.
+        """
+        clip = self.opened(key)
+        begin, moved = number("start", start), number("offset", offset)
+        with sentences(clip.name):
+            model = self._judge_model()
+            with self.workspace.turn():
+                media = self._prepared(clip, begin).media
+                return predict_synchronizability(
+                    model, cut_clip(media, begin, moved, config=model.config), precision=self.precision
+                )
+
+    def clip(self, key: object, start: object, offset: object) -> Clip:
+        """The crop as the model is fed it.
+
+        Raises:
+            PageError: as `predict`.
+        """
+        clip = self.opened(key)
+        begin, moved = number("start", start), number("offset", offset)
+        with sentences(clip.name), self.workspace.turn():
+            media = self._prepared(clip, begin).media
+            return cut_clip(media, begin, moved, config=self.model.config)
 
     def shifted(self, key: object, start: object, offset: object) -> Path:
-        """A copy of an opened clip with its sound moved, to be played.
+        """A copy of an opened clip with its sound moved, to be played; see `Workspace.shifted`.
 
         Raises:
             PageError: when the clip is not held any more or cannot be copied.
         """
-        clip = self._clip(key)
-        start, offset = _number("start", start), round(_number("offset", offset), 2)
-        part = None if clip.seconds <= WHOLE_CLIP_SECONDS else round(start, 2)
-        name = (clip.key, part, offset)
-        with self._books:
-            kept = self._copies.get(name)
-        if kept is not None and kept.exists():
-            return kept
-        with sentences(clip.name):
-            out = Path(self._folder.name) / f"{secrets.token_hex(8)}_{offset:+.2f}s{suited_suffix(clip.path)}"
-            length = None if part is None else WHOLE_CLIP_SECONDS
-            write_shifted(clip.path, offset, out, start=part, seconds=length)
-        self._keep_copy(name, out)
-        return out
+        return self.workspace.shifted(self.opened(key), number("start", start), number("offset", offset))
 
-    def _keep_copy(self, name: CopyName, out: Path) -> None:
-        with self._books:
-            self._copies[name] = out
-            while len(self._copies) > COPIES_HELD:
-                self._copies.popitem(last=False)[1].unlink(missing_ok=True)
+    def _judge_model(self) -> Synchformer:
+        if self.judge is None:
+            raise PageError(f"There are no weights here that tell synchronizability for {self.name}.")
+        return self.judge()
 
-    def _clip(self, key: object) -> Opened:
-        with self._books:
-            clip = self._clips.get(key) if isinstance(key, str) else None
-        if clip is None or not clip.path.exists():
-            raise PageError("This clip is no longer kept here; choose the video again.")
-        return clip
+    def _bank(self, places: tuple[Path, ...]) -> Bank:
+        """Distractors; those of the project are kept in memory, a visitor's own only for one attribution."""
+        if places in self._banks:
+            return self._banks[places]
+        bank = load_bank(self.model, places, precision=self.precision)
+        if places == (EXAMPLES,):
+            self._banks[places] = bank
+        return bank
 
-    def _measure(self, clip: Opened, start: float, offset: float) -> Prediction:
-        """One prediction; the picture is decoded and encoded once for every start."""
-        with sentences(clip.name), self._turn():
-            kept = self._features.get((clip.key, start))
-            if kept is None:
-                return self._measure_afresh(clip, start, offset)
-            cut = cut_clip(kept.media, start, offset, config=self.model.config)
-            encoding = encode(self.model, cut, precision=self.precision, like=kept.encoding)
-            return decide(self.model, encoding, precision=self.precision)
-
-    def _measure_afresh(self, clip: Opened, start: float, offset: float) -> Prediction:
+    def _predict(self, clip: Opened, start: float, offset: float) -> Prediction:
         begin = time.perf_counter()
-        media = read_around(self.model, clip.path, start)
+        kept = self.workspace.features.get((self.name, clip.key, start))
+        media = kept.media if kept else read_around(self.model, clip.path, start)
         cut = cut_clip(media, start, offset, config=self.model.config)
-        decode = time.perf_counter() - begin
-        encoding = encode(self.model, cut, precision=self.precision)
-        self._features.put((clip.key, start), Prepared(encoding, media))
+        decode = 0.0 if kept else time.perf_counter() - begin
+        encoding = self._encode(cut, kept.encoding if kept else None)
+        if kept is None:
+            self._keep(clip, start, Prepared(encoding, media))
         prediction = decide(self.model, encoding, precision=self.precision)
         return replace(prediction, timing=replace(prediction.timing, decode=decode))
 
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """Wait for the model, but not for ever."""
-        if not self._model_lock.acquire(timeout=BUSY_SECONDS):
-            raise PageError("The model is busy with other visitors; try again in a moment.")
-        try:
-            yield
-        finally:
-            self._model_lock.release()
+    def _prepared(self, clip: Opened, start: float) -> Prepared:
+        """Decoded media and the picture's features at a start, from memory or made now."""
+        kept = self.workspace.features.get((self.name, clip.key, start))
+        if kept is not None:
+            return kept
+        media = read_around(self.model, clip.path, start)
+        encoding = self._encode(cut_clip(media, start, 0.0, config=self.model.config), None)
+        return self._keep(clip, start, Prepared(encoding, media))
 
+    def _keep(self, clip: Opened, start: float, prepared: Prepared) -> Prepared:
+        return self.workspace.features.put((self.name, clip.key, start), prepared)
 
-def on_grid(first: float, last: float) -> tuple[float, float]:
-    """The possible starts as the slider counts them: whole frames, none outside."""
-    frames = math.ceil(first / START_STEP - 1e-6), math.floor(last / START_STEP + 1e-6)
-    return round(frames[0] * START_STEP, 2), round(max(frames) * START_STEP, 2)
-
-
-def middle(first: float, last: float) -> float:
-    """A start in the middle of the possible ones: the sound can then be moved both ways."""
-    return on_grid((first + last) / 2, last)[0]
-
-
-def _number(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise PageError(f"The {name} must be a number of seconds.")
-    return float(value)
+    def _encode(self, cut: Clip, like: Encoding | None) -> Encoding:
+        return encode(self.model, cut, precision=self.precision, like=like)

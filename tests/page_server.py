@@ -52,10 +52,11 @@ class FlashAndClick(torch.nn.Module):
 def serving(session, examples=()):
     """The page's address while it is served."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    from interface.models import Models
     from interface.page import build_interface
     from interface.serve import serve
 
-    page = build_interface(session, examples=examples)
+    page = build_interface(Models(session), examples=examples)
     try:
         yield serve(page, host="127.0.0.1", port=None, wait=False).rstrip("/")
     finally:

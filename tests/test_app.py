@@ -1,6 +1,5 @@
 """The app without a browser: the session, the figures, the endpoint, and what strangers may send."""
 
-import json
 import math
 
 import httpx
@@ -12,10 +11,13 @@ from page_server import TINY, FlashAndClick, serving
 from test_shift import flash_and_click, write_flash_click
 
 from interface.cache import BoundedCache
+from interface.errors import PageError
 from interface.examples import find_examples, strip
 from interface.figures import distribution
 from interface.page import _caption
-from interface.session import COPIES_HELD, Opened, PageError, Session
+from interface.session import Session
+from interface.workspace import COPIES_HELD, Opened, Workspace
+from synchformer.media import probe
 from synchformer.prediction import Prediction
 
 
@@ -106,21 +108,19 @@ def test_view_follows_the_offset_and_encodes_the_picture_once(session, clip):
     opened = session.open(clip)
     assert opened.start == pytest.approx(2.5, abs=0.05)
     for offset in (0.0, 0.4, -0.52, 0.4):
-        view = session.view(opened.key, 2.0, offset)
-        bars = dict(zip(view["figure"]["data"][0]["x"], view["figure"]["data"][0]["y"], strict=True))
-        assert max(bars, key=bars.get) == pytest.approx(offset, abs=0.121)
-        assert view["applied"] == offset
-        json.dumps(view)
+        found = session.predict(opened.key, 2.0, offset)
+        assert found.offset == pytest.approx(offset, abs=0.121)
+        assert found.applied_offset == offset
     assert session.model.videos_encoded == 1
-    session.view(opened.key, 1.0, 0.0)
+    session.predict(opened.key, 1.0, 0.0)
     assert session.model.videos_encoded == 2
 
 
 def test_features_are_forgotten_when_memory_is_short(clip):
-    session = Session(FlashAndClick(), cache_bytes=1)
+    session = Session(FlashAndClick(), workspace=Workspace(cache_bytes=1))
     opened = session.open(clip)
     for _ in range(2):
-        session.view(opened.key, 2.0, 0.0)
+        session.predict(opened.key, 2.0, 0.0)
     assert session.model.videos_encoded == 2
 
 
@@ -142,7 +142,7 @@ def test_copies_do_not_pile_up(session, clip):
 def test_numbers_from_the_browser_are_checked(session, clip, value):
     opened = session.open(clip)
     with pytest.raises(PageError, match="must be a number of seconds"):
-        session.view(opened.key, 2.0, value)
+        session.predict(opened.key, 2.0, value)
 
 
 def test_a_clip_that_went_away(session, clip, tmp_path):
@@ -151,20 +151,20 @@ def test_a_clip_that_went_away(session, clip, tmp_path):
     opened = session.open(gone)
     gone.unlink()
     with pytest.raises(PageError, match="choose the video again"):
-        session.view(opened.key, 2.0, 0.0)
+        session.predict(opened.key, 2.0, 0.0)
 
 
 def test_the_unforeseen_is_one_sentence_without_details(session, clip, monkeypatch, caplog):
     opened = session.open(clip)
     monkeypatch.setattr(session.model, "encode_video", lambda frames: 1 / 0)
     with pytest.raises(PageError, match="Something unforeseen") as caught:
-        session.view(opened.key, 2.0, 0.0)
+        session.predict(opened.key, 2.0, 0.0)
     assert "ZeroDivisionError" not in str(caught.value)
     assert "ZeroDivisionError" in caplog.text  # the log has it in full
 
 
 def test_names_are_escaped(clip):
-    bad = Opened("k", clip, "<img src=x onerror=alert(1)>.mp4", 10.0, 0.0, 5.0, 2.5, "<b>")
+    bad = Opened("k", clip, "<img src=x onerror=alert(1)>.mp4", 10.0, 0.0, 5.0, 2.5, "<b>", probe(clip))
     assert "<img" not in _caption(bad)
     assert "<b>" not in _caption(bad)
 

@@ -342,3 +342,46 @@ def test_ctrl_c_writes_the_partial_result(folder, tmp_path, capsys, monkeypatch)
     ]
     assert main([str(folder / "clip.mp4"), "--start", "2", *common]) == 130
     assert json.loads((tmp_path / "out" / "attribution.json").read_text())["curves"][0]["masks"] == 250
+
+
+# Going on
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_going_on_draws_the_masks_of_an_uninterrupted_run(model, clip, bank, together):
+    settings = Settings(samples=700, batch=50, precision="fp32", together=together)
+    whole = attribute(model, clip, bank, settings)
+    parts = stream(model, clip, bank, settings)
+    first = next(parts)
+    parts.close()
+    again = list(stream(model, clip, bank, settings, resume=first))
+    assert [part.masks for part in again] == ([500, 700] if together else [1000, 1400])
+    for one, other in zip(whole.curves, again[-1].curves, strict=True):
+        assert one.estimates.correct == other.estimates.correct
+        assert np.array_equal(one.estimates.kept, other.estimates.kept)
+        assert np.allclose(one.estimates.margin.value, other.estimates.margin.value, atol=1e-9)
+        assert np.array_equal(one.estimates.effect.low, other.estimates.effect.low)
+    assert again[-1].seconds > first.seconds
+
+
+def test_a_finished_attribution_goes_on_with_more_masks(model, clip, bank):
+    done = attribute(model, clip, bank, Settings(samples=100))
+    assert [part.masks for part in stream(model, clip, bank, Settings(samples=100), resume=done)] == [200]
+    more = list(stream(model, clip, bank, Settings(samples=300), resume=done))
+    assert more[-1].masks == 600
+    assert more[-1].finished
+
+
+def test_what_changed_cannot_go_on(model, clip, bank):
+    done = attribute(model, clip, bank, Settings(samples=20))
+    with pytest.raises(ValueError, match="cannot go on: settings changed"):
+        next(stream(model, clip, bank, Settings(samples=40, keep=0.6), resume=done))
+    with pytest.raises(ValueError, match="cannot go on: offset changed"):
+        next(stream(model, replace(clip, offset=0.2), bank, Settings(samples=40), resume=done))
+    with pytest.raises(ValueError, match="its counts"):
+        next(stream(model, clip, bank, Settings(samples=40), resume=replace(done, sums=())))
+
+
+def test_slow_masks_are_reported_in_between(model, clip, bank):
+    settings = Settings(samples=50, batch=10, modalities=("audio",))
+    assert [part.masks for part in stream(model, clip, bank, settings, every=0.0)] == [10, 20, 30, 40, 50]

@@ -1,0 +1,39 @@
+"""Whatever goes wrong becomes one sentence for the visitor."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+log = logging.getLogger(__name__)
+
+
+class PageError(ValueError):
+    """A sentence for the visitor."""
+
+
+@contextmanager
+def sentences(name: str = "the clip") -> Iterator[None]:
+    """Turn whatever goes wrong inside into a `PageError`; what nobody foresaw goes to the log in full."""
+    try:
+        yield
+    except PageError:
+        raise
+    except ValueError as error:  # ours: MediaError, CheckpointError, settings out of range
+        raise PageError(str(error)) from error
+    except Exception as error:
+        log.exception("unexpected error while working on %s", name)
+        raise PageError("Something unforeseen went wrong with this clip; the server's log says what.") from error
+
+
+def number(name: str, value: object) -> float:
+    """A number of seconds that came from outside.
+
+    Raises:
+        PageError: when it is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise PageError(f"The {name} must be a number of seconds.")
+    return float(value)
