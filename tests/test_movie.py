@@ -61,7 +61,7 @@ def test_what_is_seen_and_heard_is_the_crop(movie):
     assert frames.shape[2] == WIDTH
     pane = frames[:, :PANE_HEIGHT].mean((1, 2, 3))
     assert pane.argmax() / 25 == pytest.approx(EVENT - START)
-    flash, click = flash_and_click(movie)
+    _, click = flash_and_click(movie)
     assert click == pytest.approx(EVENT - START - OFFSET, abs=2e-3)  # to the sample, but for the encoder
     with av.open(str(movie)) as container:
         assert [stream.codec_context.name for stream in container.streams] == ["h264", "aac"]
