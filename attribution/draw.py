@@ -63,19 +63,19 @@ def save_figure(sketch: Sketch, path: str | Path, *, theme: str = "light") -> Pa
 
 def _draw_frames(axes: Axes, sketch: Sketch, look: dict[str, str], lines: dict[Any, Line], theme: str) -> None:
     count = len(sketch.frames)
-    width = sketch.seconds / count
-    for index, frame in enumerate(sketch.frames):
-        axes.imshow(frame, extent=(index * width, (index + 1) * width, 0, 1), aspect="auto", interpolation="bilinear")
+    edges = sketch.begin + sketch.seconds / count * np.arange(count + 1)
+    for frame, left, right in zip(sketch.frames, edges[:-1], edges[1:], strict=True):
+        axes.imshow(frame, extent=(left, right, 0, 1), aspect="auto", interpolation="bilinear")
     axes.set_ylim(0, 1)
     axes.set_yticks([])
     axes.set_ylabel("seen", color=look["soft"], fontsize=9)
 
 
 def _draw_spectrogram(axes: Axes, sketch: Sketch, look: dict[str, str], lines: dict[Any, Line], theme: str) -> None:
+    extent = (sketch.begin, sketch.begin + sketch.seconds, 0, 1)
     axes.imshow(
-        sketch.spectrogram, extent=(0, sketch.seconds, 0, 1), aspect="auto", origin="lower", cmap="magma",
-        interpolation="nearest",
-    )  # fmt: skip
+        sketch.spectrogram, extent=extent, aspect="auto", origin="lower", cmap="magma", interpolation="nearest"
+    )
     axes.set_yticks([])
     axes.set_ylabel("heard", color=look["soft"], fontsize=9)
 
@@ -86,10 +86,11 @@ def _draw_line(modality: str) -> Any:
         color = BRIGHT[modality] if theme == "dark" else COLORS[line.modality]
         if line.neutral is not None:
             axes.axhline(line.neutral, color=look["soft"], linewidth=0.8, linestyle=(0, (4, 3)))
-        axes.fill_between(line.times, line.low, line.high, color=color, alpha=0.22, linewidth=0)
-        axes.plot(line.times, line.value, color=color, linewidth=1.8)
+        times = sketch.begin + line.times
+        axes.fill_between(times, line.low, line.high, color=color, alpha=0.22, linewidth=0)
+        axes.plot(times, line.value, color=color, linewidth=1.8)
         for time in sketch.seen if modality == "video" else sketch.heard:
-            axes.axvline(time, color=look["event"], linewidth=1.2, linestyle=(0, (1, 1.5)))
+            axes.axvline(sketch.begin + time, color=look["event"], linewidth=1.2, linestyle=(0, (1, 1.5)))
         axes.set_ylabel(modality, color=color, fontsize=9)
         top = np.nanmax(np.where(np.isfinite(line.high), line.high, np.nan), initial=line.neutral or 0.0)
         bottom = np.nanmin(np.where(np.isfinite(line.low), line.low, np.nan), initial=line.neutral or 0.0)
@@ -113,10 +114,10 @@ _PARTS: dict[str, Any] = {
 
 
 def _dress(axes: Axes, sketch: Sketch, look: dict[str, str], last: bool) -> None:
-    axes.set_xlim(0, sketch.seconds)
+    axes.set_xlim(sketch.begin, sketch.begin + sketch.seconds)
     axes.set_facecolor(look["ground"])
     axes.tick_params(colors=look["soft"], labelsize=8, labelbottom=last, bottom=last)
     for spine in axes.spines.values():
         spine.set_color(look["line"])
     if last:
-        axes.set_xlabel("seconds of the crop, as it is played", color=look["soft"], fontsize=9)
+        axes.set_xlabel("seconds of the file; sound where it is heard", color=look["soft"], fontsize=9)

@@ -1,13 +1,13 @@
 """One description of the attribution figure, drawn by matplotlib (files) and by plotly (the page).
 
-Like figure 3 of the paper: frames, the video curve below them, the spectrogram, the audio curve below it, all on the
-time of the crop as it is played.
+Like figure 3 of the paper: frames, the video curve below them, the spectrogram, the audio curve below it, all on one
+clock: that of the file's picture, as a player shows it. Sound stands where it is heard, moved or not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,10 @@ LABELS = {
 
 @dataclass(frozen=True)
 class Line:
-    """A curve with the band of its intervals; `neutral` is the value of a unit that does not matter."""
+    """A curve with the band of its intervals; `neutral` is the value of a unit that does not matter.
+
+    `times` are seconds of the crop, the middles of units that are `width` seconds long.
+    """
 
     modality: Modality
     times: Array
@@ -38,11 +41,12 @@ class Line:
     low: Array
     high: Array
     neutral: float | None
+    width: float = 0.1
 
 
 @dataclass(frozen=True)
 class Sketch:
-    """Everything a figure of an attribution shows.
+    """Everything a figure of an attribution shows. Times are seconds of the crop.
 
     Attributes:
         title: what was decided, and on what grounds.
@@ -54,6 +58,8 @@ class Sketch:
         label: what the curves measure.
         offset: seconds between what is seen and what is heard of it; above zero the sound comes first.
         seen: times of known events in the picture; `heard`: in the sound.
+        begin: what the clock shows at the start of the crop.
+        segments: begin and end of each segment of the model.
     """
 
     title: str
@@ -66,22 +72,24 @@ class Sketch:
     offset: float | None
     seen: tuple[float, ...] = ()
     heard: tuple[float, ...] = ()
+    begin: float = 0.0
+    segments: tuple[tuple[float, float], ...] = ()
 
 
 def make_sketch(
     clip: Clip,
-    attribution: Attribution,
+    attribution: Attribution | None,
     *,
     measure: str = "score",
     scaled: bool = False,
     seen: Sequence[float] = (),
     heard: Sequence[float] = (),
 ) -> Sketch:
-    """Describe the figure of an attribution.
+    """Describe the figure of an attribution, or of a clip that is not explained yet.
 
     Args:
         clip: the crop that was explained.
-        attribution: what was found.
+        attribution: what was found; None for pictures without curves.
         measure: `score` (the paper's), `effect` or `margin`.
         scaled: stretch every curve to [0, 1], as the paper's figure does; the band is stretched alike.
         seen: seconds of the crop at which known events are seen.
@@ -90,28 +98,46 @@ def make_sketch(
     Raises:
         ValueError: for an unknown measure.
     """
-    neutral = attribution.settings.keep if measure == "score" else 0.0
+    config = clip.config
+    sketch = Sketch(
+        title=clip.path.name,
+        note="",
+        seconds=config.crop_seconds,
+        frames=_frames(clip),
+        spectrogram=_spectrogram(clip),
+        lines=(),
+        label="",
+        offset=None,
+        seen=tuple(seen),
+        heard=tuple(heard),
+        begin=clip.video_start,
+        segments=tuple((first / config.video_fps, first / config.video_fps + config.segment_seconds)
+                       for first in config.segment_starts),
+    )  # fmt: skip
+    return sketch if attribution is None else explained(sketch, attribution, measure=measure, scaled=scaled)
+
+
+def explained(sketch: Sketch, attribution: Attribution, *, measure: str = "score", scaled: bool = False) -> Sketch:
+    """A sketch with the curves of an attribution; arguments and errors are those of `make_sketch`."""
+    settings = attribution.settings
+    neutral = settings.keep if measure == "score" else 0.0
     lines = []
     for curve in attribution.curves:
         found = curve.measure(measure)
-        line = Line(curve.modality, np.array(curve.middles), found.value, found.low, found.high, neutral)
+        values = (np.array(curve.middles), found.value, found.low, found.high)
+        line = Line(curve.modality, *values, neutral, settings.chunk)
         lines.append(_stretched(line) if scaled else line)
-    settings = attribution.settings
     note = (
         f"{settings.level}-level replacement, {attribution.masks} masks, {settings.chunk:g} s chunks, "
         f"keep probability {settings.keep:g}, 95 % intervals, model {attribution.model}"
     )
-    return Sketch(
+    return replace(
+        sketch,
         title=attribution.headline,
         note=note,
-        seconds=attribution.crop_seconds,
-        frames=_frames(clip),
-        spectrogram=_spectrogram(clip),
         lines=tuple(sorted(lines, key=lambda line: MODALITIES.index(line.modality), reverse=True)),
         label=f"{LABELS[measure]}, stretched" if scaled else LABELS[measure],
         offset=attribution.target.reference,
-        seen=tuple(seen),
-        heard=tuple(heard),
     )
 
 
@@ -125,9 +151,9 @@ def _stretched(line: Line) -> Line:
     low, high = np.nanmin(line.value), np.nanmax(line.value)
     if not high > low:
         half = np.full_like(line.value, 0.5)
-        return Line(line.modality, line.times, half, half, half, None)
+        return replace(line, value=half, low=half, high=half, neutral=None)
     value, below, above = ((part - low) / (high - low) for part in (line.value, line.low, line.high))
-    return Line(line.modality, line.times, value, below, above, None)
+    return replace(line, value=value, low=below, high=above, neutral=None)
 
 
 def _frames(clip: Clip) -> NDArray[np.uint8]:

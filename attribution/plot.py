@@ -1,6 +1,8 @@
-"""The figure for the page: plotly JSON, with the pictures as WEBP.
+"""The figure for the page: plotly JSON.
 
-Colours are names of CSS variables such as `var(--accent)`, which the page resolves: one figure fits both themes.
+Colours are names of CSS variables such as `var(--accent)`, which the page resolves: one figure fits both themes. The
+frames and the spectrogram have axes of their own, `y3` and `y4`, from 0 to 1: the page sends the pictures once and lays
+them there, while the curves change. `plot` puts them in itself unless it is told not to.
 """
 
 from __future__ import annotations
@@ -17,105 +19,179 @@ from PIL import Image
 from attribution.figure import Line, Sketch, offset_note
 
 INKS = {"video": "var(--accent)", "audio": "var(--mark)"}
-BANDS = {"video": "rgba(61, 82, 213, 0.20)", "audio": "rgba(194, 65, 12, 0.20)"}
-ROWS = {"frames": (0.86, 1.0), "video": (0.57, 0.83), "spectrogram": (0.36, 0.53), "audio": (0.06, 0.33)}
+BANDS = {"video": "rgba(61, 82, 213, 0.22)", "audio": "rgba(214, 90, 20, 0.22)"}
+AXES = {"video": "y", "audio": "y2", "frames": "y3", "spectrogram": "y4"}
+ROWS = {
+    "frames": (0.86, 1.0),
+    "segments": (0.815, 0.845),
+    "video": (0.565, 0.795),
+    "spectrogram": (0.345, 0.535),
+    "audio": (0.07, 0.32),
+}
 FRAME_HEIGHT = 64  # pixels
+SHADE = [[0, "rgba(8, 12, 20, 0.82)"], [1, "rgba(8, 12, 20, 0)"]]  # what does not matter is dimmed
+Shapes = list[dict[str, Any]]
 
 
-def plot(sketch: Sketch) -> dict[str, Any]:
-    """A plotly figure, `data` and `layout`, of a sketch."""
+def plot(sketch: Sketch, *, pictures: bool = True) -> dict[str, Any]:
+    """A plotly figure, `data` and `layout`, of a sketch.
+
+    Args:
+        sketch: what to show.
+        pictures: put the frames and the spectrogram in; without, their places stay empty.
+    """
     traces: list[dict[str, Any]] = []
     for line in sketch.lines:
-        traces += _band(line)
+        traces += [*_band(line, sketch.begin), _heat(line, sketch.begin)]
+    begin, end = sketch.begin, sketch.begin + sketch.seconds
     layout = {
         "xaxis": {
-            "range": [0, sketch.seconds], "title": {"text": "seconds of the crop, as it is played"}, "anchor": "y2",
-            "zeroline": False, "gridcolor": "var(--line)",
+            "range": [begin, end], "title": {"text": "seconds of the file; sound where it is heard"}, "anchor": "y2",
+            "zeroline": False, "showgrid": False, "linecolor": "var(--line)", "minallowed": begin, "maxallowed": end,
         },
-        "yaxis": _axis(ROWS["video"], "video"),
-        "yaxis2": _axis(ROWS["audio"], "audio"),
-        "images": [
-            _image(_strip(sketch.frames), ROWS["frames"], sketch.seconds),
-            _image(_colored(sketch.spectrogram), ROWS["spectrogram"], sketch.seconds),
-        ],
-        "shapes": [*_events(sketch.seen, "y"), *_events(sketch.heard, "y2"), *_neutral(sketch.lines)],
-        "annotations": [] if sketch.offset is None else [_told(sketch.offset)],
-        "margin": {"l": 56, "r": 12, "t": 8, "b": 40},
-        "font": {"family": "system-ui, sans-serif", "size": 13, "color": "var(--ink-soft)"},
+        "yaxis": _axis("video"),
+        "yaxis2": _axis("audio"),
+        "yaxis3": _still("frames", "frames"),
+        "yaxis4": _still("spectrogram", "sound"),
+        "images": _pictures(sketch) if pictures else [],
+        "shapes": [*_segments(sketch), *_events(sketch), *_neutral(sketch.lines)],
+        "annotations": _notes(sketch),
+        "margin": {"l": 58, "r": 10, "t": 4, "b": 38},
+        "font": {"family": "system-ui, sans-serif", "size": 12, "color": "var(--ink-soft)"},
+        "hoverlabel": {"bgcolor": "var(--card)", "bordercolor": "var(--line)", "font": {"color": "var(--ink)"}},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "showlegend": False,
         "hovermode": "x",
+        "dragmode": "zoom",
         "uirevision": "constant",
     }  # fmt: skip
     return {"data": traces, "layout": layout}
 
 
-def _band(line: Line) -> list[dict[str, Any]]:
+def webp(pixels: NDArray[np.uint8], quality: int = 80) -> str:
+    """A picture (h, w, 3) as a data address."""
+    store = io.BytesIO()
+    Image.fromarray(pixels).save(store, format="WEBP", quality=quality)
+    return "data:image/webp;base64," + base64.b64encode(store.getvalue()).decode()
+
+
+def colored(spectrogram: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Log-mel values (M, T), the lowest band first, to pixels (M, T, 3), the lowest band at the bottom."""
+    low, high = np.quantile(spectrogram, (0.02, 0.999))
+    shares = np.clip((spectrogram[::-1] - low) / max(float(high - low), 1e-6), 0, 1)
+    pixels: NDArray[np.uint8] = (colormaps["magma"](shares)[..., :3] * 255).astype(np.uint8)
+    return pixels
+
+
+def _band(line: Line, begin: float) -> list[dict[str, Any]]:
     """The band of intervals as one closed shape, and the curve above it."""
-    axis = "y" if line.modality == "video" else "y2"
-    times, value, low, high = (np.round(part, 4) for part in (line.times, line.value, line.low, line.high))
+    times, value, low, high = (np.round(part, 4) for part in (begin + line.times, line.value, line.low, line.high))
     around = {"x": [*times, *times[::-1]], "y": [*_plain(high), *_plain(low)[::-1]]}
-    shared = {"type": "scatter", "yaxis": axis, "mode": "lines"}
+    shared = {"type": "scatter", "yaxis": AXES[line.modality], "mode": "lines"}
+    spans = [f"{_plain([one])[0]} to {_plain([two])[0]}" for one, two in zip(low, high, strict=True)]
     return [
         shared
         | around
         | {"fill": "toself", "fillcolor": BANDS[line.modality], "line": {"width": 0}, "hoverinfo": "skip"},
         shared
         | {"x": list(times), "y": _plain(value), "line": {"color": INKS[line.modality], "width": 2}}
-        | {"hovertemplate": f"{line.modality} %{{x:.2f}} s: %{{y:.3f}}<extra></extra>"},
+        | {"customdata": spans, "hovertemplate": f"{line.modality}: %{{y:.3f}} (%{{customdata}})<extra></extra>"},
     ]
 
 
-def _plain(values: NDArray[np.float64]) -> list[float | None]:
+def _heat(line: Line, begin: float) -> dict[str, Any]:
+    """The curve again, laid over the frames or the spectrogram: a shade that lifts where it matters."""
+    axis = AXES["frames" if line.modality == "video" else "spectrogram"]
+    known = np.where(np.isfinite(line.value), line.value, np.nan)
+    low, high = (np.nanmin(known), np.nanmax(known)) if np.isfinite(known).any() else (0.0, 1.0)
+    shares = np.nan_to_num((known - low) / max(high - low, 1e-9))
+    return {
+        "type": "heatmap",
+        "name": "heat",
+        "yaxis": axis,
+        "x": [round(begin + time, 4) for time in line.times],
+        "y": [0.5],
+        "dy": 1,
+        "z": [[round(float(share), 3) for share in shares]],
+        "zmin": 0,
+        "zmax": 1,
+        "colorscale": SHADE,
+        "showscale": False,
+        "hoverinfo": "skip",
+    }
+
+
+def _plain(values: NDArray[np.float64] | list[float]) -> list[float | None]:
     """JSON has no NaN and no infinity."""
     return [float(value) if np.isfinite(value) else None for value in values]
 
 
-def _axis(place: tuple[float, float], name: str) -> dict[str, Any]:
+def _axis(name: str) -> dict[str, Any]:
     title = {"text": name, "font": {"color": INKS[name]}}
-    return {"domain": list(place), "title": title, "zeroline": False, "gridcolor": "var(--line)", "nticks": 5}
+    look = {"zeroline": False, "gridcolor": "var(--line)", "nticks": 4, "fixedrange": True}
+    return {"domain": list(ROWS[name]), "title": title, "anchor": "x"} | look
 
 
-def _image(source: str, place: tuple[float, float], seconds: float) -> dict[str, Any]:
-    size = {"sizex": seconds, "sizey": place[1] - place[0], "sizing": "stretch"}
-    return {"source": source, "xref": "x", "yref": "paper", "x": 0, "y": place[1], "layer": "below"} | size
+def _still(name: str, words: str) -> dict[str, Any]:
+    """The axis of a row that holds a picture."""
+    fixed = {"range": [0, 1], "fixedrange": True, "showticklabels": False, "showgrid": False, "zeroline": False}
+    return {"domain": list(ROWS[name]), "title": {"text": words}, "anchor": "x"} | fixed
 
 
-def _strip(frames: NDArray[np.uint8]) -> str:
-    width = FRAME_HEIGHT * frames.shape[2] // frames.shape[1]
-    strip = np.concatenate([np.asarray(Image.fromarray(f).resize((width, FRAME_HEIGHT))) for f in frames], axis=1)
-    return _webp(strip)
+def _pictures(sketch: Sketch) -> list[dict[str, Any]]:
+    width = FRAME_HEIGHT * sketch.frames.shape[2] // sketch.frames.shape[1]
+    small = [np.asarray(Image.fromarray(frame).resize((width, FRAME_HEIGHT))) for frame in sketch.frames]
+    sources = {"frames": webp(np.concatenate(small, axis=1)), "spectrogram": webp(colored(sketch.spectrogram))}
+    place = {"xref": "x", "x": sketch.begin, "y": 1, "sizex": sketch.seconds, "sizey": 1}
+    look = {"sizing": "stretch", "layer": "below"}
+    return [{"source": source, "yref": AXES[name]} | place | look for name, source in sources.items()]
 
 
-def _colored(spectrogram: NDArray[np.float32]) -> str:
-    low, high = float(spectrogram.min()), float(spectrogram.max())
-    shares = (spectrogram[::-1] - low) / max(high - low, 1e-6)
-    return _webp((colormaps["magma"](shares)[..., :3] * 255).astype(np.uint8))
+def _segments(sketch: Sketch) -> Shapes:
+    """Segments overlap by half: every other one in the upper half of the band."""
+    low, high = ROWS["segments"]
+    middle = (low + high) / 2
+    shapes = []
+    for index, (begin, end) in enumerate(sketch.segments):
+        ends = (middle + 0.001, high) if index % 2 == 0 else (low, middle - 0.001)
+        place = {"x0": sketch.begin + begin + 0.01, "x1": sketch.begin + end - 0.01, "y0": ends[0], "y1": ends[1]}
+        look = {"line": {"width": 0}, "fillcolor": "var(--line-strong)", "name": "segment"}
+        shapes.append({"type": "rect", "xref": "x", "yref": "paper"} | place | look)
+    return shapes
 
 
-def _webp(pixels: NDArray[np.uint8]) -> str:
-    store = io.BytesIO()
-    Image.fromarray(pixels).save(store, format="WEBP", quality=80)
-    return "data:image/webp;base64," + base64.b64encode(store.getvalue()).decode()
-
-
-def _events(times: tuple[float, ...], axis: str) -> list[dict[str, Any]]:
+def _events(sketch: Sketch) -> Shapes:
+    """Known events: dotted lines through the picture's rows for what is seen, through the sound's for what is heard."""
     line = {"color": "var(--event)", "width": 1.5, "dash": "dot"}
-    ends = {"y0": 0, "y1": 1, "yref": f"{axis} domain", "xref": "x"}
-    return [{"type": "line", "x0": time, "x1": time, "line": line} | ends for time in times]
+    rows = {"seen": (sketch.seen, "frames", "video"), "heard": (sketch.heard, "spectrogram", "audio")}
+    shapes = []
+    for name, (times, upper, lower) in rows.items():
+        ends = {"yref": "paper", "y0": ROWS[lower][0], "y1": ROWS[upper][1]}
+        for time in times:
+            at = sketch.begin + time
+            shapes.append({"type": "line", "xref": "x", "x0": at, "x1": at, "line": line, "name": name} | ends)
+    return shapes
 
 
-def _neutral(lines: tuple[Line, ...]) -> list[dict[str, Any]]:
+def _neutral(lines: tuple[Line, ...]) -> Shapes:
     style = {"color": "var(--ink-soft)", "width": 1, "dash": "dash"}
     return [
         {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": line.neutral, "y1": line.neutral, "line": style}
-        | {"yref": "y" if line.modality == "video" else "y2"}
+        | {"yref": AXES[line.modality], "name": "neutral"}
         for line in lines
         if line.neutral is not None
     ]
 
 
-def _told(offset: float) -> dict[str, Any]:
-    place = {"x": 1, "y": ROWS["audio"][1], "xref": "paper", "yref": "paper", "xanchor": "right", "yanchor": "top"}
-    return place | {"text": offset_note(offset), "showarrow": False, "font": {"color": "var(--mark)"}}
+def _notes(sketch: Sketch) -> list[dict[str, Any]]:
+    """What the curves measure, in the corner of each; and what the decision was."""
+    shared = {"xref": "paper", "yref": "paper", "yanchor": "top", "showarrow": False}
+    notes = [
+        shared | {"x": 0.002, "xanchor": "left", "y": ROWS[line.modality][1], "text": sketch.label}
+        for line in sketch.lines
+    ]
+    if sketch.offset is not None:
+        told = {"text": offset_note(sketch.offset), "font": {"color": "var(--mark)"}}
+        notes.append(shared | {"x": 1, "xanchor": "right", "y": ROWS["audio"][1]} | told)
+    return notes

@@ -112,18 +112,22 @@ class Attribution:
         found = {curve.modality: curve for curve in self.curves}
         return found[modality]
 
+    def clock(self, moment: float) -> float:
+        """Seconds of the crop to the clock of the file's picture, on which moved sound stands where it is heard."""
+        return self.video_start + moment
+
     @property
     def sentence(self) -> str:
-        """What was found, in words; says when the decision was not the model's."""
-        peaks = " and ".join(f"what is {_sense(c.modality)} at {c.peak.middle:.2f} s of the crop" for c in self.curves)
+        """What was found, in words, on the file's clock; says when the decision was not the model's."""
+        peaks = " and ".join(f"what is {_sense(c.modality)} at {self.clock(c.peak.middle):.2f} s" for c in self.curves)
         if not self.target.found:
             return f"the model does not give {self.target.sentence} for the whole clip; it is helped most by {peaks}"
         return f"{self.target.sentence} rests most on {peaks}"
 
     @property
     def headline(self) -> str:
-        """The finding in one short line."""
-        peaks = ", ".join(f"{_sense(curve.modality)} at {curve.peak.middle:.2f} s" for curve in self.curves)
+        """The finding in one short line, on the file's clock."""
+        peaks = ", ".join(f"{_sense(curve.modality)} at {self.clock(curve.peak.middle):.2f} s" for curve in self.curves)
         told = self.target.decision if self.target.found else f"not {self.target.decision}, by the whole clip"
         return f"{told[0].upper()}{told[1:]}: {peaks}"
 

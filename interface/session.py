@@ -12,13 +12,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from attribution.distractors import EXAMPLES, Bank, load_bank
+from attribution.intervals import Array
+from attribution.methods import Method, explain
 from attribution.result import Attribution
-from attribution.settings import Settings
+from attribution.settings import Modality, Settings
 from attribution.study import stream
+from attribution.target import Target, find_target
+from attribution.units import make_units
 from interface.errors import PageError, number, sentences
 from interface.workspace import Opened, Prepared, Workspace
 from synchformer.clip import Clip, cut_clip, possible_offsets
+from synchformer.media import Media
 from synchformer.model import Synchformer
 from synchformer.prediction import (
     Encoding,
@@ -31,6 +38,8 @@ from synchformer.prediction import (
 )
 from synchformer.sweep import read_around
 
+FEW_DISTRACTORS = 3  # for captum's methods, which try every mask with every distractor
+SHAP_MASKS = 300
 REPORT_SECONDS = 0.3  # between two partial attributions: the accelerator is free for a slider in between
 
 Judge = Callable[[], Synchformer]
@@ -189,6 +198,47 @@ class Session:
         with sentences(clip.name), self.workspace.turn():
             media = self._prepared(clip, begin).media
             return cut_clip(media, begin, moved, config=self.model.config)
+
+    def media(self, key: object, start: object) -> Media:
+        """What was decoded around a start: enough for every offset, on the file's clock.
+
+        Raises:
+            PageError: as `predict`.
+        """
+        clip = self.opened(key)
+        begin = number("start", start)
+        with sentences(clip.name), self.workspace.turn():
+            return self._prepared(clip, begin).media
+
+    def explain(
+        self,
+        key: object,
+        start: object,
+        offset: object,
+        settings: Settings,
+        method: Method,
+        distractors: Sequence[Path] | None = None,
+    ) -> dict[Modality, Array]:
+        """Values of the units of each stream by one of captum's methods; see `attribution.methods`.
+
+        Raises:
+            PageError: as `attribute`.
+        """
+        clip = self.clip(key, start, offset)
+        with sentences(clip.path.name), self.workspace.turn():
+            bank = self._bank(tuple(distractors or (EXAMPLES,))).without(clip.path)
+            others = [each.encoding for each in bank.distractors[:FEW_DISTRACTORS]]
+            encoding = self._encode(clip, None)
+            target = self._target(encoding, settings)
+            streams = {name: make_units(self.model.config, (name,), settings.chunk) for name in settings.modalities}
+            return {
+                name: explain(self.model, encoding, others, units, target, method, samples=SHAP_MASKS)
+                for name, units in streams.items()
+            }
+
+    def _target(self, encoding: Encoding, settings: Settings) -> Target:
+        logits = torch.tensor(decide(self.model, encoding, precision=self.precision).logits)
+        return find_target(self.model.config, logits, encoding.applied_offset, settings.reference)
 
     def shifted(self, key: object, start: object, offset: object) -> Path:
         """A copy of an opened clip with its sound moved, to be played; see `Workspace.shifted`.

@@ -1,6 +1,7 @@
 """The figure: one description, drawn for files and for the page."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -45,12 +46,30 @@ def test_other_formats_and_wrong_names(sketch, tmp_path):
 
 def test_the_page_gets_plain_json(sketch):
     figure = json.loads(json.dumps(plot(sketch), allow_nan=False))
-    curves = [trace for trace in figure["data"] if "fill" not in trace]
+    curves = [trace for trace in figure["data"] if trace["type"] == "scatter" and "fill" not in trace]
     assert [trace["yaxis"] for trace in curves] == ["y", "y2"]
     assert curves[0]["y"][4] is None
     assert len(figure["layout"]["images"]) == 2
-    assert sum(shape["line"]["dash"] == "dot" for shape in figure["layout"]["shapes"]) == 2
+    assert sum(shape["line"].get("dash") == "dot" for shape in figure["layout"]["shapes"]) == 2
     assert len(json.dumps(figure)) < 400_000
+    assert plot(sketch, pictures=False)["layout"]["images"] == []
+
+
+def test_heat_is_the_curve_again(sketch):
+    heat = [trace for trace in plot(sketch)["data"] if trace["type"] == "heatmap"]
+    assert [trace["yaxis"] for trace in heat] == ["y3", "y4"]
+    for trace in heat:
+        assert trace["x"][int(np.argmax(trace["z"][0]))] == pytest.approx(3.0, abs=0.06)
+        assert (min(trace["z"][0]), max(trace["z"][0])) == (0, 1)
+
+
+def test_everything_stands_on_the_files_clock(sketch):
+    figure = plot(replace(sketch, begin=2.0, segments=((0.08, 0.72), (0.4, 1.04))), pictures=False)
+    assert figure["layout"]["xaxis"]["range"] == [2.0, 7.0]
+    shapes = {shape["name"]: shape["x0"] for shape in figure["layout"]["shapes"] if "name" in shape}
+    assert (shapes["seen"], shapes["heard"]) == (5.0, 4.6)
+    assert min(s["x0"] for s in figure["layout"]["shapes"] if s["name"] == "segment") == pytest.approx(2.09)
+    assert figure["data"][1]["x"][0] == pytest.approx(2.15)
 
 
 def test_the_description_of_an_attribution(tmp_path, monkeypatch):
@@ -69,6 +88,9 @@ def test_the_description_of_an_attribution(tmp_path, monkeypatch):
     plain = make_sketch(clip, found, seen=[3.0])
     assert plain.spectrogram.shape == (128, 500)
     assert plain.frames.shape == (15, 32, 32, 3)
+    assert plain.begin == 2.0
+    assert len(plain.segments) == 14
+    assert make_sketch(clip, None).lines == ()
     assert plain.offset == found.target.reference
     assert {line.neutral for line in plain.lines} == {0.5}
     column = int(2.6 * 100)  # the click, moved 0.4 s earlier
