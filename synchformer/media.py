@@ -23,6 +23,20 @@ from torch import Tensor
 
 STILL_FORMATS = ("image2", "_pipe", "gif", "apng", "webp")  # parts of the names of formats that hold pictures
 
+# What a file's content may be, whatever its name says. Playlists and manifests (HLS, DASH, concat, SDP, IMF) and
+# scripts are left out: they make FFmpeg open other files and addresses, which the sender of a file must not choose.
+FORMATS_READ = (
+    *("mov", "matroska", "webm", "avi", "mpegts", "mpeg", "flv", "asf", "ogg", "mxf", "nut", "rm", "dv", "wtv", "gxf"),
+    *("mpegvideo", "h264", "hevc", "m4v", "ivf", "yuv4mpegpipe"),  # picture alone
+    *("mp3", "wav", "w64", "flac", "aac", "ac3", "amr", "aiff", "caf", "au"),  # sound alone
+    *("image2", "gif", "apng", "png_pipe", "jpeg_pipe", "webp_pipe", "bmp_pipe", "tiff_pipe", "svg_pipe", "psd_pipe"),
+)
+ONLY_THIS_FILE = {
+    "format_whitelist": ",".join(FORMATS_READ),
+    "protocol_whitelist": "file",
+    "pattern_type": "none",  # a picture whose name holds %d is one file, no sequence
+}
+
 
 class MediaError(ValueError):
     """A file that cannot be used as asked; one sentence that says what was asked, what was found and what to do."""
@@ -107,7 +121,7 @@ def open_media(path: str | Path) -> Iterator[InputContainer]:
     path = Path(path)
     _check_file(path)
     try:
-        with av.open(str(path), metadata_errors="replace") as container:
+        with _open(path) as container:
             yield container
     except av.error.InvalidDataError as error:
         raise MediaError(f"{path.name} is not a media file, or it is damaged from the start; export it anew") from error
@@ -115,6 +129,16 @@ def open_media(path: str | Path) -> Iterator[InputContainer]:
         raise MediaError(f"{path.name} uses a codec that FFmpeg cannot decode; convert it to H.264 and AAC") from error
     except av.error.FFmpegError as error:
         raise MediaError(f"{path.name} cannot be read ({error.strerror}); convert it to MP4 and try again") from error
+
+
+def _open(path: Path) -> InputContainer:
+    try:
+        return av.open(str(path), metadata_errors="replace", options=dict(ONLY_THIS_FILE))
+    except av.error.ArgumentError as error:  # FFmpeg's word for a format that is not on the list
+        raise MediaError(
+            f"{path.name} is no video file, whatever its name says: it is a playlist, a text or of an unknown kind; "
+            "give the video itself, such as MP4, MOV, MKV or WebM"
+        ) from error
 
 
 def _check_file(path: Path) -> None:

@@ -22,7 +22,7 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from synchformer.files import written_whole
-from synchformer.media import pick_audio, pick_video, probe, tick
+from synchformer.media import ONLY_THIS_FILE, pick_audio, pick_video, probe, tick
 
 # What each container may hold; mkv takes everything.
 MP4_VIDEO = frozenset(("h264", "hevc", "av1", "vp9", "mpeg4", "mpeg2video", "mpeg1video", "mjpeg"))
@@ -130,7 +130,7 @@ def _open(path: Path) -> Iterator[tuple[InputContainer, Streams, float]]:
     AVI keeps no presentation times: the demuxer works them out from the frame order.
     """
     zero = probe(path).zero
-    with av.open(str(path), options={"fflags": "+genpts"}, metadata_errors="replace") as source:
+    with av.open(str(path), options={"fflags": "+genpts"} | ONLY_THIS_FILE, metadata_errors="replace") as source:
         yield source, (pick_video(source, path), pick_audio(source, path)), zero
 
 

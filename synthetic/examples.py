@@ -1,4 +1,4 @@
-"""The page's example clips: four scenes chosen for their looks, with their truth.
+"""The page's example clips: four scenes chosen for their looks, and one that cannot be synchronised, with their truth.
 
 python -m synthetic.examples --out assets/examples
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from synthetic.scene import Scene, sample_scene
@@ -21,14 +22,28 @@ SEEDS = {  # from 3,000,000 on: neither trained on nor evaluated on
 }
 EVENTS = (2, 4)
 
+# A ball bounces four times, and what is heard are two switches and a clap of another scene, at other times.
+WRONG_SOUND = "wrong_sound"
+PICTURE, SOUND = 3_000_248, 3_000_401
+UNRELATED_EVENTS = (3, 4)
+
 
 def example_scenes() -> dict[str, Scene]:
     """The scenes by the name of their file."""
-    return {f"{name}.mp4": sample_scene(seed, EVENTS) for name, seed in SEEDS.items()}
+    scenes = {name: sample_scene(seed, EVENTS) for name, seed in SEEDS.items()}
+    scenes[WRONG_SOUND] = with_sound_of(sample_scene(PICTURE, UNRELATED_EVENTS), sample_scene(SOUND, UNRELATED_EVENTS))
+    return {f"{name}.mp4": scene for name, scene in scenes.items()}
+
+
+def with_sound_of(picture: Scene, sound: Scene) -> Scene:
+    """The picture of one scene with the sound of another: no event is both seen and heard, and the truth says so."""
+    seen = [replace(event, heard=False, loudness=0.0) for event in picture.events if event.seen]
+    heard = [replace(event, seen=False, x=None, y=None) for event in sound.events if event.heard]
+    return replace(picture, events=tuple(sorted(seen + heard, key=lambda event: event.time)), room=sound.room)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Write the four clips and `truth.json`."""
+    """Write the clips and `truth.json`."""
     parser = argparse.ArgumentParser(prog="python -m synthetic.examples", description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder for the clips and truth.json")
     out: Path = parser.parse_args(argv).out

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import av
 import numpy as np
@@ -12,9 +13,11 @@ import pytest
 import torch
 
 from synthetic import KINDS, frame_times, render_batch, render_frames, render_sound, sample_scene, write_clip
+from synthetic.examples import PICTURE, SOUND, UNRELATED_EVENTS, example_scenes, with_sound_of
 from synthetic.scene import EDGE, GAP, Room
 from synthetic.shapes import actor_shapes
 
+EXAMPLES = Path(__file__).parent.parent / "assets" / "examples"
 SILENT_ROOM = Room(0.1, 0.0, 0.0, 0.0, 0.0, 50.0, 0.8)
 
 
@@ -152,3 +155,21 @@ def test_command_writes_clips_and_truth(tmp_path):
     truth = json.loads((tmp_path / "truth.json").read_text())
     assert sorted(truth) == ["clip_000003.mp4", "clip_000004.mp4"]
     assert truth["clip_000003.mp4"] == json.loads(json.dumps(sample_scene(3, duration=6.0).truth()))
+
+
+def test_an_example_has_the_sound_of_another_scene():
+    picture, sound = sample_scene(PICTURE, UNRELATED_EVENTS), sample_scene(SOUND, UNRELATED_EVENTS)
+    mixed = with_sound_of(picture, sound)
+    assert not mixed.shared_events((0, 10), (0, 10))
+    assert [e.time for e in mixed.events if e.seen] == [e.time for e in picture.events if e.seen]
+    assert [e.time for e in mixed.events if e.heard] == [e.time for e in sound.events if e.heard]
+    wave = render_sound(replace(mixed, room=SILENT_ROOM))
+    for event in picture.events:  # where something is seen, nothing begins to sound
+        assert np.abs(wave[round(event.time * 16_000) :][:800]).max() < 0.01
+
+
+def test_the_examples_are_what_their_command_makes():
+    truths = json.loads((EXAMPLES / "truth.json").read_text())
+    assert truths == json.loads(json.dumps({name: scene.truth() for name, scene in example_scenes().items()}))
+    assert {path.name for path in EXAMPLES.glob("*.mp4")} == set(truths)
+    assert max(path.stat().st_size for path in EXAMPLES.glob("*.mp4")) <= 400_000
