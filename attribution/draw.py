@@ -73,9 +73,7 @@ def _draw_frames(axes: Axes, sketch: Sketch, look: dict[str, str], lines: dict[A
 
 def _draw_spectrogram(axes: Axes, sketch: Sketch, look: dict[str, str], lines: dict[Any, Line], theme: str) -> None:
     extent = (sketch.begin, sketch.begin + sketch.seconds, 0, 1)
-    axes.imshow(
-        sketch.spectrogram, extent=extent, aspect="auto", origin="lower", cmap="magma", interpolation="nearest"
-    )
+    axes.imshow(sketch.spectrogram, extent=extent, aspect="auto", origin="lower", cmap="magma", interpolation="nearest")
     axes.set_yticks([])
     axes.set_ylabel("heard", color=look["soft"], fontsize=9)
 
