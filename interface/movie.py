@@ -109,9 +109,9 @@ def make_board(sketch: Sketch, theme: str) -> Board:
     figure.set_dpi(WIDTH / figure.get_figwidth())
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    pixels = np.asarray(canvas.buffer_rgba())[..., :3].copy()
-    pixels = pixels[: len(pixels) // 2 * 2]
-    height = len(canvas.buffer_rgba())
+    drawn: Pixels = np.asarray(canvas.buffer_rgba(), dtype=np.uint8)[..., :3]
+    height = len(drawn)
+    pixels = drawn[: height // 2 * 2].copy()
     boxes = [axes.get_window_extent() for axes in figure.axes]
     dots = []
     for axes in figure.axes:
