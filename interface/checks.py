@@ -61,19 +61,24 @@ def notes_on_file(info: MediaInfo, config: SynchformerConfig) -> tuple[str, ...]
 
 
 def notes_on_clip(clip: Clip) -> tuple[str, ...]:
-    """Sentences about what a crop lacks, and what its reader noted; a crop with any of the former proves no offset."""
+    """Sentences about a crop that its owner should know: what its reader noted, and what it lacks."""
+    return (*clip.notes, *lacks(clip))
+
+
+def lacks(clip: Clip) -> tuple[str, ...]:
+    """Sentences about what a crop lacks; one that lacks anything proves no offset, whatever the model answers."""
     length = f"{clip.config.crop_seconds:.3g} s"
-    notes = list(clip.notes)
+    found = []
     if is_silent(clip.audio):
-        notes.append(
+        found.append(
             f"Nothing can be heard in these {length}: the sound is digital silence. Choose another start, or check "
             "whether the track was muted."
         )
     if is_still(clip.video):
-        notes.append(
+        found.append(
             f"The picture never changes in these {length}, so no sound can be matched to it. Choose another start."
         )
-    return tuple(notes)
+    return tuple(found)
 
 
 def is_silent(audio: Tensor) -> bool:

@@ -1,16 +1,30 @@
-"""The strip of example clips: a small picture and a name each."""
+"""The strip of example clips: a small picture and a name each; and what is known to happen in them."""
 
 from __future__ import annotations
 
 import base64
 import io
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
 import av
 
 POSTER_WIDTH = 240  # pixels
+TRUTH = "truth.json"
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Seconds of the file at which known events are seen, and at which they are heard."""
+
+    seen: tuple[float, ...] = ()
+    heard: tuple[float, ...] = ()
+
+
+UNKNOWN = Truth()
 
 
 def find_examples(folder: Path) -> tuple[Path, ...]:
@@ -18,16 +32,32 @@ def find_examples(folder: Path) -> tuple[Path, ...]:
     return tuple(sorted(folder.glob("*.mp4"))) if folder.is_dir() else ()
 
 
+def truth_of(clip: Path, examples: Sequence[Path]) -> Truth:
+    """What happens in one of our examples, by the `truth.json` beside it; nothing is known of other files."""
+    table = clip.parent / TRUTH
+    if clip not in examples or not table.is_file():
+        return UNKNOWN
+    events = json.loads(table.read_text()).get(clip.name, {}).get("events", [])
+    seen, heard = (tuple(event["time"] for event in events if event[sense]) for sense in ("seen", "heard"))
+    return Truth(seen, heard)
+
+
 def strip(clips: Sequence[Path]) -> str:
     """HTML with one button per clip; the button's `data-index` is the clip's place in `clips`."""
     if not clips:
         return ""
     buttons = "".join(
-        f'<button type="button" data-index="{index}"><img src="{poster(clip)}" alt="">'
-        f"<span>{escape(clip.stem.replace('_', ' ').replace('-', ' '))}</span></button>"
-        for index, clip in enumerate(clips)
+        f'<button type="button" data-index="{index}" title="{escape(name)}"><img src="{poster(clip)}" alt="">'
+        f"<span>{escape(name)}</span></button>"
+        for index, (clip, name) in enumerate((clip, spoken(clip)) for clip in clips)
     )
-    return f'<p class="title">Or try one of these</p><div class="strip">{buttons}</div>'
+    return f'<p class="title">Or try one of these: we made them, so what happens in them is known</p>' \
+           f'<div class="strip">{buttons}</div>'  # fmt: skip
+
+
+def spoken(clip: Path) -> str:
+    """An example's name in words."""
+    return clip.stem.replace("_", " ").replace("-", " ")
 
 
 def poster(clip: Path) -> str:

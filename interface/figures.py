@@ -6,14 +6,30 @@ fits the light and the dark theme.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from attribution.figure import Sketch
+from attribution.plot import plot
 from synchformer.prediction import Prediction, offset_in_words
 
 Figure = dict[str, Any]
 
 BAR_SHARE = 0.82  # of a class's width
 ROOM = 0.5  # classes left free beyond the first and the last bar
+LOOK: dict[str, Any] = {
+    "font": {"family": "system-ui, sans-serif", "size": 13, "color": "var(--ink-soft)"},
+    "hoverlabel": {
+        "bgcolor": "var(--card)",
+        "bordercolor": "var(--line)",
+        "font": {"color": "var(--ink)", "family": "system-ui, sans-serif"},
+    },
+    "paper_bgcolor": "rgba(0,0,0,0)",
+    "plot_bgcolor": "rgba(0,0,0,0)",
+    "showlegend": False,
+    "dragmode": False,
+    "uirevision": "constant",
+}
 
 
 def distribution(grid: tuple[float, ...], prediction: Prediction | None) -> Figure:
@@ -33,6 +49,64 @@ def distribution(grid: tuple[float, ...], prediction: Prediction | None) -> Figu
     return {"data": bars, "layout": layout}
 
 
+def response(grid: tuple[float, ...], found: Sequence[Prediction]) -> Figure:
+    """Predicted against applied offset with the ideal diagonal, and what is left of it below.
+
+    Answers that are too unsure to tell are open diamonds, so that the difference does not hang on a colour.
+    """
+    end = grid[-1] + (grid[1] - grid[0])
+    axis = {"range": [-end, end], "zeroline": False, "gridcolor": "var(--line)", "fixedrange": True}
+    diagonal = {"type": "line", "line": {"color": "var(--ink-soft)", "width": 1, "dash": "dash"}}
+    layout = LOOK | {
+        "xaxis": axis | {"title": {"text": "applied offset (s): ← later | earlier →"}, "anchor": "y2"},
+        "yaxis": axis | {"domain": [0.36, 1], "title": {"text": "predicted (s)"}},
+        "yaxis2": axis | {"domain": [0, 0.27], "title": {"text": "residual (s)"}},
+        "shapes": [
+            diagonal | {"x0": grid[0], "x1": grid[-1], "y0": grid[0], "y1": grid[-1], "xref": "x", "yref": "y"},
+            diagonal | {"x0": grid[0], "x1": grid[-1], "y0": 0, "y1": 0, "xref": "x", "yref": "y2"},
+        ],
+        "margin": {"l": 56, "r": 12, "t": 8, "b": 44},
+        "height": 420,
+    }
+    return {"data": [_answers(found, axis) for axis in ("y", "y2")], "layout": layout}
+
+
+def _answers(found: Sequence[Prediction], axis: str) -> dict[str, Any]:
+    sure = [each.telling for each in found]
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "yaxis": axis,
+        "x": [each.applied_offset for each in found],
+        "y": [round(each.offset - (each.applied_offset if axis == "y2" else 0), 4) for each in found],
+        "marker": {
+            "size": 9,
+            "color": ["var(--accent)" if telling else "var(--warn)" for telling in sure],
+            "symbol": ["circle" if telling else "diamond-open" for telling in sure],
+        },
+        "customdata": [each.sentence for each in found],
+        "hovertemplate": "applied %{x:+.2f} s<br>%{customdata}<extra></extra>",
+    }
+
+
+def panel(sketch: Sketch) -> Figure:
+    """The curves of an attribution alone, for standing side by side: two rows on one clock."""
+    figure = plot(sketch, pictures=False)
+    layout = figure["layout"]
+    rows = {"y": [0.57, 1.0], "y2": [0.0, 0.43]}
+    layout["yaxis"]["domain"], layout["yaxis2"]["domain"] = rows.values()
+    del layout["yaxis3"], layout["yaxis4"]
+    events = {"seen": "y domain", "heard": "y2 domain"}
+    kept = [shape for shape in layout["shapes"] if shape.get("name") != "segment"]
+    layout["shapes"] = [
+        shape | {"yref": events[shape["name"]], "y0": 0, "y1": 1} if shape.get("name") in events else shape
+        for shape in kept
+    ]
+    layout["annotations"] = []
+    layout["height"] = 300
+    return {"data": [trace for trace in figure["data"] if trace["type"] != "heatmap"], "layout": layout}
+
+
 def _bars(prediction: Prediction, step: float) -> dict[str, Any]:
     colours = ["var(--accent)" if x == prediction.offset else "var(--accent-soft)" for x in prediction.grid]
     words = ["no offset" if x == 0 else f"sound {offset_in_words(x)}" for x in prediction.grid]
@@ -50,7 +124,7 @@ def _bars(prediction: Prediction, step: float) -> dict[str, Any]:
 def _layout(grid: tuple[float, ...], step: float) -> dict[str, Any]:
     whole = [x for x in grid if float(x).is_integer()]
     words = [f"{x:+g} s".replace("-", "−") if x else "0" for x in whole]
-    return {
+    return LOOK | {
         "xaxis": {
             "range": [grid[0] - step * (0.5 + ROOM), grid[-1] + step * (0.5 + ROOM)],
             "tickvals": whole,
@@ -66,23 +140,12 @@ def _layout(grid: tuple[float, ...], step: float) -> dict[str, Any]:
         "yaxis": {
             "range": [0, 1.02],
             "tickformat": ".0%",
-            "tickvals": [0, 0.25, 0.5, 0.75, 1],
+            "tickvals": [0, 0.5, 1],
             "fixedrange": True,
             "gridcolor": "var(--line)",
             "zeroline": False,
         },
-        "margin": {"l": 46, "r": 12, "t": 34, "b": 46},
-        "font": {"family": "system-ui, sans-serif", "size": 13, "color": "var(--ink-soft)"},
-        "hoverlabel": {
-            "bgcolor": "var(--card)",
-            "bordercolor": "var(--line)",
-            "font": {"color": "var(--ink)", "family": "system-ui, sans-serif"},
-        },
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "showlegend": False,
-        "dragmode": False,
-        "uirevision": "constant",
+        "margin": {"l": 46, "r": 12, "t": 24, "b": 42},
     }
 
 

@@ -129,6 +129,11 @@ class Models:
         if name not in self._judges:
             yield from self._in_background(name, lambda: self._judges.setdefault(name, self._load(name, self.device)))
 
+    def judge_ready(self, session: Session) -> bool:
+        """Whether synchronizability can be told without a download: embedded, or loaded before."""
+        name = self.judge_name(session)
+        return name is not None and (name in self._judges or not CHECKPOINTS[name].sources)
+
     def _judge(self, session: Session) -> Synchformer:
         for _ in self.judge_steps(session):
             pass

@@ -7,7 +7,8 @@ from html import escape
 
 import gradio as gr
 
-from interface.page import PLOTLY, STATIC
+from interface.page import PLOTLY
+from interface.parts import STATIC
 
 MAX_UPLOAD = "1gb"
 MAX_WAITING = 32  # requests in the queue before a visitor is told to come back
@@ -38,6 +39,11 @@ def theme() -> gr.themes.Base:
         "button_secondary_background_fill": card,
         "button_secondary_border_color": line,
         "button_secondary_text_color": ink,
+        "button_primary_background_fill": "var(--accent)",
+        "button_primary_background_fill_hover": "var(--accent-strong)",
+        "button_primary_text_color": "var(--on-accent)",
+        "checkbox_background_color_selected": "var(--accent)",
+        "checkbox_border_color_selected": "var(--accent)",
     }
     both = colours | {f"{name}_dark": value for name, value in colours.items()}
     return base.set(**both, block_shadow="none", button_secondary_shadow="none")
@@ -72,7 +78,7 @@ def serve(page: gr.Blocks, *, host: str, port: int | None, share: bool = False, 
         ssr_mode=False,
         footer_links=[],
         theme=theme(),
-        css_paths=[STATIC / "page.css"],
+        css_paths=[STATIC / name for name in ("page.css", "answer.css", "timeline.css")],
         head=f'<link rel="preload" as="script" href="/gradio_api/file={escape(str(PLOTLY))}">',
     )
     if wait:

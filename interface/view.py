@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from interface.figures import distribution
-from synchformer.prediction import Prediction, Timing
+from interface.models import label
+from synchformer.prediction import Prediction, Synchronizability, Timing
 
 View = dict[str, Any]
 
@@ -40,11 +41,24 @@ def prediction_view(prediction: Prediction, *, key: str, start: float, model: st
         "state": "telling" if prediction.telling else "unsure",
         "key": key,
         "start": start,
+        "model": model,
         "applied": prediction.applied_offset,
         "sentence": prediction.sentence[0].upper() + prediction.sentence[1:],
         "detail": detail(prediction),
-        "timing": f"{timing(prediction.timing)} — {model} on {device}",
+        "timing": f"{timing(prediction.timing)} — {label(model)} on {device}",
         "figure": distribution(prediction.grid, prediction),
+    }
+
+
+def synchronizability_view(found: Synchronizability, *, key: str, start: float) -> View:
+    """What is added to the card once it is known whether the clip can be synchronized at all."""
+    return {
+        "key": key,
+        "start": start,
+        "applied": found.applied_offset,
+        "probability": found.probability,
+        "able": found.probability >= 0.5,
+        "sentence": found.sentence[0].upper() + found.sentence[1:] + ".",
     }
 
 

@@ -1,78 +1,185 @@
-"""Checks of data sets: every defect that is planted is found, named and answered."""
+"""What visitors bring: files that are something else, and crops that prove nothing."""
 
+import http.server
+import threading
+import time
+from dataclasses import replace
 from fractions import Fraction
 
+import av
+import numpy as np
 import pytest
+import torch
 from made_files import Sample, write
 
-from synchformer.config import BASE, MINI
-from training import check
-from training.checks import check_source, require_usable, spread, table
-from training.records import FileSource, Place, Record
-from training.sources import GeneratedSource
-
-SMALL = {"size": (96, 128), "video": "mpeg4", "color": (90, 90, 90), "click": 0.5}
-
-
-@pytest.fixture(scope="module")
-def flawed(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("flawed")
-    files = {
-        "fine": Sample(seconds=9.0, **SMALL),
-        "short": Sample(seconds=3.0, **SMALL),
-        "shorter": Sample(seconds=6.0, **SMALL),
-        "rate": Sample(seconds=9.0, fps=Fraction(5), rate=44_100, **SMALL),
-        "late": Sample(seconds=9.4, audio_delay=0.3, **SMALL),
-        "mute": Sample(seconds=1.0, audio=None, **SMALL),
-    }
-    paths = {name: write(folder / f"{name}.mp4", sample) for name, sample in files.items()}
-    records = [Record(name, "train", name, path) for name, path in paths.items()]
-    records += [
-        Record("copy", "valid", "fine", paths["fine"]),
-        Record("outside", "test", "outside", paths["fine"], fixed=Place(start=1.0, offset=-2.0)),
-        Record("inside", "test", "inside", paths["fine"], fixed=Place(start=2.0, offset=-2.0)),
-    ]
-    return FileSource("folder:flawed", tuple(records))
+from interface import checks
+from interface.checks import check_file, clock, is_silent, is_still, lacks, notes_on_clip, notes_on_file
+from synchformer.clip import load_clip
+from synchformer.config import MINI
+from synchformer.media import MediaError, probe
+from synchformer.shift import write_shifted
 
 
-def test_planted_defects_are_found(flawed):
-    found = {finding.what: finding for finding in check_source(flawed, MINI)}
-    assert {what.split(":")[0]: (item.level, item.examples) for what, item in found.items()} == {
-        "recordings with clips in several splits": ("error", ("fine",)),
-        "cannot be read": ("error", ("mute (mute.mp4 has no sound; synchronization needs picture and sound)",)),
-        "too short for any offset": ("error", ("short",)),
-        "fixed start and offset lie outside the clip": ("error", ("outside",)),
-        "too short for every offset of the grid": ("warning", ("shorter",)),
-        "picture and sound start more than 0.04 s apart": ("warning", ("late",)),
-        "not 25 fps and 16 kHz": ("note", ("rate",)),
-    }
-    assert all(item.remedy for item in found.values())
+@pytest.fixture
+def host():
+    """A server that counts who asks it."""
+    asked = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_error(404)
+
+        def log_message(self, *words):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", asked
+    server.shutdown()
+    server.server_close()
 
 
-def test_errors_stop_a_training(flawed):
-    with pytest.raises(ValueError, match="folder:flawed cannot be trained on as it is"):
-        require_usable(flawed, MINI)
+PLAYLIST = "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n{target}\n#EXT-X-ENDLIST\n"
+LIST = "ffconcat version 1.0\nfile {target}\n"
+SESSION = "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n"
+MANIFEST = (
+    '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"><Period><AdaptationSet>'
+    '<Representation id="1"><BaseURL>{target}</BaseURL></Representation></AdaptationSet></Period></MPD>'
+)
 
 
-def test_generated_clips_have_nothing_wrong():
-    source = GeneratedSource(train=5, valid=2, test=0)
-    assert table(check_source(source, BASE)) == "Nothing is wrong with it."
+@pytest.mark.parametrize("name", ["a.mp4", "a.m3u8", "a.ts", "a.mpd", "a.sdp"])
+@pytest.mark.parametrize("text", [PLAYLIST, LIST, SESSION, MANIFEST], ids=["hls", "concat", "sdp", "dash"])
+def test_a_list_of_other_files_is_not_followed(tmp_path, host, name, text):
+    address, asked = host
+    write(tmp_path / "real.mp4", Sample(seconds=0.4, click=None))
+    for target in (f"{address}/x.ts", "real.mp4"):
+        (tmp_path / name).write_text(text.format(target=target))
+        with pytest.raises(MediaError, match=name.replace(".", r"\.")):
+            check_file(tmp_path / name, MINI)
+    assert asked == []
 
 
-def test_small_pictures_depend_on_the_model(flawed):
-    whats = [finding.what for finding in check_source(flawed, BASE)]
-    assert "smaller than the model's input: enlarged" in whats
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"#!/bin/sh\necho\n", "not a media file|no video file"), (b"\x7fELF" + bytes(4000), "not a media file|no video"),
+     (b"", "empty"), (b"<html><script>alert(1)</script></html>", "not a media file|no video")],
+    ids=["script", "program", "empty", "page"],
+)  # fmt: skip
+def test_a_file_that_lies_about_its_type(tmp_path, content, message):
+    path = tmp_path / "film.mp4"
+    path.write_bytes(content)
+    with pytest.raises(MediaError, match=message):
+        check_file(path, MINI)
 
 
-def test_command(tmp_path, capsys):
-    write(tmp_path / "short.mp4", Sample(seconds=1.0, **SMALL))
-    assert check.main([f"folder:{tmp_path}"]) == 1
-    assert "| error | too short for any offset | 1 | short |" in capsys.readouterr().out
-    with pytest.raises(SystemExit):
-        check.main(["nothing:here"])
+def test_a_picture_and_a_song_under_a_video_name(tmp_path):
+    from PIL import Image
+
+    Image.new("RGB", (64, 48), "red").save(tmp_path / "a.png")
+    (tmp_path / "a.png").rename(tmp_path / "a.mp4")
+    with pytest.raises(MediaError, match="still picture"):
+        check_file(tmp_path / "a.mp4", MINI)
+    write(tmp_path / "song.flac", Sample(video=None, audio="flac")).rename(tmp_path / "song.mp4")
+    with pytest.raises(MediaError, match=r"song\.mp4 has no video stream"):
+        check_file(tmp_path / "song.mp4", MINI)
 
 
-def test_sample_is_spread_evenly():
-    records = [Record(str(index), "train", str(index)) for index in range(10)]
-    assert [record.id for record in spread(records, 4)] == ["0", "2", "5", "7"]
-    assert spread(records, None) == records
+def test_a_video_under_another_name_is_taken(tmp_path):
+    path = write(tmp_path / "a.mkv", Sample(seconds=6)).rename(tmp_path / "a.avi")
+    assert check_file(path, MINI).format.startswith("matroska")
+
+
+def test_a_tenth_of_a_second(tmp_path):
+    with pytest.raises(MediaError, match=r"too short: its picture lasts 0\.1\d s .* 5\.00 s are needed"):
+        check_file(write(tmp_path / "a.mp4", Sample(seconds=0.12, click=None)), MINI)
+
+
+def test_too_large_in_bytes_and_in_pixels(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.mp4", Sample(seconds=5.2))
+    with pytest.raises(MediaError, match=r"a\.mp4 has .*, and at most 1 kB are taken; cut out the part"):
+        check_file(path, MINI, largest=1024)
+    monkeypatch.setattr(checks, "LARGEST_PICTURE", 64 * 48 - 1)
+    with pytest.raises(MediaError, match=r"64 x 48 pixels.*scale the video down"):
+        check_file(path, MINI)
+
+
+def test_a_silent_track(tmp_path):
+    clip = load_clip(write(tmp_path / "a.mp4", Sample(seconds=6, click=None)), 0.0, config=MINI)
+    assert is_silent(clip.audio)
+    (told,) = lacks(clip)
+    assert "Nothing can be heard in these 5 s: the sound is digital silence" in told
+    assert not is_silent(torch.full((10,), 2.0**-14))
+    assert is_silent(torch.zeros(0))
+
+
+def test_a_picture_that_never_changes(tmp_path):
+    """Encoded coarsely, so that the encoder's own noise is part of it."""
+    sample = Sample(seconds=6, color=(90, 140, 30), options={"crf": "35"})
+    clip = load_clip(write(tmp_path / "a.mp4", sample), 0.0, config=MINI)
+    (told,) = lacks(clip)
+    assert "The picture never changes in these 5 s" in told
+    assert notes_on_clip(replace(clip, notes=("It is cut off.",))) == ("It is cut off.", told)
+
+
+def test_a_small_thing_that_moves_is_seen():
+    video = torch.full((125, 3, 96, 96), 100, dtype=torch.uint8)
+    video += torch.randint(0, 5, video.shape, generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    assert is_still(video)
+    video[60:63, :, 40:45, 40:45] = 200
+    assert not is_still(video)
+
+
+def test_an_ordinary_clip_lacks_nothing(tmp_path):
+    clip = load_clip(write(tmp_path / "a.mp4", Sample(seconds=6)), 0.0, config=MINI)
+    assert notes_on_clip(clip) == ()
+
+
+def two_hours(path, minute):
+    """Two hours from one encoded minute: its packets are written again and again, later each time."""
+    with av.open(str(minute)) as source, av.open(str(path), "w") as target:
+        streams = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
+        packets = [packet for packet in source.demux() if packet.dts is not None]
+        kept = [(packet, packet.stream, packet.pts, packet.dts) for packet in packets]
+        for turn in range(120):
+            for packet, stream, pts, dts in kept:
+                packet.stream = streams[stream.index]
+                packet.time_base = stream.time_base
+                later = round(Fraction(60 * turn) / stream.time_base)
+                packet.pts, packet.dts = pts + later, dts + later
+                target.mux(packet)
+    return path
+
+
+def test_a_film_of_two_hours(tmp_path):
+    sample = Sample(seconds=60, fps=Fraction(5), rate=8000, click=31.5, size=(48, 64), options={"bf": "0"})
+    minute = write(tmp_path / "minute.mkv", replace(sample, audio="pcm_s16le"))
+    path = two_hours(tmp_path / "film.mkv", minute)
+    begin = time.perf_counter()
+    info = check_file(path, MINI)
+    assert info.seconds == pytest.approx(7200, abs=1)
+    (told,) = notes_on_file(info, MINI)
+    assert "lasts 2 h 0 min, of which 5 s are looked at: choose where they start" in told
+    clip = load_clip(path, 6030.0, config=MINI)  # 1 h 40 min 30 s: the click of that minute comes 1.5 s later
+    click = int((clip.audio.abs() > 0.2).int().argmax()) / 16_000
+    assert click == pytest.approx(1.5, abs=0.03)
+    part = write_shifted(path, 0.4, tmp_path / "part.mkv", start=6030.0, seconds=60.0)
+    assert probe(part).seconds == pytest.approx(60, abs=3)
+    assert time.perf_counter() - begin < 30  # a whole film would take far longer to decode
+
+
+def test_a_short_file_has_no_note(tmp_path):
+    assert notes_on_file(probe(write(tmp_path / "a.mp4", Sample())), MINI) == ()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(7199.7, "2 h 0 min"), (3661, "1 h 1 min"), (200, "3 min 20 s"), (59.6, "1 min 0 s"),
+                           (9.52, "9.52 s")],
+)  # fmt: skip
+def test_lengths_in_words(seconds, words):
+    assert clock(seconds) == words
+
+
+def test_numbers_of_bytes():
+    assert [checks._bytes(n) for n in (5, 2048, 3 * 2**20, np.int64(2**30))] == ["5 bytes", "2 kB", "3 MB", "1 GB"]

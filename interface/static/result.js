@@ -2,34 +2,9 @@
 //
 // Runs once, as the body of the result component's `js_on_load`. `props.value` is the JSON text of interface/page.py's
 // view; while the offset slider moves, views come straight from `server.live`, one request at a time, always the newest.
-const root = window.gradio_config?.root ?? '';
-const part = (name) => element.querySelector(`[data-part="${name}"]`);
 const plot = part('plot');
 let shown = JSON.parse(props.value);
-
-function loadPlotly() {
-  window.plotlyLoading ??= new Promise((resolve, reject) => {
-    const script = document.createElement('script');
-    script.src = `${root}/gradio_api/file=${props.plotly}`;
-    script.onload = () => resolve(window.Plotly);
-    script.onerror = reject;
-    document.head.append(script);
-  });
-  return window.plotlyLoading;
-}
-
-// "var(--name)" anywhere in a figure becomes the colour of the present theme.
-function themed(value, styles) {
-  if (Array.isArray(value)) return value.map((item) => themed(item, styles));
-  if (value && typeof value === 'object') {
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, themed(item, styles)]));
-  }
-  if (typeof value !== 'string') return value;
-  return value.replace(/var\((--[\w-]+)\)/g, (_, name) => styles.getPropertyValue(name).trim());
-}
-
-// A number and its unit stay on one line.
-const glued = (text) => text.replace(/(\d) (s|%)/g, '$1\u00a0$2');
+let sync = null; // what is known about whether the clip can be synchronized at all
 
 function write(view) {
   const card = part('card');
@@ -40,6 +15,19 @@ function write(view) {
   part('timing').textContent = view.error ? '' : view.timing;
   plot.setAttribute('aria-label', view.error ?? view.sentence);
   plot.dataset.applied = view.applied ?? '';
+  if (!view.error) writeSync(view);
+}
+
+// The doubt outweighs the answer: where picture and sound do not belong together, no offset is told.
+function writeSync(view) {
+  const line = part('sync');
+  const known = sync && sync.key === view.key && sync.start === view.start ? sync : null;
+  line.textContent = glued(known?.error ?? known?.sentence ?? '');
+  line.dataset.able = known?.able ?? '';
+  if (!known || known.able !== false || view.state !== 'telling') return;
+  part('card').dataset.state = 'unsure';
+  part('sentence').textContent = 'Cannot tell: sound and picture may not belong together';
+  part('detail').textContent = glued(`If they do: ${view.sentence[0].toLowerCase()}${view.sentence.slice(1)}.`);
 }
 
 async function draw(view) {
@@ -60,7 +48,7 @@ async function follow() {
   const offset = wanted;
   wanted = null;
   try {
-    const view = await server.live({ key: shown.key, start: shown.start, offset });
+    const view = await server.live({ key: shown.key, model: shown.model, start: shown.start, offset });
     if (wanted === null || view.figure) await draw(view);
   } catch {
     write({ error: 'The server did not answer; is it still running?' });
@@ -77,26 +65,27 @@ function inWords(offset) {
 }
 
 // The shifted clip is written, and everything measured in full, once the sliders rest.
-let rest = null;
-function settle() {
-  clearTimeout(rest);
-  rest = setTimeout(() => trigger('settle'), 150);
+const rests = {};
+function settle(event) {
+  clearTimeout(rests[event]);
+  rests[event] = setTimeout(() => trigger(event), 150);
 }
 
 function onSlider(event) {
   if (event.target.tagName !== 'INPUT') return;
-  if (event.type === 'change' && event.target.closest('#start') && shown.key) settle();
+  if (event.type === 'change' && event.target.closest('#start') && shown.key) settle('restart');
   if (!event.target.closest('#offset')) return;
   const offset = Number(event.target.value);
   if (!Number.isFinite(offset)) return;
   const words = document.querySelector('#offset-words');
   if (words) words.textContent = inWords(offset);
   if (!shown.key) return;
+  document.dispatchEvent(new CustomEvent('synchformer:offset', { detail: offset }));
   if (event.type === 'input') {
     wanted = offset;
     follow();
   } else {
-    settle();
+    settle('settle');
   }
 }
 
@@ -112,9 +101,14 @@ document.addEventListener('synchformer:busy', () => {
 document.addEventListener('input', onSlider);
 document.addEventListener('change', onSlider);
 new ResizeObserver(() => plot.dataset.drawn && window.Plotly.Plots.resize(plot)).observe(plot);
-new MutationObserver(() => draw(shown)).observe(document.body, { attributeFilter: ['class'] });
+onThemeChange(() => draw(shown));
 watch('value', () => {
   const view = JSON.parse(props.value);
+  if (view.sync) {
+    sync = view.sync;
+    if (shown.key === sync.key) write(shown);
+    return;
+  }
   if (view.key && late(view)) return;
   const words = document.querySelector('#offset-words');
   if (words && view.applied !== undefined) words.textContent = inWords(view.applied);

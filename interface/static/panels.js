@@ -1,0 +1,29 @@
+// Figures side by side, each with a title. `props.value` is the JSON text of a list of {title, figure}.
+let shown = [];
+
+async function draw() {
+  const box = part('panels');
+  while (box.children.length > shown.length) box.lastChild.remove();
+  if (!shown.length) return;
+  const Plotly = await loadPlotly();
+  shown.forEach((each, index) => {
+    let panel = box.children[index];
+    if (!panel) {
+      panel = document.createElement('figure');
+      panel.append(document.createElement('figcaption'), document.createElement('div'));
+      box.append(panel);
+    }
+    panel.firstChild.textContent = glued(each.title);
+    panel.lastChild.setAttribute('role', 'img');
+    panel.lastChild.setAttribute('aria-label', each.title || 'predicted against applied offset');
+    const figure = themed(each.figure, getComputedStyle(element));
+    Plotly.react(panel.lastChild, figure.data, figure.layout, { displayModeBar: false, responsive: true });
+  });
+  box.dataset.count = String(shown.length);
+}
+
+watch('value', () => {
+  shown = JSON.parse(props.value || '[]');
+  draw();
+});
+onThemeChange(draw);

@@ -1,0 +1,93 @@
+"""Sweep: the predicted offset against the applied one over the whole range, where it fails, and its table."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from interface.errors import PageError
+from interface.evidence import sorry
+from interface.figures import response
+from interface.parts import JOB, Shared, script
+from interface.workspace import Workspace
+from synchformer.prediction import Prediction
+
+ABOUT = (
+    '<p class="note">The sound is moved through the whole range, and the model is asked at every step. A model that '
+    "works draws the diagonal; where it does not, its answer is not to be trusted for this clip.</p>"
+)
+
+
+def tab(shared: Shared, plotly: Path) -> None:
+    """Lay out and connect the tab."""
+    with gr.Row(elem_classes="bar-row"):
+        run = gr.Button("Sweep", variant="primary", elem_id="sweep", size="md")
+        stop = gr.Button("Stop", elem_id="sweep-stop", size="md")
+        table = gr.DownloadButton("Table (CSV)", elem_id="sweep-csv", size="md", interactive=False)
+        words = gr.HTML(value=ABOUT, elem_id="sweep-words")
+    panels = gr.HTML(
+        value="[]",
+        html_template=script("panels.html"),
+        js_on_load=script("shared.js", "panels.js"),
+        plotly=str(plotly),
+        elem_id="sweep-figure",
+    )
+    running = run.click(
+        fn=partial(_sweep, shared),
+        inputs=[shared.key, shared.model, shared.start],
+        outputs=[panels, words, table],
+        show_progress_on=[words],
+        **JOB,
+    )
+    stop.click(fn=None, cancels=[running])
+
+
+def _sweep(shared: Shared, key: str | None, model: str, start: float) -> Iterator[tuple[Any, Any, Any]]:
+    found: list[Prediction] = []
+    try:
+        if key is None:
+            raise PageError("Choose a video first.")
+        session = shared.models.get(model)
+        for prediction in session.sweep(key, start):
+            found.append(prediction)
+            figure = {"title": "", "figure": response(session.model.config.grid, found)}
+            yield json.dumps([figure]), told(found), gr.skip()
+        path = write_table(found, shared.models.workspace)
+        yield gr.skip(), told(found), gr.update(value=str(path), interactive=True)
+    except PageError as error:
+        yield gr.skip(), sorry(str(error)), gr.skip()
+
+
+def told(found: Sequence[Prediction]) -> str:
+    """How often the model was right, within one class, and unsure; against the offset that was applied."""
+    step = found[0].grid[1] - found[0].grid[0]
+    errors = [abs(each.offset - each.applied_offset) for each in found]
+    exact = sum(error <= step / 2 + 1e-6 for error in errors)
+    near = sum(error <= 1.5 * step + 1e-6 for error in errors)
+    unsure = sum(not each.telling for each in found)
+    return (
+        f'<p class="note"><b>{exact} of {len(found)}</b> on the diagonal, {near} within one class, '
+        f"{unsure} too unsure to tell. (Right, if the file itself is in sync.)</p>"
+    )
+
+
+def write_table(found: Sequence[Prediction], workspace: Workspace) -> Path:
+    """A row per applied offset: what was predicted, how surely, and the distribution."""
+    path = workspace.file("sweep.csv")
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        grid = [f"p({offset:+.1f})" for offset in found[0].grid]
+        writer.writerow(["applied_offset", "offset", "residual", "confidence", "telling", *grid])
+        for each in found:
+            residual = round(each.offset - each.applied_offset, 6)
+            shares = [f"{share:.6f}" for share in each.probabilities]
+            writer.writerow(
+                [each.applied_offset, each.offset, residual, f"{each.confidence:.6f}", each.telling, *shares]
+            )
+    return path

@@ -1,0 +1,117 @@
+"""The timeline of the page: pictures, sent once for a start, and the figure of curves, sent as they change.
+
+What `static/timeline.js` is given is one JSON object; parts that it lacks stay as they are on the page:
+
+| part | what |
+|---|---|
+| `pictures` | a sprite of frames and the spectrogram of all sound that an offset can reach, on the file's clock |
+| `figure` | what `attribution.plot` draws, with or without curves |
+| `offset` | seconds by which the sound is moved now; the page moves the spectrogram under the finger itself |
+| `of` | start and offset that the curves belong to, null without curves |
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from attribution.figure import Sketch, explained, make_sketch
+from attribution.plot import colored, plot, webp
+from attribution.result import Attribution
+from interface.examples import Truth
+from interface.session import Session
+from interface.workspace import Opened
+from synchformer.clip import Clip, centre_crop
+from synchformer.config import SynchformerConfig
+from synchformer.media import Media
+from synchformer.preprocess import log_mel
+
+FRAME_PIXELS = 80
+FRAMES_PER_SECOND = 10  # in the sprite
+MOMENTS = 3  # told in words for each stream
+
+Part = dict[str, Any]
+
+
+def opened(session: Session, clip: Opened, start: float, offset: float, truth: Truth) -> Part:
+    """The timeline of a clip at a new start, without curves."""
+    crop = session.clip(clip.key, start, offset)
+    media = session.media(clip.key, start)
+    sketch = base_sketch(crop, truth)
+    return {
+        "pictures": pictures(media, crop.video_start, session.model.config) | {"origin": start if clip.long else 0.0},
+        "figure": plot(sketch, pictures=False),
+        "offset": offset,
+        "of": None,
+        "key": clip.key,
+        "moments": [],
+        "headline": "",
+    }
+
+
+def attributed(sketch: Sketch, found: Attribution, measure: str) -> Part:
+    """The curves of an attribution, also of a partial one."""
+    return {
+        "figure": plot(explained(sketch, found, measure=measure), pictures=False),
+        "of": {"start": found.start, "offset": found.offset},
+        "moments": moments(found),
+        "headline": found.sentence[0].upper() + found.sentence[1:] + ".",
+    }
+
+
+def base_sketch(crop: Clip, truth: Truth) -> Sketch:
+    """The crop with its known events, before anything is explained."""
+    end = crop.config.crop_seconds
+    seen = [time - crop.video_start for time in truth.seen]
+    heard = [time - crop.audio_start for time in truth.heard]
+    return make_sketch(crop, None, seen=[t for t in seen if 0 <= t <= end], heard=[t for t in heard if 0 <= t <= end])
+
+
+def pictures(media: Media, begin: float, config: SynchformerConfig) -> Part:
+    """Frames of the crop that begins at `begin`, and the spectrogram of all that was decoded.
+
+    Returns:
+        `frames`: a row of square pictures as one WEBP, ten per second; `sound`: a WEBP that covers `seconds` from
+        `begin` on. Times are on the file's clock.
+    """
+    first = round((begin - media.start) * config.video_fps)
+    every = config.video_fps / FRAMES_PER_SECOND
+    count = int(config.crop_seconds * FRAMES_PER_SECOND)
+    places = [min(first + int((number + 0.5) * every), len(media.video) - 1) for number in range(count)]
+    squares = centre_crop(media.video[places], config.image_size).permute(0, 2, 3, 1).contiguous().numpy()
+    spectrogram: NDArray[np.float32] = log_mel(media.audio, config).numpy()
+    return {
+        "begin": begin,
+        "seconds": config.crop_seconds,
+        "frames": {"src": webp(sprite(squares), 60), "count": count, "size": FRAME_PIXELS},
+        "sound": {
+            "src": webp(colored(spectrogram), 75),
+            "begin": media.start,
+            "seconds": media.audio.shape[-1] / media.sample_rate,
+        },
+    }
+
+
+def sprite(squares: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Pictures (n, s, s, 3) side by side, each `FRAME_PIXELS` wide."""
+    small = [np.asarray(Image.fromarray(one).resize((FRAME_PIXELS, FRAME_PIXELS))) for one in squares]
+    return np.concatenate(small, axis=1)
+
+
+def moments(found: Attribution) -> list[Part]:
+    """For each stream, the moments with the largest effect on being correct, in words; for ears and for seeking."""
+    told = []
+    for curve in found.curves:
+        effect = curve.estimates.effect
+        order = np.argsort(-np.nan_to_num(effect.value, nan=-np.inf), kind="stable")[:MOMENTS]
+        for index in order:
+            low, high = effect.low[index], effect.high[index]
+            if low <= 0:  # its interval does not leave zero: it may be chance
+                continue
+            time = found.clock(curve.units[index].middle)
+            value = f"{effect.value[index]:+.2f} ({low:+.2f} to {high:+.2f})".replace("-", "−")
+            told.append({"stream": curve.modality, "time": round(time, 2), "effect": value})
+    return told
