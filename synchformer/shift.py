@@ -162,6 +162,7 @@ def _is_chapter_track(stream: Stream) -> bool:
 
 
 def check_arguments(path: Path, offset: float, out: Path, start: float | None, seconds: float | None) -> None:
+    """Refuse numbers that are not finite, an unknown suffix, and the input as output (see `write_shifted`)."""
     for name, value in (("offset", offset), ("start", start), ("seconds", seconds)):
         if value is not None and not math.isfinite(value):
             raise ValueError(f"{name} must be a finite number of seconds, not {value}")

@@ -1,8 +1,8 @@
 """Undo a drift: the sound is resampled to another length and encoded again; everything else is copied.
 
-A drift is a sound whose clock ran at another rate than the picture's. What is heard at time u of the file and belongs to
-the picture at time t obeys u = t - (a + b t), for an offset of a + b t seconds. So t = (u + a) / (1 - b): the sound is
-played back at 1 - b times its rate, which changes its pitch back too, and begins at (u_0 + a) / (1 - b).
+A drift is a sound whose clock ran at another rate than the picture's. What is heard at time u of the file and belongs
+to the picture at time t obeys u = t - (a + b t), for an offset of a + b t seconds. So t = (u + a) / (1 - b): the sound
+is played back at 1 - b times its rate, which changes its pitch back too, and begins at (u_0 + a) / (1 - b).
 """
 
 from __future__ import annotations
