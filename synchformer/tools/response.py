@@ -46,16 +46,18 @@ class Response:
 
         Relative to its mean over all that the model can know, so that a flat answer says nothing anywhere.
         """
-        mean = logsumexp(self._table @ answer) - np.log(len(self._table))
-        inside = np.abs(totals) <= self.reach
-        found = np.zeros(len(totals))
-        found[inside] = np.log(self.of(totals[inside])) @ answer - mean
-        return found
+        known, logs = self._table
+        heights = logs @ answer
+        inside = np.abs(totals) <= self.reach + DISTANCE_STEP / 100
+        mean = logsumexp(heights) - np.log(len(heights))
+        return np.where(inside, np.interp(totals, known, heights) - mean, 0.0)
 
     @cached_property
-    def _table(self) -> Floats:
-        """log R(c | x) over the model's range, for the mean."""
-        return np.log(self.of(np.arange(-self.reach, self.reach + 1e-9, DISTANCE_STEP)))
+    def _table(self) -> tuple[Floats, Floats]:
+        """Total offsets over the model's range (X,), and log R(c | x) there (X, C)."""
+        count = round(self.reach / (DISTANCE_STEP / 2))
+        known: Floats = np.asarray(np.arange(-count, count + 1) * (DISTANCE_STEP / 2))
+        return known, np.log(self.of(known))
 
 
 def distance_grid() -> Floats:
