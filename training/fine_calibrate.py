@@ -137,7 +137,7 @@ def fit_temperature(answers: Answers, grid: tuple[float, ...]) -> float:
 class Outcome:
     """A clip that was left out: its density under constants from other clips, and their conformal level `q`.
 
-    `said` (M,) are calibrated probabilities of class 0, `raw` the model's, and `happened` (M,) whether it was that class.
+    `said` (M,) are calibrated probabilities of class 0, `raw` the model's, and `happened` (M,) whether that was it.
     """
 
     seed: int

@@ -103,20 +103,19 @@ class Timeline:
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
-        """What recommendations say about the worst and the best of what the likeliest explanation allows."""
-        return judge(self.range)
+        """What recommendations say about what the likeliest explanation allows, the worst part counting."""
+        return judge(*self.intervals)
 
     @property
-    def range(self) -> tuple[float, float]:
-        """Lowest and highest offset, in seconds, that the likeliest explanation allows anywhere in the film."""
+    def intervals(self) -> tuple[tuple[float, float], ...]:
+        """Intervals of the offset, in seconds: one for the whole, or one per stretch, or at both ends of a drift."""
         if self.kind == "constant":
-            return self.whole.interval
+            return (self.whole.interval,)
         if self.kind == "jumps":
-            return min(piece.interval[0] for piece in self.pieces), max(piece.interval[1] for piece in self.pieces)
+            return tuple(piece.interval for piece in self.pieces)
         low, high = self.drift.at_middle_interval
         half = (high - low) / 2
-        ends = (self.drift.at_start, self.drift.at_stop)
-        return min(ends) - half, max(ends) + half
+        return tuple((end - half, end + half) for end in (self.drift.at_start, self.drift.at_stop))
 
     @property
     def sentence(self) -> str:

@@ -15,7 +15,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Judgement = Literal["within", "outside", "cannot tell"]
+Judgement = Literal["within", "cannot tell", "outside"]
+SEVERITY: tuple[Judgement, ...] = ("within", "cannot tell", "outside")
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,19 @@ class Verdict:
         return f"{self.tolerance.words}: {self.judgement}"
 
 
-def judge(interval: tuple[float, float]) -> tuple[Verdict, ...]:
-    """Every recommendation's verdict about an interval of offsets in seconds."""
-    return tuple(Verdict(tolerance, tolerance.judge(interval), interval) for tolerance in TOLERANCES)
+def judge(*intervals: tuple[float, float]) -> tuple[Verdict, ...]:
+    """Every recommendation's verdict about an interval of offsets in seconds, or about several parts of one video.
+
+    A video is outside when one of its parts is, and within when all are.
+
+    Raises:
+        ValueError: when there is no interval.
+    """
+    if not intervals:
+        raise ValueError("there is no interval to judge")
+    return tuple(_worst(tolerance, intervals) for tolerance in TOLERANCES)
+
+
+def _worst(tolerance: Tolerance, intervals: tuple[tuple[float, float], ...]) -> Verdict:
+    found = [Verdict(tolerance, tolerance.judge(interval), interval) for interval in intervals]
+    return max(found, key=lambda verdict: SEVERITY.index(verdict.judgement))
