@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchaudio.functional import resample
 
-from synchformer.media import Media, MediaError, MediaInfo, describe, open_media, pick_audio, pick_video, tick
+from synchformer.media import Media, MediaError, MediaInfo, Span, describe, open_media, pick_audio, pick_video, tick
 
 RUN_UP = 0.5  # s decoded before the interval, so that audio codecs and the resampler have settled
 SEEK_BACK = (0.0, 2.0, 10.0, math.inf)  # s further back when a seek landed behind the wanted frame
@@ -67,6 +67,39 @@ def read_media(
         audio, heard = _read_audio(container, info, begin, last / video_fps, sample_rate)
     notes = _early_ends(info, begin, last / video_fps, begin + len(video) / video_fps, heard)
     return Media(info, begin, video, audio, video_fps, sample_rate, notes)
+
+
+def read_picture(path: str | Path, stop: float, *, short_side: int | None = None, video_fps: int = 25) -> Tensor:
+    """Frames of a file from its first picture to `stop` seconds later, sound or none: uint8 (T, 3, H, W).
+
+    Raises:
+        MediaError: not media, or no video.
+    """
+    path = Path(path)
+    with open_media(path) as container:
+        info = _alone(container, pick_video(container, path), path)
+        return _read_video(container, info, 0, round(stop * video_fps), video_fps, short_side)
+
+
+def read_sound(path: str | Path, seconds: float, *, sample_rate: int = 16_000) -> Tensor:
+    """The first `seconds` of a file's sound, picture or none: float32 (n,), shorter when the file ends before.
+
+    Raises:
+        MediaError: not media, or no sound.
+    """
+    path = Path(path)
+    with open_media(path) as container:
+        info = _alone(container, pick_audio(container, path), path)
+        wave, heard = _read_audio(container, info, 0.0, seconds, sample_rate)
+    return wave[: round(heard * sample_rate)]
+
+
+def _alone(container: InputContainer, stream: av.VideoStream | av.AudioStream, path: Path) -> MediaInfo:
+    """What a file says about one of its streams, whose first moment is the clock's zero."""
+    nothing = Span(0.0, 0.0, stream.codec_context.name, declared=False)
+    zero = max(0.0, float((stream.start_time or 0) * tick(stream)))
+    rate, channels = (stream.rate, stream.channels) if isinstance(stream, av.AudioStream) else (0, 0)
+    return MediaInfo(path, container.format.name, zero, nothing, nothing, 0.0, 0, 0, rate, channels)
 
 
 def _interval(info: MediaInfo, start: float | None, stop: float | None, fps: int) -> tuple[int, int]:

@@ -105,11 +105,11 @@ def write_shifted(
         MediaError: when `path` is not a media file, or lacks a picture or a sound.
     """
     path, out = Path(path), Path(out)
-    _check_arguments(path, offset, out, start, seconds)
+    check_arguments(path, offset, out, start, seconds)
     if every_stream and not (start is None and seconds is None):
         raise ValueError("every_stream copies whole files; leave out start and seconds")
     with ExitStack() as stack:
-        source, streams, zero = stack.enter_context(_open(path, every_stream))
+        source, streams, zero = stack.enter_context(open_streams(path, every_stream))
         _check_container(out, streams)
         part = stack.enter_context(written_whole(out))
         options = {"movflags": "+faststart"} if FORMATS[out.suffix.lower()] in ("mp4", "mov") else {}
@@ -124,7 +124,7 @@ def suited_suffix(path: str | Path) -> str:
     Raises:
         MediaError: when `path` is not a media file, or lacks a picture or a sound.
     """
-    with _open(Path(path)) as (_, streams, _):
+    with open_streams(Path(path)) as (_, streams, _):
         codecs = set(map(_codec, streams.coded))
     if codecs <= MP4_CODECS:
         return ".mp4"
@@ -137,7 +137,7 @@ def browser_note(path: str | Path) -> str | None:
     Raises:
         MediaError: when `path` is not a media file, or lacks a picture or a sound.
     """
-    with _open(Path(path)) as (_, streams, _):
+    with open_streams(Path(path)) as (_, streams, _):
         unknown = sorted(set(map(_codec, streams.coded)) - BROWSER_CODECS)
     if not unknown:
         return None
@@ -150,7 +150,7 @@ def left_out(path: str | Path) -> tuple[str, ...]:
     Raises:
         MediaError: when `path` is not a media file, or lacks a picture or a sound.
     """
-    with _open(Path(path), every_stream=True) as (source, streams, _):
+    with open_streams(Path(path), every_stream=True) as (source, streams, _):
         kept = {stream.index for stream in streams.coded} | {stream.index for stream in source.streams.attachments}
         lost = [stream for stream in source.streams if stream.index not in kept and not _is_chapter_track(stream)]
         return tuple(f"a {stream.type} stream ({stream.name or 'of unknown codec'})" for stream in lost)
@@ -161,7 +161,8 @@ def _is_chapter_track(stream: Stream) -> bool:
     return stream.type == "data" and stream.name == "bin_data" and bool(stream.container.chapters())
 
 
-def _check_arguments(path: Path, offset: float, out: Path, start: float | None, seconds: float | None) -> None:
+def check_arguments(path: Path, offset: float, out: Path, start: float | None, seconds: float | None) -> None:
+    """Refuse numbers that are not finite, an unknown suffix, and the input as output (see `write_shifted`)."""
     for name, value in (("offset", offset), ("start", start), ("seconds", seconds)):
         if value is not None and not math.isfinite(value):
             raise ValueError(f"{name} must be a finite number of seconds, not {value}")
@@ -174,7 +175,7 @@ def _check_arguments(path: Path, offset: float, out: Path, start: float | None, 
 
 
 @contextmanager
-def _open(path: Path, every_stream: bool = False) -> Iterator[tuple[InputContainer, Streams, float]]:
+def open_streams(path: Path, every_stream: bool = False) -> Iterator[tuple[InputContainer, Streams, float]]:
     """The file, its streams, and the container's time of the clock's zero.
 
     AVI keeps no presentation times: the demuxer works them out from the frame order.
@@ -218,25 +219,25 @@ def _window(zero: float, start: float | None, seconds: float | None) -> _Window:
 
 def _copy(source: InputContainer, target: OutputContainer, streams: Streams, offset: float, window: _Window) -> None:
     """Write the streams, the sounds `offset` seconds earlier and everything `window.origin` seconds earlier."""
-    copies = {stream.index: _add(target, stream) for stream in streams.coded}
+    copies = {stream.index: add_copy(target, stream) for stream in streams.coded}
     if streams.everything:
-        _copy_tags(source, target, copies, window.origin)
+        copy_tags(source, target, copies, window.origin)
     preroll = PREROLL_SECONDS if target.format.name in ("mp4", "mov") else 0.0
     for packet in _packets(source, streams, offset, window):
         stream = packet.stream
         if isinstance(stream, AudioStream):
             if _end(packet) < _heard(stream) - PREROLL_SECONDS:
                 continue
-            _move(packet, window.origin + offset, _clock(stream))
+            move_packet(packet, window.origin + offset, clock_of(stream))
             if _end(packet) <= -preroll:
                 continue
         else:
-            _move(packet, window.origin, _clock(stream))
+            move_packet(packet, window.origin, clock_of(stream))
         packet.stream = copies[stream.index]
         target.mux(packet)
 
 
-def _add(target: OutputContainer, stream: Stream) -> Stream:
+def add_copy(target: OutputContainer, stream: Stream) -> Stream:
     """A copy of the stream's description.
 
     Raises:
@@ -250,7 +251,7 @@ def _add(target: OutputContainer, stream: Stream) -> Stream:
         ) from error
 
 
-def _copy_tags(source: InputContainer, target: OutputContainer, copies: Mapping[int, Stream], origin: float) -> None:
+def copy_tags(source: InputContainer, target: OutputContainer, copies: Mapping[int, Stream], origin: float) -> None:
     """Chapters, attached fonts, what a player shows about file and streams, and what each stream is for."""
     target.metadata.update(_told(source.metadata))
     for index, copy in copies.items():
@@ -277,7 +278,7 @@ def _packets(source: InputContainer, streams: Streams, offset: float, window: _W
         source.seek(int((window.start + min(0.0, offset) - 2 * PREROLL_SECONDS) * AV_TIME_BASE), backward=True)
     held: list[Packet] = []  # the picture since the last key frame before the start
     done = {stream.index: False for stream in streams.coded}
-    for packet in _with_dts(source.demux(*streams.coded)):
+    for packet in with_dts(source.demux(*streams.coded)):
         is_sound = isinstance(packet.stream, AudioStream)
         # Decoding order, not pts: a frame shown after the end may be needed by frames shown before it.
         done[packet.stream.index] |= float((packet.dts or 0) * packet.time_base) - offset * is_sound >= window.stop
@@ -294,7 +295,7 @@ def _packets(source: InputContainer, streams: Streams, offset: float, window: _W
             held = []
 
 
-def _with_dts(packets: Iterator[Packet]) -> Iterator[Packet]:
+def with_dts(packets: Iterator[Packet]) -> Iterator[Packet]:
     """Packets with decoding times. Matroska has none: the demuxer finds them, but not before a few pictures went by."""
     waiting: dict[int, list[Packet]] = {}
     for packet in packets:
@@ -312,7 +313,7 @@ def _with_dts(packets: Iterator[Packet]) -> Iterator[Packet]:
         yield from held
 
 
-def _move(packet: Packet, seconds: float, clock: Fraction) -> None:
+def move_packet(packet: Packet, seconds: float, clock: Fraction) -> None:
     """Put a packet `seconds` earlier, counted in ticks of `clock`, as a container's own may be whole packets."""
     shift, scale = round(Fraction(seconds) / clock), packet.time_base / clock
     pts, dts, duration = packet.pts, packet.dts, packet.duration or 0
@@ -322,7 +323,7 @@ def _move(packet: Packet, seconds: float, clock: Fraction) -> None:
     packet.duration = round(duration * scale)
 
 
-def _clock(stream: Stream) -> Fraction:
+def clock_of(stream: Stream) -> Fraction:
     """Seconds per tick in the copy: one sample of a sound, and at least as fine as the input's for all others."""
     if isinstance(stream, AudioStream):
         return Fraction(1, stream.rate)

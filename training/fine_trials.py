@@ -59,6 +59,11 @@ class Recipe:
         rng = np.random.Generator(np.random.PCG64([0xF13E, seed]))
         return round(float(rng.uniform(-self.reach, self.reach)) * 16_000) / 16_000
 
+    def shared(self, seed: int) -> int:
+        """How many events of the seed's clip are seen and, moved by its offset, still heard."""
+        scene, truth = sample_scene(seed, self.events, self.duration), self.truth(seed)
+        return sum(event.seen and event.heard and 0 <= event.time - truth < self.duration for event in scene.events)
+
 
 def write_offset_clip(recipe: Recipe, seed: int, folder: Path) -> Path:
     """Write the clip of a seed with its sound moved to the seed's offset, into `folder`."""

@@ -1,14 +1,47 @@
 """What follows from an offset: finer than a class, over a whole film, corrected files, scores of data sets.
 
+>>> from synchformer import load_model
+>>> from synchformer.tools import fine, fix, scan
+>>> model = load_model("mini")
+>>> print(fine(model, "clip.mp4").sentence)
+>>> timeline = scan(model, "film.mkv", progress=lambda done, total: print(done, total))
+>>> print(fix(model, "film.mkv", "fixed.mkv").sentence)
+
 | module | noun |
 |---|---|
 | `windows` | the distributions of sliding windows under known shifts of the sound, in bounded memory |
 | `response`, `posterior` | from those distributions to a continuous offset with an interval |
 | `calibration` | the constants of both, measured for one model |
 | `fine`, `verdict` | one offset for a clip, and what broadcast recommendations say about it |
-| `scan`, `timeline`, `cuts` | the offset over time: constant, drift, or jumps |
+| `scan`, `track`, `timeline` | the offset over time: constant, drift, or jumps |
 | `repair`, `stretch` | a corrected file |
-| `batch`, `table`, `reliability` | folders of clips, a row each; a probability of being in sync that means something |
+| `ahead`, `batch`, `table` | folders of clips, a row each; a probability of being in sync that means something |
 | `desync`, `resampling` | DeSync as others define it, with intervals |
 | `picture` | figures |
 """
+
+from synchformer.tools.batch import predict_folder, write_table
+from synchformer.tools.desync import DesyncReport, desync, pair_by_name, read_pairs
+from synchformer.tools.fine import FineEstimate, fine
+from synchformer.tools.repair import RefusedError, Repair, fix
+from synchformer.tools.scan import scan
+from synchformer.tools.timeline import Timeline
+from synchformer.tools.verdict import Verdict, judge
+
+__all__ = [
+    "DesyncReport",
+    "FineEstimate",
+    "RefusedError",
+    "Repair",
+    "Timeline",
+    "Verdict",
+    "desync",
+    "fine",
+    "fix",
+    "judge",
+    "pair_by_name",
+    "predict_folder",
+    "read_pairs",
+    "scan",
+    "write_table",
+]

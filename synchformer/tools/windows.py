@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from synchformer.clip import centre_crop
-from synchformer.config import SynchformerConfig
+from synchformer.config import Head, SynchformerConfig
 from synchformer.decode import read_media
 from synchformer.media import Media, MediaError, probe
 from synchformer.model import Synchformer
@@ -55,7 +55,7 @@ class Plan:
         """Say what does not fit.
 
         Raises:
-            ValueError: a hop below one frame, no shifts, an empty part, or another model's head.
+            ValueError: a hop below one frame, no shifts, or an empty part.
         """
         if self.hop < 1:
             raise ValueError(f"hop must be at least 1 frame, not {self.hop}")
@@ -120,7 +120,7 @@ def read_windows(
     """The windows of a file, in order of time.
 
     Args:
-        model: a Synchformer with the offset head, in evaluation mode.
+        model: a Synchformer in evaluation mode; the classes are those of its head.
         path: a video file with sound.
         plan: which windows and shifts; shifts without sound in the part are left out of a window.
         precision: as in `predict`.
@@ -130,9 +130,9 @@ def read_windows(
 
     Raises:
         MediaError: as `read_media`; damage behind the first chunk ends the windows with a note instead.
-        ValueError: a model with another head or in training mode, or a plan that does not fit it.
+        ValueError: a model in training mode, or a plan that does not fit it.
     """
-    check_model(model)
+    check_model(model, model.config.head)
     plan.check(model.config)
     reader = _Reader(model, Path(path), plan, precision)
     notes = [] if notes is None else notes
@@ -155,15 +155,16 @@ def read_windows(
     yield from reader.ready(None)
 
 
-def check_model(model: Synchformer) -> None:
-    """Refuse what cannot tell offsets.
+def check_model(model: Synchformer, head: Head = "offset") -> None:
+    """Refuse what cannot tell what is asked.
 
     Raises:
-        ValueError: another head than `offset`, or training mode.
+        ValueError: another head, or training mode.
     """
-    if model.config.head != "offset":
-        raise ValueError(f"offsets need a model with the offset head, but {model.config.name} has the "
-                         f"{model.config.head} head; choose another, such as mini or audioset")  # fmt: skip
+    if model.config.head != head:
+        others = {"offset": "mini or audioset", "synchronizability": "synchronizability"}
+        raise ValueError(f"this needs a model with the {head} head, but {model.config.name} has the "
+                         f"{model.config.head} head; choose another, such as {others[head]}")  # fmt: skip
     if model.training:
         raise ValueError("the model is in training mode, where dropout would blur the result; call model.eval() first")
 
