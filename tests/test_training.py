@@ -7,21 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from synchformer.config import BASE, MINI
 from synthetic import Event
 from training import run
 from training.clips import HELD_OUT, ClipPool, Recipe
+from training.crops import Crop, draw_offset
 from training.evaluate import draw_trial, summarise, wilson
 from training.events import AUDIO_WIDTH, audio_centers, time_bins, token_targets, video_centers
 from training.export import export_model
 from training.features import FeatureCache
-from training.loop import DivergedError, learning_rate, train
 from training.metrics import accuracy, chance
-from training.options import Options
 from training.state import load_state
-from training.sync import SyncTask, draw_crop, gather
+from training.sync import SyncTask, event_times, stage2
 from training.unimodal import UnimodalTask, average_precision
 
 SMALL_INPUT = {"image_size": 32, "short_side": 36}
@@ -32,86 +30,6 @@ TINY = replace(
 
 def clap(time, seen=True, heard=True):
     return Event(time, "clap", seen, heard, 0.0, 0.0, 1.0)
-
-
-class Quadratic:
-    """A task whose minimum is known: every batch pulls the weight towards the batch's random target around 3."""
-
-    name = "quadratic"
-    chance = 0.0
-
-    def __init__(self, poison_at=None):
-        self.layer = nn.Linear(1, 1)
-        self.calls, self.poison_at = 0, poison_at
-
-    @property
-    def module(self):
-        return self.layer
-
-    def loss(self, rng):
-        self.calls += 1
-        target = 3.0 + 0.1 * float(rng.standard_normal())
-        loss = (self.layer(torch.ones(4, 1)) - target).square().mean()
-        return (loss * math.nan if self.calls == self.poison_at else loss), {}
-
-    def validate(self):
-        return {"value": float(self.layer(torch.ones(1, 1)))}
-
-
-def quadratic(seed=0, **changes):
-    torch.manual_seed(seed)
-    return Quadratic(**changes)
-
-
-OPTIONS = Options(steps=60, batch=1, lr=0.3, valid_every=60, save_every=7, log_every=20)
-
-
-def test_training_reaches_the_minimum(tmp_path):
-    assert train(quadratic(), OPTIONS, tmp_path)["value"] == pytest.approx(3.0, abs=0.15)
-
-
-def test_resumed_run_ends_with_the_same_bits(tmp_path):
-    whole = quadratic()
-    train(whole, OPTIONS, tmp_path / "whole")
-
-    class KilledError(Exception):
-        pass
-
-    class Killed(Quadratic):
-        def loss(self, rng):
-            if self.calls == 40:
-                raise KilledError
-            return super().loss(rng)
-
-    torch.manual_seed(0)
-    with pytest.raises(KilledError):
-        train(Killed(), OPTIONS, tmp_path / "killed")
-    assert load_state(tmp_path / "killed" / "state.pt")["step"] == 35
-    resumed = quadratic(seed=99)
-    train(resumed, OPTIONS, tmp_path / "killed")
-    for first, second in zip(whole.layer.parameters(), resumed.layer.parameters(), strict=True):
-        assert torch.equal(first, second)
-
-
-def test_loss_that_is_not_a_number_stops_and_keeps_the_last_state(tmp_path):
-    with pytest.raises(DivergedError, match="step 19"):
-        train(quadratic(poison_at=20), OPTIONS, tmp_path)
-    assert load_state(tmp_path / "state.pt")["step"] == 14
-
-
-def test_damaged_state_is_a_sentence(tmp_path):
-    (tmp_path / "state.pt").write_bytes(b"not a state")
-    with pytest.raises(ValueError, match="cannot resume"):
-        train(quadratic(), OPTIONS, tmp_path)
-
-
-def test_learning_rate_rises_and_falls():
-    options = Options(steps=100, lr=1.0, warmup=0.1)
-    rates = [learning_rate(step, options) for step in range(100)]
-    assert rates[0] == pytest.approx(0.1)
-    assert rates[9] == pytest.approx(1.0)
-    assert rates[55] == pytest.approx(0.5, abs=0.01)
-    assert rates[99] < 0.001
 
 
 def test_token_centers_by_hand():
@@ -135,7 +53,8 @@ def test_time_bins_by_hand():
 
 def test_accuracy_by_hand():
     logits = torch.eye(5)[[0, 1, 2, 4]]
-    assert accuracy(logits, torch.tensor([0, 2, 2, 2])) == {"acc1": 0.5, "acc1_tol1": 0.75}
+    found = accuracy(logits, torch.tensor([0, 2, 2, 2]))
+    assert {name: float(value) for name, value in found.items()} == {"acc1": 0.5, "acc1_tol1": 0.75}
 
 
 def test_chance_by_counting():
@@ -198,7 +117,7 @@ def test_unimodal_loss_falls_on_one_batch(pools):
     optimizer = torch.optim.Adam(task.module.parameters(), 3e-3)
     losses = []
     for _ in range(12):
-        loss, _ = task.loss(np.random.Generator(np.random.PCG64(0)))
+        loss = task.module(task.batch(np.random.Generator(np.random.PCG64(0))))["loss"]
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -221,18 +140,16 @@ def test_cached_features_equal_encoded_ones(cache):
     from training.clips import Renderer
 
     features, heads = cache
-    clip, position, shift = 9, 2, 15
-    video, audio, start = features.crop(clip, position, shift)
+    clip, first, shift = 9, 1 + 2 * 8, 15  # the phase of clip 9 is 1
+    batch = features.read([Crop(clip, first, clip, first + shift, 0)], TINY)
     frames, wave = Renderer(features.recipe, TINY)(clip)
-    first = 1 + 2 * 8  # the phase of clip 9 is 1
-    assert start == pytest.approx(first / 25)
     with torch.inference_mode():
         segment = normalise_frames(torch.from_numpy(frames[first + 24 : first + 40]))[None]
-        assert torch.allclose(heads.video_encoder(segment)[0], torch.from_numpy(video[3]).float(), atol=2e-3)
+        assert torch.allclose(heads.video_encoder(segment)[0], batch["video"][0, 3], atol=2e-3)
         begin = (first + shift + 24) * 640
         sound = torch.from_numpy(wave[begin : begin + 10_240].astype(np.float32) / 32767)[None]
         expected = heads.audio_encoder(mel_spectrogram(sound, TINY))[0]
-        assert torch.allclose(expected, torch.from_numpy(audio[3]).float(), atol=2e-3)
+        assert torch.allclose(expected, batch["audio"][0, 3], atol=2e-3)
 
 
 def test_cache_of_other_weights_is_refused(tmp_path, cache):
@@ -247,8 +164,8 @@ def test_cache_of_other_weights_is_refused(tmp_path, cache):
 def test_provable_crops_hold_a_shared_event(cache):
     features, _ = cache
     rng = np.random.Generator(np.random.PCG64(0))
-    crops = [draw_crop(features, rng, True) for _ in range(50)]
-    _, _, times = gather(features, crops)
+    crops = [draw_offset(features, TINY, rng, True) for _ in range(50)]
+    times = event_times(features.scenes, crops, TINY)
     assert (times[:, :48].sum(1) > 0).all()
     assert (times[:, 48:].sum(1) > 0).all()
     assert len({crop.target for crop in crops}) > 12
@@ -257,9 +174,9 @@ def test_provable_crops_hold_a_shared_event(cache):
 def test_sync_loss_starts_at_chance(cache):
     torch.manual_seed(0)
     features, _ = cache
-    task = SyncTask(TINY, features, features, batch=32)
-    _, figures = task.loss(np.random.Generator(np.random.PCG64(0)))
-    assert figures["offset"] == pytest.approx(math.log(21), abs=0.6)
+    task = SyncTask(TINY, stage2(TINY, timed=True), features, features, batch=32)
+    figures = task.module(task.batch(np.random.Generator(np.random.PCG64(0))))
+    assert figures["cross_entropy"].item() == pytest.approx(math.log(21), abs=0.6)
 
 
 def test_whole_pipeline_from_commands(tmp_path, monkeypatch):
@@ -268,7 +185,7 @@ def test_whole_pipeline_from_commands(tmp_path, monkeypatch):
     sizes = ["--count", "4", "--held-out", "2", "--workers", "0", "--steps", "2", "--batch", "2"]
     common = ["--out", str(tmp_path / "run"), *sizes]
     assert run.main(["sync", *common]) == 1, "stage II needs stage I"
-    for stage in ("unimodal", "avclip", "sync"):
+    for stage in ("unimodal", "avclip", "sync", "synchronizability"):
         assert run.main([stage, *common]) == 0
         rows = [json.loads(line) for line in (tmp_path / "run" / stage / "log.jsonl").read_text().splitlines()]
         assert rows[-1]["step"] == 2
@@ -278,9 +195,13 @@ def test_whole_pipeline_from_commands(tmp_path, monkeypatch):
 
     model = load_model(tmp_path / "tiny.safetensors", "cpu")
     assert model.config == TINY
-    trained = load_state(tmp_path / "run" / "sync" / "state.pt")["model"]
+    trained = load_state(tmp_path / "run" / "sync" / "best.pt")["model"]
     name = next(name for name in trained if name.startswith("synchronizer.") and trained[name].ndim == 2)
     assert torch.allclose(model.state_dict()[name], trained[name], atol=2e-3)
+    export_model(tmp_path / "run", TINY, tmp_path / "second.safetensors", "synchronizability")
+    second = load_model(tmp_path / "second.safetensors", "cpu")
+    assert second.config == TINY.with_head("synchronizability")
+    assert torch.equal(second.video_encoder.norm.weight, model.video_encoder.norm.weight), "frozen"
 
 
 @pytest.mark.parametrize("data", ["folder:clips", "synthetic:x", f"synthetic:{HELD_OUT}"])

@@ -22,6 +22,8 @@ from tqdm import tqdm
 
 from synchformer.config import SynchformerConfig
 from synthetic import Kind, Scene, frame_times, render_frames, render_sound, sample_scene
+from training.crops import Crop
+from training.task import Batch
 
 HELD_OUT = 1_000_000  # seeds from here on are never trained on
 
@@ -90,6 +92,25 @@ class ClipPool:
 
     def _keep(self, index: int, rendered: tuple[NDArray[np.uint8], NDArray[np.int16]]) -> None:
         self.frames[index], self.audio[index] = rendered
+
+    def starts(self, _: int, span: int) -> NDArray[np.int64]:
+        """Frames at which a picture of `span` frames may begin: all that leave room for it."""
+        return np.arange(self.frames.shape[1] - span + 1)
+
+    def last_sound(self, _: int, span: int) -> int:
+        """Last frame at which sound of `span` frames may begin."""
+        return int(self.frames.shape[1]) - span
+
+    def shared(self, clip: int, picture: tuple[float, float], sound: tuple[float, float]) -> int:
+        """Events seen inside `picture` and heard inside `sound` (seconds)."""
+        return len(self.scenes[clip].shared_events(picture, sound))
+
+    def read(self, crops: list[Crop], config: SynchformerConfig) -> Batch:
+        """Segments of crops: frames uint8 (B, S, F, 3, H, W) and waves float32 (B, S, n)."""
+        steps = [index * config.segment_stride for index in range(config.segments)]
+        frames = np.stack([[self.video_segment(crop.clip, crop.start + step) for step in steps] for crop in crops])
+        waves = np.stack([[self.audio_segment(crop.sound_clip, crop.sound + step) for step in steps] for crop in crops])
+        return {"frames": torch.from_numpy(frames), "waves": torch.from_numpy(waves)}
 
     def video_segment(self, clip: int, start: int) -> NDArray[np.uint8]:
         """Frames (segment_frames, 3, H, W) from frame `start`."""
@@ -160,7 +181,7 @@ class _Worker:
 
 
 def map_array(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    """A writable array on disk; an existing file keeps what it holds when more clips are asked for."""
+    """A writable array on disk; an existing file keeps what it holds, whether more clips or fewer are asked for."""
     path.touch()
-    os.truncate(path, dtype.itemsize * int(np.prod(shape, dtype=np.int64)))
+    os.truncate(path, max(path.stat().st_size, dtype.itemsize * int(np.prod(shape, dtype=np.int64))))
     return np.memmap(path, dtype=dtype, mode="r+", shape=shape)

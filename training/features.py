@@ -21,6 +21,8 @@ from torch import Tensor, nn
 from synchformer.config import SynchformerConfig
 from synchformer.preprocess import mel_spectrogram, normalise_frames
 from training.clips import Recipe, Renderer, build, map_array
+from training.crops import Crop
+from training.task import Batch
 
 ENCODE_TOGETHER = 40  # segments per forward pass
 
@@ -72,17 +74,31 @@ class FeatureCache:
         """First frame of the clip's first video position."""
         return phase(clip, self.config)
 
-    def crop(self, clip: int, position: int, shift: int) -> tuple[NDArray[np.float16], NDArray[np.float16], float]:
-        """Features of a crop whose first segment is video position `position` and whose sound is `shift` frames later.
+    def starts(self, clip: int, span: int) -> NDArray[np.int64]:
+        """Frames at which a picture of `span` frames may begin: every stride-th from the clip's phase on."""
+        config = self.config
+        count = self.positions - (span - config.segment_frames) // config.segment_stride
+        return self.phase(clip) + np.arange(count) * config.segment_stride
 
-        Returns:
-            video (S, t_v, D), audio (S, t_a, D), and the time in seconds at which the first video segment starts.
-        """
-        count, stride = self.config.segments, self.config.segment_stride
-        frame = self.phase(clip) + position * stride
-        video = self.video[clip, position : position + count]
-        audio = self.audio[clip, frame + shift : frame + shift + count * stride : stride]
-        return video, audio, frame / self.config.video_fps
+    def last_sound(self, _: int, span: int) -> int:
+        """Last frame at which sound of `span` frames may begin."""
+        return self.total_frames - span
+
+    def shared(self, clip: int, picture: tuple[float, float], sound: tuple[float, float]) -> int:
+        """Events seen inside `picture` and heard inside `sound` (seconds)."""
+        return len(self.scenes[clip].shared_events(picture, sound))
+
+    def read(self, crops: list[Crop], config: SynchformerConfig) -> Batch:
+        """Features of crops of `config.segments` segments: video (B, S, t_v, D) and audio (B, S, t_a, D), float32."""
+        pairs = [self._crop(crop, config.segments) for crop in crops]
+        video, audio = (torch.from_numpy(np.stack(part)).float() for part in zip(*pairs, strict=True))
+        return {"video": video, "audio": audio}
+
+    def _crop(self, crop: Crop, count: int) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
+        stride = self.config.segment_stride
+        position = (crop.start - self.phase(crop.clip)) // stride
+        video = self.video[crop.clip, position : position + count]
+        return video, self.audio[crop.sound_clip, crop.sound : crop.sound + count * stride : stride]
 
     def _keep(self, index: int, features: tuple[NDArray[np.float16], NDArray[np.float16]]) -> None:
         self.video[index], self.audio[index] = features

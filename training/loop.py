@@ -1,147 +1,239 @@
-"""The training loop, the same for every stage.
+"""The training loop, the same for every stage, for one process or many.
 
-Every batch is a function of the seed and the step alone, so a resumed run sees the batches that an uninterrupted one
-would have seen, and ends with the same bits on the same machine.
+Every micro-batch is a function of the seed, the step and its place in the step alone. So a resumed run sees the batches
+that an uninterrupted one would have seen and ends with the same bits on the same machine; and two processes with a
+micro-batch each take the step of one process that accumulates two.
 """
 
 from __future__ import annotations
 
-import json
-import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
+from torch.amp.grad_scaler import GradScaler
+from torch.utils.data import DataLoader, Dataset
 
+from training.distributed import World
+from training.optimizer import learning_rate, make_optimizer, set_rate
 from training.options import Options
+from training.record import Record
 from training.state import load_state, save_state
+from training.task import Batch, Task
+from training.watch import DivergedError, Watch
+
+STATE, BEST, FAILED = "state.pt", "best.pt", "diverged.pt"
+PRECISION = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-class Task(Protocol):
-    """What a stage trains: its parameters, its loss on the batch of a step, its validation."""
-
-    name: str
-    chance: float
-
-    @property
-    def module(self) -> nn.Module:
-        """All that is trained and saved."""
-        ...
-
-    def loss(self, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
-        """Loss of a batch drawn from `rng`, and figures for the log."""
-        ...
-
-    def validate(self) -> dict[str, float]:
-        """Figures on held-out data."""
-        ...
+def step_generator(seed: int, step: int, place: int = 0) -> np.random.Generator:
+    """The random numbers of one micro-batch: independent of all others."""
+    return np.random.Generator(np.random.PCG64([seed, step, place]))
 
 
-class DivergedError(RuntimeError):
-    """The loss is not a number any more; the last good state is kept."""
+def micro_seed(seed: int, step: int, place: int) -> int:
+    """Seed of torch's own random numbers (dropout) in one micro-batch: nothing random has to be saved."""
+    return int(np.random.SeedSequence([seed, step, place]).generate_state(1)[0])
 
 
-def step_generator(seed: int, step: int) -> np.random.Generator:
-    """The random numbers of one step: independent of all earlier ones."""
-    return np.random.Generator(np.random.PCG64([seed, step]))
+def train(
+    task: Task, options: Options, out: Path, world: World | None = None, about: dict[str, Any] | None = None
+) -> dict[str, float]:
+    """Train a task to its last step, or until patience ends, going on from `out/state.pt` when that exists.
 
-
-def learning_rate(step: int, options: Options) -> float:
-    """One cycle: linear rise over the warm-up, then a cosine to zero."""
-    warmup = max(1, round(options.warmup * options.steps))
-    if step < warmup:
-        return options.lr * (step + 1) / warmup
-    progress = (step - warmup) / max(1, options.steps - warmup)
-    return options.lr * 0.5 * (1 + math.cos(math.pi * progress))
-
-
-def make_optimizer(module: nn.Module, options: Options) -> torch.optim.Optimizer:
-    """AdamW; vectors (norms, biases) and single numbers are not decayed, as in the published stage I."""
-    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": options.weight_decay},
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=options.lr, betas=(0.9, options.beta2))
-
-
-def train(task: Task, options: Options, out: Path) -> dict[str, float]:
-    """Train a task to its last step, resuming from `out/state.pt` when that exists.
+    Args:
+        task: what to train.
+        options: how.
+        out: folder for states and logs.
+        world: the processes that train together; this one alone when not given.
+        about: what else is kept in every saved state, in plain values: what was asked for.
 
     Returns:
         The last validation's figures.
 
     Raises:
-        DivergedError: when the loss becomes infinite or not a number.
+        DivergedError: when the loss or a gradient is not a finite number, or the loss runs away.
+        ValueError: when the saved state cannot be read or is of another model.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    optimizer = make_optimizer(task.module, options)
-    first = _resume(task, optimizer, out)
-    figures: dict[str, float] = {}
-    for step in _steps(task, first, options):
-        _update(task, optimizer, options, step, out)
-        done = step + 1
+    return Trainer(task, options, out, world or World(), about or {}).run()
+
+
+class MicroBatches(Dataset[Batch]):
+    """The micro-batches of this process, in order: item i is micro-batch i % A of step i // A."""
+
+    def __init__(self, draw: Callable[[np.random.Generator], Batch], options: Options, world: World) -> None:
+        self.draw, self.options, self.world = draw, options, world
+
+    def __len__(self) -> int:
+        return self.options.steps * self.options.accumulate
+
+    def __getitem__(self, index: int) -> Batch:
+        step, number = divmod(index, self.options.accumulate)
+        return self.draw(step_generator(self.options.seed, step, self.place(number)))
+
+    def place(self, number: int) -> int:
+        """Place of this process's micro-batch `number` among those of all processes."""
+        return self.world.rank * self.options.accumulate + number
+
+
+class Trainer:
+    """A task on its way: parameters, optimiser, and what a saved state holds."""
+
+    def __init__(self, task: Task, options: Options, out: Path, world: World, about: dict[str, Any]) -> None:
+        self.task, self.options, self.out, self.world, self.about = task, options, out, world, about
+        out.mkdir(parents=True, exist_ok=True)
+        self.module = task.module.to(world.device)
+        self.optimizer = make_optimizer(self.module, options)
+        self.scaler = GradScaler(world.device.type, enabled=options.precision == "fp16")
+        self.watch = Watch()
+        self.best, self.waited, self.figures = float("-inf"), 0, dict[str, float]()
+        self.step = self._resume()
+        self.batches = MicroBatches(task.batch, options, world)
+        wrapped = world.wrap(self.module, task.partial)
+        self.forward: Any = torch.compile(wrapped) if options.compile else wrapped
+        self.wrapped = wrapped
+
+    def run(self) -> dict[str, float]:
+        """All remaining steps; returns the last validation's figures."""
+        self.record = Record(self.out, self.task, self.step, self.options.steps, self.world.leads)
+        try:
+            loader = iter(self._loader())
+            while self.step < self.options.steps and not self.stopped:
+                self._advance(loader)
+        finally:
+            self.record.close()
+        return self.figures
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the headline has not risen for as many validations as there is patience."""
+        return bool(self.options.patience) and self.waited >= self.options.patience
+
+    def _loader(self) -> DataLoader[Batch]:
+        left = range(self.step * self.options.accumulate, len(self.batches))
+        return DataLoader(self.batches, batch_size=None, sampler=left, num_workers=self.options.loaders)
+
+    def _advance(self, loader: Any) -> None:
+        options, done = self.options, self.step + 1
+        figures = self._update(loader)
+        self.step = done
+        self.record.step(figures)
+        if done % options.log_every == 0:
+            self.record.row(done, "", figures)
         if done % options.valid_every == 0 or done == options.steps:
-            figures = _validate(task, out, done)
-        if done % options.save_every == 0 or done == options.steps:
-            _save(task, optimizer, done, out)
-    return figures or _validate(task, out, options.steps)
+            self._validate()
+        if done % options.save_every == 0 or done == options.steps or self.stopped:
+            self._save(STATE)
 
-
-def _steps(task: Task, first: int, options: Options) -> Iterator[int]:
-    yield from tqdm(range(first, options.steps), initial=first, total=options.steps, desc=task.name, mininterval=5)
-
-
-def _resume(task: Task, optimizer: torch.optim.Optimizer, out: Path) -> int:
-    state = load_state(out / "state.pt")
-    if state is None:
-        return 0
-    task.module.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    return int(state["step"])
-
-
-def _save(task: Task, optimizer: torch.optim.Optimizer, step: int, out: Path) -> None:
-    state = {"model": task.module.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
-    save_state(state, out / "state.pt")
-
-
-def _update(task: Task, optimizer: torch.optim.Optimizer, options: Options, step: int, out: Path) -> None:
-    started = time.perf_counter()
-    task.module.train()
-    for group in optimizer.param_groups:
-        group["lr"] = learning_rate(step, options)
-    device = next(task.module.parameters()).device.type
-    with torch.autocast(device, torch.bfloat16, enabled=options.precision == "bf16"):
-        loss, figures = task.loss(step_generator(options.seed, step))
-    if not torch.isfinite(loss):
-        raise DivergedError(
-            f"{task.name} diverged at step {step}: loss {loss.item()}; {out / 'state.pt'} holds the last good state; "
-            f"lower --lr (now {options.lr}) and start again"
-        )
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    nn.utils.clip_grad_norm_(task.module.parameters(), options.clip)
-    optimizer.step()
-    if (step + 1) % options.log_every == 0:
+    def _update(self, loader: Any) -> dict[str, float]:
+        """One optimiser step; returns figures, averaged over micro-batches and processes."""
+        started, waited = time.perf_counter(), 0.0
+        options, found = self.options, list[dict[str, Tensor]]()
+        self.module.train()
+        set_rate(self.optimizer, learning_rate(self.step, options, self.world.size))
+        self.optimizer.zero_grad(set_to_none=True)
+        for number in range(options.accumulate):
+            asked = time.perf_counter()
+            batch = {name: value.to(self.world.device) for name, value in next(loader).items()}
+            waited += time.perf_counter() - asked
+            found.append(self._backward(batch, number))
+        figures = self._averaged(found)
+        self._apply(figures["loss"])
         seconds = time.perf_counter() - started
-        _log(out, {"step": step + 1, "loss": loss.item(), "chance": task.chance, "seconds": seconds, **figures})
+        samples = options.batch * options.accumulate * self.world.size
+        rate = learning_rate(self.step, options, self.world.size)
+        times = {"seconds": seconds, "data_seconds": waited, "samples_per_second": samples / seconds, "lr": rate}
+        return {**figures, "chance": self.task.chance, **times}
 
+    def _backward(self, batch: Batch, number: int) -> dict[str, Tensor]:
+        options, device = self.options, self.world.device.type
+        torch.manual_seed(micro_seed(options.seed, self.step, self.batches.place(number)))
+        last = number == options.accumulate - 1
+        with self._unsynchronised(last):
+            with torch.autocast(device, PRECISION.get(options.precision), enabled=options.precision != "fp32"):
+                figures: dict[str, Tensor] = self.forward(batch)
+            self.scaler.scale(figures["loss"] / options.accumulate).backward()
+        return {name: value.detach() for name, value in figures.items()}
 
-@torch.no_grad()
-def _validate(task: Task, out: Path, step: int) -> dict[str, float]:
-    task.module.eval()
-    figures = task.validate()
-    _log(out, {"step": step, **{f"valid/{name}": value for name, value in figures.items()}})
-    return figures
+    def _unsynchronised(self, last: bool) -> AbstractContextManager[Any]:
+        """Gradients travel between processes once a step, with the last micro-batch."""
+        wrapped: Any = self.wrapped
+        return nullcontext() if last or self.world.size == 1 else wrapped.no_sync()
 
+    def _averaged(self, found: list[dict[str, Tensor]]) -> dict[str, float]:
+        """The mean of every figure; one that some micro-batches lack is averaged over those of this process."""
+        names = sorted(set[str]().union(*found))
+        if self.world.size > 1:
+            names = [name for name in names if all(name in each for each in found)]
+        means = {n: torch.stack([each[n].float() for each in found if n in each]).mean() for n in names}
+        return dict(zip(means, self.world.mean(torch.stack(list(means.values()))).tolist(), strict=True))
 
-def _log(out: Path, row: dict[str, float]) -> None:
-    with (out / "log.jsonl").open("a") as file:
-        file.write(json.dumps({name: round(float(value), 5) for name, value in row.items()}) + "\n")
-    tqdm.write("  ".join(f"{name} {float(value):.4g}" for name, value in row.items()))
+    def _apply(self, loss: float) -> None:
+        self.scaler.unscale_(self.optimizer)
+        norm = float(nn.utils.clip_grad_norm_(self.module.parameters(), self.options.clip))
+        problem = self.watch.problem(loss, norm if not self.scaler.is_enabled() else 0.0)
+        if problem:
+            self._save(FAILED)
+            raise DivergedError(
+                f"{self.task.name} stopped at step {self.step}: {problem}; {self.out / STATE} holds the last good "
+                f"state and {self.out / FAILED} the one in which it failed; lower --lr (now {self.options.lr}) or "
+                "lengthen --warmup, and start again"
+            )
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+
+    @torch.no_grad()
+    def _validate(self) -> None:
+        self.module.eval()
+        figures = self.world.tell(self.task.validate() if self.world.leads else {})
+        self.figures = figures
+        self.record.row(self.step, "valid/", figures)
+        number = self.step // self.options.valid_every
+        if self.options.images_every and number % self.options.images_every == 0 and self.world.leads:
+            self.record.pictures(self.step, self.task.pictures())
+        headline = figures.get(self.task.headline, 0.0)
+        self.waited += 1
+        if headline > self.best:
+            self.best, self.waited = headline, 0
+            self._save(BEST)
+
+    def _save(self, name: str) -> None:
+        if not self.world.leads:
+            return
+        save_state(
+            {
+                "model": self.module.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "scaler": self.scaler.state_dict(),
+                "step": self.step,
+                "options": asdict(self.options),
+                "about": self.about,
+                "watch": asdict(self.watch),
+                "best": self.best,
+                "waited": self.waited,
+                "figures": self.figures,
+            },
+            self.out / name,
+        )
+
+    def _resume(self) -> int:
+        state = load_state(self.out / STATE)
+        if state is None:
+            return 0
+        try:
+            self.module.load_state_dict(state["model"])
+        except RuntimeError as error:
+            raise ValueError(
+                f"{self.out / STATE} is of another model: {error}; choose another --out or remove it"
+            ) from error
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.watch = Watch(**state["watch"])
+        self.best, self.waited, self.figures = state["best"], state["waited"], state["figures"]
+        return int(state["step"])

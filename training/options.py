@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any
+
+OPTIMIZERS, SCHEDULES, PRECISIONS = ("adamw", "adam"), ("one-cycle", "cosine", "constant"), ("fp32", "bf16", "fp16")
 
 
 @dataclass(frozen=True)
@@ -11,34 +14,67 @@ class Options:
     """Optimisation of one stage.
 
     Raises:
-        ValueError: when a count is not positive or the warm-up does not fit into the steps.
+        ValueError: when a count is not positive, a choice is unknown or the warm-up does not fit into the steps.
     """
 
     steps: int = field(default=1000, metadata={"help": "optimiser steps"})
-    batch: int = field(default=32, metadata={"help": "samples per step (segments, clips or crops: see the stage)"})
+    epochs: float = field(default=0.0, metadata={"help": "walks through the clips; above 0 it sets --steps"})
+    batch: int = field(default=32, metadata={"help": "samples of a micro-batch (segments, clips or crops)"})
+    accumulate: int = field(default=1, metadata={"help": "micro-batches per process and step"})
+    optimizer: str = field(default="adamw", metadata={"help": "adamw or adam"})
     lr: float = field(default=1e-3, metadata={"help": "highest learning rate"})
-    beta2: float = field(default=0.95, metadata={"help": "second momentum of AdamW"})
+    scale_lr: bool = field(default=False, metadata={"help": "multiply --lr by the number of processes"})
+    schedule: str = field(
+        default="one-cycle",
+        metadata={"help": "one-cycle or cosine (rise, then cosine to 0), constant (rise from 1/100, then level)"},
+    )
+    warmup: float = field(default=0.1, metadata={"help": "rise of the rate: share of the steps, or steps from 1 on"})
+    beta1: float = field(default=0.9, metadata={"help": "first momentum"})
+    beta2: float = field(default=0.95, metadata={"help": "second momentum"})
+    eps: float = field(default=1e-8, metadata={"help": "what keeps the second momentum's root from 0"})
     weight_decay: float = field(default=0.01, metadata={"help": "decay of matrices; vectors are never decayed"})
-    warmup: float = field(default=0.1, metadata={"help": "share of the steps in which the rate rises"})
     clip: float = field(default=1.0, metadata={"help": "largest gradient norm"})
-    seed: int = field(default=0, metadata={"help": "seed of the weights, and of every batch together with its step"})
-    precision: str = field(default="fp32", metadata={"help": "fp32, or bf16 for autocast"})
+    seed: int = field(default=0, metadata={"help": "seed of the weights, and of every micro-batch with its place"})
+    precision: str = field(default="fp32", metadata={"help": "fp32, or bf16 or fp16 for autocast"})
+    compile: bool = field(default=False, metadata={"help": "compile the stage's module with torch.compile"})
+    loaders: int = field(default=0, metadata={"help": "processes that make batches ahead; 0: the training one"})
+    patience: int = field(
+        default=0, metadata={"help": "validations without a better headline before it stops; 0: never"}
+    )
     log_every: int = field(default=20, metadata={"help": "steps between lines of the log"})
     valid_every: int = field(default=200, metadata={"help": "steps between validations"})
     save_every: int = field(default=100, metadata={"help": "steps between saved states"})
+    images_every: int = field(default=0, metadata={"help": "validations between pictures in TensorBoard; 0: none"})
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "log_every", "valid_every", "save_every"):
+        for name in ("steps", "batch", "accumulate", "log_every", "valid_every", "save_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"--{name.replace('_', '-')} must be at least 1, not {getattr(self, name)}")
-        if not 0 <= self.warmup < 1:
-            raise ValueError(f"--warmup is a share of the steps in [0, 1), not {self.warmup}")
-        if self.precision not in ("fp32", "bf16"):
-            raise ValueError(f"--precision must be fp32 or bf16, not {self.precision}")
+        for name in ("epochs", "warmup", "loaders", "patience", "images_every", "weight_decay"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"--{name.replace('_', '-')} must be at least 0, not {getattr(self, name)}")
+        if self.lr <= 0:
+            raise ValueError(f"--lr must be above 0, not {self.lr}")
+        for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("precision", PRECISIONS)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"--{name} must be one of {', '.join(known)}, not {getattr(self, name)}")
+        if self.warmup_steps >= self.steps > 1 and self.schedule != "constant":
+            raise ValueError(f"--warmup {self.warmup} takes all of the {self.steps} steps; make it shorter")
+
+    @property
+    def warmup_steps(self) -> int:
+        """Steps in which the learning rate rises, at least one."""
+        return max(1, round(self.warmup if self.warmup >= 1 else self.warmup * self.steps))
 
     def with_values(self, **values: Any) -> Options:
         """The same options with those of `values` that are not None."""
         return replace(self, **{name: value for name, value in values.items() if value is not None})
+
+    def for_clips(self, clips: int, processes: int) -> Options:
+        """The same options with `steps` set from `epochs`, where that is asked for."""
+        if not self.epochs:
+            return self
+        return replace(self, steps=max(1, math.ceil(self.epochs * clips / (self.batch * self.accumulate * processes))))
 
 
 STAGE_OPTIONS = {
@@ -46,4 +82,5 @@ STAGE_OPTIONS = {
     "unimodal": Options(steps=1600, batch=20, lr=1.5e-3, precision="bf16"),
     "avclip": Options(steps=500, batch=2, lr=3e-4, precision="bf16", log_every=10),
     "sync": Options(steps=2500, batch=64, lr=2e-3, precision="bf16"),
+    "synchronizability": Options(steps=1500, batch=64, lr=5e-4, precision="bf16"),
 }

@@ -1,8 +1,12 @@
-"""Stage II: the synchronization module learns the offset class from frozen features (section 3.2, equation 3)."""
+"""Stage II: the synchronization module learns the offset class from frozen features (section 3.2, equation 3).
+
+Shape legend: B crops, S segments, t tokens per segment, D encoder width.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -10,123 +14,195 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from synchformer.config import SynchformerConfig
+from synchformer.preprocess import mel_spectrogram, normalise_frames
 from synchformer.sync import SynchronizationModule
+from synthetic import Scene
+from training.crops import Crop, Timeline, draw_offset
 from training.events import time_bins
-from training.features import FeatureCache
 from training.metrics import accuracy
-from training.start import start_from
+from training.task import Batch
 
 TIME_BINS = 48  # bins of 0.1 s over the 4.8 s that the segments cover
 RARE = -3.3  # log odds of an event in a bin, to start with
+WHEN_WEIGHT = 5.0  # of the time head's loss beside the offset's
 PROVABLE = 0.85  # share of crops that must hold an event seen and heard; the others teach doubt
+VALIDATION_CROPS, VALIDATION_BATCH = 512, 64
 
 
-@dataclass(frozen=True)
-class Crop:
-    """A clip, the video position of its first segment, and the class of its offset."""
+class Reader(Timeline, Protocol):
+    """Clips of which crops can be read, as features or as pixels and samples."""
 
-    clip: int
-    position: int
-    target: int
+    def read(self, crops: list[Crop], config: SynchformerConfig) -> Batch:
+        """ "video" and "audio" features, or "frames" and "waves" of segments."""
+        ...
+
+
+class Extractors(nn.Module):
+    """Both encoders, where features are not read from a cache; `trained` is False for frozen ones (table 2)."""
+
+    def __init__(self, config: SynchformerConfig, video: nn.Module, audio: nn.Module, trained: bool) -> None:
+        super().__init__()
+        self.config, self.trained = config, trained
+        self.video_encoder, self.audio_encoder = video, audio
+        for parameter in self.parameters():
+            parameter.requires_grad_(trained)
+
+    def train(self, mode: bool = True) -> Extractors:
+        """Frozen extractors stay in evaluation mode, as published."""
+        return super().train(mode and self.trained)
+
+    def forward(self, frames: Tensor, waves: Tensor) -> tuple[Tensor, Tensor]:
+        """Segments uint8 (B, S, F, 3, H, W) and samples (B, S, n) to features (B, S, t_v, D) and (B, S, t_a, D)."""
+        with torch.set_grad_enabled(self.trained and torch.is_grad_enabled()):
+            video = self.video_encoder(normalise_frames(frames.flatten(0, 1)))
+            audio = self.audio_encoder(mel_spectrogram(waves.flatten(0, 1), self.config))
+        return video.unflatten(0, frames.shape[:2]), audio.unflatten(0, waves.shape[:2])
 
 
 class Stage2(nn.Module):
-    """The synchronization module and, in training only, a head that asks the class token when events happen.
+    """The synchronization module, with extractors where features are not cached.
 
-    The paper has no such head. It shortens the plateau at chance: knowing when things happen in each stream is the
-    step before comparing them.
+    In training on generated clips, a head asks the class token when events happen. The paper has no such head. It
+    shortens the plateau at chance: knowing when things happen in each stream is the step before comparing them.
     """
 
-    def __init__(self, config: SynchformerConfig) -> None:
+    def __init__(
+        self,
+        synchronizer: SynchronizationModule,
+        config: SynchformerConfig,
+        extractors: Extractors | None = None,
+        timed: bool = False,
+    ) -> None:
         super().__init__()
-        self.synchronizer = SynchronizationModule(config)
-        self.time_head = nn.Linear(config.sync_dim, 2 * TIME_BINS)
-        nn.init.constant_(self.time_head.bias, RARE)
+        self.synchronizer, self.extractors = synchronizer, extractors
+        self.time_head = nn.Linear(config.sync_dim, 2 * TIME_BINS) if timed else None
+        if self.time_head is not None:
+            nn.init.constant_(self.time_head.bias, RARE)
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Cross-entropy of "target" and, where there is a time head, its binary cross-entropy of "when"."""
+        tokens = self.synchronizer.encode(*self.features(batch))
+        logits = self.synchronizer.head(tokens).float()
+        loss = F.cross_entropy(logits, batch["target"])
+        figures = {"cross_entropy": loss.detach(), **accuracy(logits.detach(), batch["target"])}
+        if self.time_head is not None:
+            when = F.binary_cross_entropy_with_logits(self.time_head(tokens).float(), batch["when"])
+            loss, figures["when"] = loss + WHEN_WEIGHT * when, when
+        return {"loss": loss, **figures}
+
+    def features(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Features of a batch, read or computed."""
+        if "video" in batch:
+            return batch["video"], batch["audio"]
+        if self.extractors is None:
+            raise ValueError("pixels cannot be read without extractors")
+        video, audio = self.extractors(batch["frames"], batch["waves"])
+        return video, audio
+
+    def logits(self, batch: Batch) -> Tensor:
+        """Logits (B, classes) of a batch."""
+        return self.synchronizer(*self.features(batch)).float()
 
 
-class SyncTask:
-    """Cross-entropy over offset classes on `batch` random crops per step, plus the training-only time head."""
+class CropTask:
+    """A stage that classifies random crops: `batch` crops a micro-batch, drawn and judged by the two subclasses."""
 
-    name = "sync"
+    name: str
+    headline: str
+    course: str
+    partial = False
 
-    def __init__(self, config: SynchformerConfig, cache: FeatureCache, held_out: FeatureCache, batch: int) -> None:
-        self.config, self.cache, self.held_out, self.batch = config, cache, held_out, batch
-        self.stage = Stage2(config)
-        start_from(self.stage.synchronizer, config, cache.video, cache.audio)
+    def __init__(self, config: SynchformerConfig, stage: Stage2, clips: Reader, held_out: Reader, batch: int) -> None:
+        self.config, self.stage, self.clips, self.held_out, self.size = config, stage, clips, held_out, batch
         self.chance = config.chance_loss
 
     @property
-    def module(self) -> nn.Module:
-        """Synchronization module and time head."""
+    def module(self) -> Stage2:
+        """Synchronization module, with extractors and time head where there are."""
         return self.stage
 
-    def loss(self, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
-        """Cross-entropy of the offset plus the time head's binary cross-entropy."""
-        crops = [draw_crop(self.cache, rng, rng.random() < PROVABLE) for _ in range(self.batch)]
-        video, audio, times = gather(self.cache, crops)
-        targets = torch.tensor([crop.target for crop in crops])
-        tokens = self.stage.synchronizer.encode(video, audio)
-        logits = self.stage.synchronizer.head(tokens).float()
-        offset = F.cross_entropy(logits, targets)
-        when = F.binary_cross_entropy_with_logits(self.stage.time_head(tokens).float(), times)
-        figures = {"offset": offset.item(), "when": when.item(), **accuracy(logits, targets)}
-        return offset + 5.0 * when, figures
+    def draw(self, clips: Reader, rng: np.random.Generator) -> Crop:
+        """A crop to train on."""
+        raise NotImplementedError
+
+    def validation_crop(self, rng: np.random.Generator) -> Crop:
+        """A held-out crop."""
+        raise NotImplementedError
+
+    def judge(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
+        """Figures of merit of logits (N, classes)."""
+        raise NotImplementedError
+
+    def batch(self, rng: np.random.Generator) -> Batch:
+        """Crops with their classes; with "when" (B, 2 * TIME_BINS) where there is a time head."""
+        crops = [self.draw(self.clips, rng) for _ in range(self.size)]
+        batch = {**self.clips.read(crops, self.config), "target": torch.tensor([crop.target for crop in crops])}
+        if self.stage.time_head is not None:
+            batch["when"] = event_times(scenes_of(self.clips), crops, self.config)
+        return batch
 
     def validate(self) -> dict[str, float]:
-        """Accuracy on held-out crops that hold an event seen and heard."""
+        """Figures on the same held-out crops every time."""
         rng = np.random.Generator(np.random.PCG64(3))
-        crops = [draw_crop(self.held_out, rng, True) for _ in range(512)]
-        logits = []
-        for first in range(0, len(crops), 64):
-            video, audio, _ = gather(self.held_out, crops[first : first + 64])
-            logits.append(self.stage.synchronizer(video, audio).float())
+        crops = [self.validation_crop(rng) for _ in range(VALIDATION_CROPS)]
+        parts = [crops[first : first + VALIDATION_BATCH] for first in range(0, len(crops), VALIDATION_BATCH)]
+        device = next(self.stage.parameters()).device
+        read = ({k: v.to(device) for k, v in self.held_out.read(part, self.config).items()} for part in parts)
+        logits = torch.cat([self.stage.logits(batch).cpu() for batch in read])
         targets = torch.tensor([crop.target for crop in crops])
-        return {"loss": float(F.cross_entropy(torch.cat(logits), targets)), **accuracy(torch.cat(logits), targets)}
+        return {"loss": float(F.cross_entropy(logits, targets)), **self.judge(logits, targets)}
+
+    def pictures(self) -> dict[str, Tensor]:
+        """None."""
+        return {}
 
 
-def draw_crop(cache: FeatureCache, rng: np.random.Generator, provable: bool) -> Crop:
-    """A uniform offset class and a random place; when `provable`, one where both crops hold the same event."""
-    config = cache.config
-    per_class = round(config.offset_step * config.video_fps)
-    while True:
-        clip, target = int(rng.integers(len(cache))), int(rng.integers(config.offset_classes))
-        shift = (target - config.offset_class(0.0)) * per_class
-        last_video = cache.positions - config.segments
-        last_audio = cache.audio.shape[1] - 1 - (config.segments - 1) * config.segment_stride
-        frames = cache.phase(clip) + np.arange(last_video + 1) * config.segment_stride + shift
-        fitting = np.flatnonzero((frames >= 0) & (frames <= last_audio))
-        if not len(fitting):
-            continue
-        position = int(rng.choice(fitting))
-        if not provable or _is_provable(cache, clip, position, shift):
-            return Crop(clip, position, target)
+class SyncTask(CropTask):
+    """Cross-entropy over offset classes (section 3.2), plus the training-only time head where the stage has one."""
 
-
-def _is_provable(cache: FeatureCache, clip: int, position: int, shift: int) -> bool:
-    config = cache.config
-    start = (cache.phase(clip) + position * config.segment_stride) / config.video_fps
-    heard = start + shift / config.video_fps
-    span = config.span_frames / config.video_fps
-    return bool(cache.scenes[clip].shared_events((start, start + span), (heard, heard + span)))
-
-
-def gather(cache: FeatureCache, crops: list[Crop]) -> tuple[Tensor, Tensor, Tensor]:
-    """Features and event times of crops: video (B, S, t_v, D), audio (B, S, t_a, D), times (B, 2 * TIME_BINS)."""
-    config = cache.config
-    per_class = round(config.offset_step * config.video_fps)
-    middle, span = config.offset_class(0.0), config.span_frames / config.video_fps
-    videos, audios, times = [], [], []
-    for crop in crops:
-        shift = (crop.target - middle) * per_class
-        video, audio, start = cache.crop(crop.clip, crop.position, shift)
-        events = cache.scenes[crop.clip].events
-        seen = time_bins([e for e in events if e.seen], start, span, TIME_BINS)
-        heard = time_bins([e for e in events if e.heard], start + shift / config.video_fps, span, TIME_BINS)
-        videos.append(video)
-        audios.append(audio)
-        times.append(np.concatenate([seen, heard]))
-    return (
-        torch.from_numpy(np.stack(videos)).float(),
-        torch.from_numpy(np.stack(audios)).float(),
-        torch.from_numpy(np.stack(times)),
+    name = "sync"
+    headline = "acc1"
+    course = (
+        "it stays there until the module finds out what to compare (the paper's runs for thousands of steps, mini's "
+        "for a few hundred) and then falls quickly"
     )
+
+    def draw(self, clips: Reader, rng: np.random.Generator) -> Crop:
+        """A uniform offset; most crops hold an event seen and heard where that is known."""
+        return draw_offset(clips, self.config, rng, True if rng.random() < PROVABLE else None)
+
+    def validation_crop(self, rng: np.random.Generator) -> Crop:
+        """One that holds an event seen and heard where that is known."""
+        return draw_offset(self.held_out, self.config, rng, True)
+
+    def judge(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
+        """Acc@1, and within one class."""
+        return {name: float(value) for name, value in accuracy(logits, targets).items()}
+
+
+def stage2(config: SynchformerConfig, extractors: Extractors | None = None, timed: bool = False) -> Stage2:
+    """A stage II with a new synchronization module."""
+    return Stage2(SynchronizationModule(config), config, extractors, timed)
+
+
+def scenes_of(clips: Reader) -> Sequence[Scene] | None:
+    """The truth about generated clips, or None for others."""
+    scenes: Sequence[Scene] | None = getattr(clips, "scenes", None)
+    return scenes
+
+
+def event_times(scenes: Sequence[Scene] | None, crops: list[Crop], config: SynchformerConfig) -> Tensor:
+    """Whether an event is seen, then heard, in each bin of the crops: (B, 2 * TIME_BINS).
+
+    Raises:
+        ValueError: when the clips have no truth table.
+    """
+    if scenes is None:
+        raise ValueError("only generated clips tell when events happen; train without the time head")
+    span, fps, times = config.span_frames / config.video_fps, config.video_fps, []
+    for crop in crops:
+        seen = [event for event in scenes[crop.clip].events if event.seen]
+        heard = [event for event in scenes[crop.sound_clip].events if event.heard]
+        bins = time_bins(seen, crop.start / fps, span, TIME_BINS), time_bins(heard, crop.sound / fps, span, TIME_BINS)
+        times.append(np.concatenate(bins))
+    return torch.from_numpy(np.stack(times))
