@@ -52,12 +52,10 @@ def sizes(model: Synchformer, name: str) -> str:
         else "whether picture and sound can be synchronised at all"
     )
     overlap = "overlapping by half" if 2 * c.segment_stride == c.segment_frames else f"{c.segment_stride} frames apart"
-    depth = (
-        f"{c.video_depth} layers each" if c.video_depth == c.audio_depth else f"{c.video_depth}/{c.audio_depth} layers"
-    )
+    depth = f"{c.video_depth} layers" if c.video_depth == c.audio_depth else f"{c.video_depth} / {c.audio_depth} layers"
     rows = {
-        "input": f"{c.crop_seconds:g} s: {c.crop_frames} frames (short side {c.short_side} px, centre {c.image_size} px), "
-        f"{c.crop_samples:,} samples",
+        "input": f"{c.crop_seconds:g} s: {c.crop_frames} frames (short side {c.short_side} px, "
+        f"centre {c.image_size} px), {c.crop_samples:,} samples",
         "segments": f"{c.segments} of {c.segment_seconds:g} s, {overlap}",
         "output": output,
         "encoders": f"width {c.dim}, {c.heads} heads, {depth} each, patches of {c.patch_size} px x "
@@ -82,7 +80,6 @@ def measured(reports: list[dict[str, Any]]) -> str:
 
 
 def _section(report: dict[str, Any]) -> str:
-    figures = report.get("markdown") or table([Row(**row) for row in report["summary"]])
     parts = [f"**{_code(report['said'])}.**", report["markdown"]]
     if report.get("by_label"):
         parts.append("By class of sound (of all clips):")
@@ -111,11 +108,12 @@ def fill(card: str, blocks: dict[str, str]) -> str:
     Raises:
         ValueError: when the card lacks a marker.
     """
-    for name in blocks:
+    for name, text in blocks.items():
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.S)
-        if not pattern.search(card):
-            raise ValueError(f"the card has no place <!-- {name} --> ... <!-- end -->; add it where the {name} belong")
-        card = pattern.sub(lambda found: f"{found[1]}\n{blocks[name]}\n\n{found[2]}", card)  # noqa: B023, at once
+        found = pattern.search(card)
+        if not found:
+            raise ValueError(f"the card has no place <!-- {name} --> ... <!-- end -->; add it where it belongs")
+        card = f"{card[: found.start()]}{found[1]}\n{text}\n\n{found[2]}{card[found.end() :]}"
     return card
 
 
