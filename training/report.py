@@ -107,25 +107,25 @@ class Report:
         return self.setting.step * float(np.mean([trial.distance for trial in self.trials]))
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything as plain values for JSON."""
+        """Everything, for `write_json`."""
         return {
             "setting": asdict(self.setting),
             "said": self.setting.sentence,
+            "markdown": table(self.summary),
             "left_out": count_reasons(self.left_out),
-            "summary": [asdict(row) for row in self.summary],
-            "by_offset": [asdict(row) for row in self.by_offset],
-            "by_label": [asdict(row) for row in self.by_label],
+            "summary": self.summary,
+            "by_offset": self.by_offset,
+            "by_label": self.by_label,
             "confusion": self.confusion.tolist(),
             "calibration_error": self.calibration_error,
             "mean_error_seconds": self.mean_error,
-            "left_out_clips": [asdict(item) for item in self.left_out],
-            "trials": [asdict(trial) for trial in self.trials],
+            "left_out_clips": self.left_out,
+            "trials": self.trials,
         }
 
     def write(self, path: Path) -> list[Path]:
         """Write `path` (JSON), and beside it the tables and the trials as CSV; returns the files."""
-        with written_whole(path) as part:
-            part.write_text(json.dumps(self.as_dict(), indent=1))
+        write_json(path, self.as_dict())
         tables = {"summary": self.summary, "offsets": self.by_offset, "labels": self.by_label, "trials": self.trials}
         files = [path]
         for name, rows in tables.items():
@@ -133,6 +133,12 @@ class Report:
                 files.append(path.with_name(f"{path.stem}-{name}.csv"))
                 write_table(files[-1], rows)
         return files
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Write plain values and dataclasses as JSON; the file appears whole or not at all."""
+    with written_whole(path) as part:
+        part.write_text(json.dumps(values, indent=1, default=asdict))
 
 
 def read_report(path: Path) -> dict[str, Any]:
@@ -145,7 +151,7 @@ def read_report(path: Path) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} cannot be read: {error}; write it with training.evaluate --out") from error
-    if not isinstance(found, dict) or "summary" not in found:
+    if not isinstance(found, dict) or "markdown" not in found or "said" not in found:
         raise ValueError(f"{path} holds no evaluation; write it with training.evaluate --out")
     return found
 
