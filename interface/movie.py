@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -109,7 +110,8 @@ def make_board(sketch: Sketch, theme: str) -> Board:
     figure.set_dpi(WIDTH / figure.get_figwidth())
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    drawn: Pixels = np.asarray(canvas.buffer_rgba(), dtype=np.uint8)[..., :3]
+    buffer: Any = canvas.buffer_rgba()
+    drawn: Pixels = np.asarray(buffer)[..., :3]
     height = len(drawn)
     pixels = drawn[: height // 2 * 2].copy()
     boxes = [axes.get_window_extent() for axes in figure.axes]

@@ -9,6 +9,7 @@ import gradio as gr
 import plotly
 
 from interface import compare, evidence, probe, sweep
+from interface.api import add_api
 from interface.guide import GUIDE
 from interface.models import Models
 from interface.parts import Shared, script
@@ -65,4 +66,5 @@ def build_interface(models: Models, examples: Sequence[Path] = ()) -> gr.Blocks:
         parts = probe.Probe(upload, player, file, caption, another, start, offset, picks, result, names, weights, told)
         probe.wire(shared, parts, found.progress)
         evidence.wire(shared, found)
+        add_api(models)
     return page
