@@ -117,7 +117,7 @@ def make_board(sketch: Sketch, theme: str) -> Board:
     boxes = [axes.get_window_extent() for axes in figure.axes]
     dots = []
     for axes in figure.axes:
-        for line, color in ((each, each.get_color()) for each in axes.lines if len(each.get_xdata()) > 2):
+        for line, color in ((each, each.get_color()) for each in axes.lines if np.size(each.get_xdata()) > 2):
             points = axes.transData.transform(np.column_stack([line.get_xdata(), line.get_ydata()]))
             dots.append((points[:, 0], height - points[:, 1], _rgb(str(color))))
     return Board(

@@ -14,6 +14,7 @@ from page_server import FlashAndClick, serving
 from test_attribution_study import tiny
 from test_shift import write_flash_click
 
+from attribution.distractors import EXAMPLES, load_bank
 from interface.api import MOST_STEPS, _read, _steps, mcp_available
 from interface.errors import PageError
 from interface.session import Session
@@ -45,11 +46,14 @@ def client(address):
 
 
 @pytest.fixture(scope="module")
-def network(tmp_path_factory):
+def network(clip, tmp_path_factory):
     """A server with a real, untrained network: its answer means nothing, its attribution is a real one."""
+    folder = tmp_path_factory.mktemp("others")
+    others = [write_flash_click(folder / f"{event}.mp4", seconds=6, event=float(event)) for event in (2, 4)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         session = Session(tiny(), name="tiny")
+        session._banks[(EXAMPLES,)] = load_bank(session.model, others)  # two crops: quick to encode
         with serving(session) as address:
             yield session, address
 
