@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import gradio as gr
@@ -70,7 +69,7 @@ def build_interface(models: Models, examples: Sequence[Path] = ()) -> gr.Blocks:
         parts = probe.Probe(upload, player, file, caption, another, start, offset, picks, result, names, weights, told)
         probe.wire(shared, parts, found.progress)
         page.load(
-            fn=partial(probe.follow_link, shared, tuple(found.fields)),
+            fn=probe.link_follower(shared, tuple(found.fields)),
             inputs=None,
             outputs=[*probe.opened(shared, parts, found.progress), model, names, *found.fields.values()],
             **QUICK,

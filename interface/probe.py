@@ -166,10 +166,18 @@ def _open(shared: Shared, path: str | None, model: str) -> tuple[Any, ...]:
         return gr.skip(), gr.update(value=None), *(gr.skip(),) * 5, json.dumps(error_view(str(error))), *nothing[8:]
 
 
-def follow_link(shared: Shared, names: tuple[str, ...], request: gr.Request) -> tuple[Any, ...]:
+def link_follower(shared: Shared, names: tuple[str, ...]) -> Callable[[gr.Request], tuple[Any, ...]]:
+    """What runs when the page is opened; a plain function, for gradio reads the types of no other."""
+
+    def follow(request: gr.Request) -> tuple[Any, ...]:
+        return _follow_link(shared, names, dict(request.query_params))
+
+    return follow
+
+
+def _follow_link(shared: Shared, names: tuple[str, ...], query: dict[str, str]) -> tuple[Any, ...]:
     """The page was opened by a link: the example, the model and the settings that it names; else nothing."""
     count = 10 + len(shared.buttons)
-    query = dict(request.query_params)
     query = {name: value for name, value in query.items() if not name.startswith("__")}  # gradio's own, such as theme
     nothing = (gr.skip(),) * (count + 2 + len(names))
     if not query:
