@@ -29,7 +29,7 @@ ROWS = {
     "audio": (0.07, 0.32),
 }
 FRAME_HEIGHT = 64  # pixels
-SHADE = [[0, "rgba(8, 12, 20, 0.82)"], [1, "rgba(8, 12, 20, 0)"]]  # what does not matter is dimmed
+SHADE = [[0, "rgba(8, 12, 20, 0.62)"], [1, "rgba(8, 12, 20, 0)"]]  # what does not matter is dimmed
 Shapes = list[dict[str, Any]]
 
 
@@ -40,17 +40,18 @@ def plot(sketch: Sketch, *, pictures: bool = True) -> dict[str, Any]:
         sketch: what to show.
         pictures: put the frames and the spectrogram in; without, their places stay empty.
     """
-    traces: list[dict[str, Any]] = []
+    traces: list[dict[str, Any]] = [_nothing(axis, sketch.begin) for axis in AXES.values()]
     for line in sketch.lines:
         traces += [*_band(line, sketch.begin), _heat(line, sketch.begin)]
     begin, end = sketch.begin, sketch.begin + sketch.seconds
     layout = {
         "xaxis": {
-            "range": [begin, end], "title": {"text": "seconds of the file; sound where it is heard"}, "anchor": "y2",
+            "range": [begin, end], "anchor": "y2",
+            "title": {"text": "seconds of the file; sound where it is heard", "standoff": 6},
             "zeroline": False, "showgrid": False, "linecolor": "var(--line)", "minallowed": begin, "maxallowed": end,
         },
-        "yaxis": _axis("video"),
-        "yaxis2": _axis("audio"),
+        "yaxis": _axis("video", sketch),
+        "yaxis2": _axis("audio", sketch),
         "yaxis3": _still("frames", "frames"),
         "yaxis4": _still("spectrogram", "sound"),
         "images": _pictures(sketch) if pictures else [],
@@ -82,6 +83,11 @@ def colored(spectrogram: NDArray[np.float32]) -> NDArray[np.uint8]:
     shares = np.clip((spectrogram[::-1] - low) / max(float(high - low), 1e-6), 0, 1)
     pixels: NDArray[np.uint8] = (colormaps["magma"](shares)[..., :3] * 255).astype(np.uint8)
     return pixels
+
+
+def _nothing(axis: str, begin: float) -> dict[str, Any]:
+    """An invisible trace: plotly draws no axis that has none."""
+    return {"type": "scatter", "mode": "markers", "x": [begin], "y": [None], "yaxis": axis, "hoverinfo": "skip"}
 
 
 def _band(line: Line, begin: float) -> list[dict[str, Any]]:
@@ -127,16 +133,26 @@ def _plain(values: NDArray[np.float64] | list[float]) -> list[float | None]:
     return [float(value) if np.isfinite(value) else None for value in values]
 
 
-def _axis(name: str) -> dict[str, Any]:
+def _axis(name: str, sketch: Sketch) -> dict[str, Any]:
+    """The axis of a curve; a stream that is not explained has an empty one."""
     title = {"text": name, "font": {"color": INKS[name]}}
-    look = {"zeroline": False, "gridcolor": "var(--line)", "nticks": 4, "fixedrange": True}
+    look: dict[str, Any] = {"zeroline": False, "gridcolor": "var(--line)", "nticks": 4, "fixedrange": True}
+    if name not in {line.modality for line in sketch.lines}:
+        look |= {"range": [0, 1], "showticklabels": False, "showgrid": False}
     return {"domain": list(ROWS[name]), "title": title, "anchor": "x"} | look
 
 
 def _still(name: str, words: str) -> dict[str, Any]:
     """The axis of a row that holds a picture."""
-    fixed = {"range": [0, 1], "fixedrange": True, "showticklabels": False, "showgrid": False, "zeroline": False}
-    return {"domain": list(ROWS[name]), "title": {"text": words}, "anchor": "x"} | fixed
+    fixed = {
+        "range": [0, 1],
+        "fixedrange": True,
+        "showticklabels": False,
+        "showgrid": False,
+        "zeroline": False,
+        "ticks": "",
+    }
+    return {"domain": list(ROWS[name]), "title": {"text": words}, "anchor": "x", "ticks": ""} | fixed
 
 
 def _pictures(sketch: Sketch) -> list[dict[str, Any]]:
@@ -191,6 +207,14 @@ def _notes(sketch: Sketch) -> list[dict[str, Any]]:
         shared | {"x": 0.002, "xanchor": "left", "y": ROWS[line.modality][1], "text": sketch.label}
         for line in sketch.lines
     ]
+    explained = {line.modality for line in sketch.lines}
+    for name, sense in (("video", "seen"), ("audio", "heard")):
+        if name not in explained:
+            low, high = ROWS[name]
+            words = (
+                "not explained" if explained else f"Attribute tells which moments of what is {sense} the answer needs"
+            )
+            notes.append(shared | {"x": 0.5, "y": (low + high) / 2, "yanchor": "middle", "text": words})
     if sketch.offset is not None:
         told = {"text": offset_note(sketch.offset), "font": {"color": "var(--mark)"}}
         notes.append(shared | {"x": 1, "xanchor": "right", "y": ROWS["audio"][1]} | told)

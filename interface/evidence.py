@@ -13,7 +13,6 @@ from typing import Any
 
 import gradio as gr
 
-from attribution.figure import LABELS
 from attribution.result import Attribution
 from attribution.settings import MODALITIES, Settings
 from interface.errors import PageError, number
@@ -26,7 +25,11 @@ USUAL = Settings()
 VIDEOS = ["video", ".mkv", ".avi", ".ts", ".mts", ".mpg"]
 REFERENCES = (("what the model says", "prediction"), ("the offset I applied", "applied"))
 LEVELS = (("features (fast, as in the paper)", "token"), ("frames and samples (slow, nothing leaks)", "input"))
-MEASURES = (("kept in correct masks", "score"), ("effect on being correct", "effect"), ("effect on log odds", "margin"))
+MEASURES = (
+    ("show: kept in correct masks", "score"),
+    ("show: effect on being correct", "effect"),
+    ("show: effect on the log odds", "margin"),
+)
 IDLE = '<p class="note">Attributing hides random moments thousands of times and counts which ones the answer needs.</p>'
 
 
@@ -48,7 +51,7 @@ class Evidence:
     """Components of this part that others need: the job, the run's event, and the fields of the settings."""
 
     job: gr.State
-    measure: gr.Radio
+    measure: gr.Dropdown
     progress: gr.HTML
     fields: dict[str, Any] = field(default_factory=dict)
 
@@ -60,7 +63,7 @@ def buttons() -> tuple[Evidence, list[gr.Button]]:
         stop = gr.Button("Stop", elem_id="stop", interactive=False, size="md")
         more = gr.Button("Continue", elem_id="continue", interactive=False, size="md")
         progress = gr.HTML(value=IDLE, elem_id="progress")
-        measure = gr.Radio(
+        measure = gr.Dropdown(
             choices=list(MEASURES), value="score", label="Curves show", elem_id="measure", container=False
         )
     return Evidence(gr.State(value=None, time_to_live=3600), measure, progress), [run, stop, more]
@@ -271,6 +274,3 @@ def _state(found: Attribution, stopped: bool) -> str:
 def sorry(sentence: str) -> str:
     """An error where the progress stands; the sentence may hold a visitor's file name."""
     return f'<p class="sorry" role="alert">{escape(sentence)}</p>'
-
-
-assert set(dict(MEASURES).values()) == set(LABELS)

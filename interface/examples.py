@@ -51,7 +51,7 @@ def strip(clips: Sequence[Path]) -> str:
         f"<span>{escape(name)}</span></button>"
         for index, (clip, name) in enumerate((clip, spoken(clip)) for clip in clips)
     )
-    return f'<p class="title">Or try one of these: we made them, so what happens in them is known</p>' \
+    return f'<p class="title">Or try one of ours</p>' \
            f'<div class="strip">{buttons}</div>'  # fmt: skip
 
 

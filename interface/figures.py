@@ -104,7 +104,7 @@ def panel(sketch: Sketch) -> Figure:
     ]
     layout["annotations"] = []
     layout["height"] = 300
-    return {"data": [trace for trace in figure["data"] if trace["type"] != "heatmap"], "layout": layout}
+    return {"data": [trace for trace in figure["data"] if trace["yaxis"] in rows], "layout": layout}
 
 
 def _bars(prediction: Prediction, step: float) -> dict[str, Any]:

@@ -72,6 +72,10 @@ class Models:
             self._sessions.move_to_end(found.name)
         return found
 
+    def loaded(self, name: str) -> bool:
+        """Whether a model is in memory."""
+        return name == self.first.name or name in self._sessions
+
     def load(self, name: str) -> Session:
         """The session of a model, loaded (and downloaded) first where needed; see `steps` for the progress.
 

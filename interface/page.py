@@ -8,10 +8,11 @@ from pathlib import Path
 import gradio as gr
 import plotly
 
-from interface import compare, evidence, probe, sweep
+from interface import compare, evidence, probe, sweep, take
+from interface.api import add_api
 from interface.guide import GUIDE
 from interface.models import Models
-from interface.parts import Shared, script
+from interface.parts import QUICK, Shared, script
 
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 CACHE_AGE = (600, 3600)  # seconds: every ten minutes, files older than an hour go
@@ -62,7 +63,18 @@ def build_interface(models: Models, examples: Sequence[Path] = ()) -> gr.Blocks:
                 sweep.tab(shared, PLOTLY)
             with gr.Tab("Compare"):
                 compare.tab(shared, found, PLOTLY)
+            with gr.Tab("What the model was fed"):
+                take.fed_tab(shared)
+            with gr.Tab("Take away"):
+                take.tab(shared, found)
         parts = probe.Probe(upload, player, file, caption, another, start, offset, picks, result, names, weights, told)
         probe.wire(shared, parts, found.progress)
+        page.load(
+            fn=probe.link_follower(shared, tuple(found.fields)),
+            inputs=None,
+            outputs=[*probe.opened(shared, parts, found.progress), model, names, *found.fields.values()],
+            **QUICK,
+        )
         evidence.wire(shared, found)
+        add_api(models)
     return page

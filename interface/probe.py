@@ -12,7 +12,7 @@ from typing import Any
 
 import gradio as gr
 
-from interface import timeline
+from interface import link, timeline
 from interface.errors import PageError
 from interface.evidence import IDLE, states
 from interface.examples import strip, truth_of
@@ -25,7 +25,7 @@ from interface.workspace import Opened
 SUFFIXES = ("video", ".mkv", ".avi", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".flv", ".3gp", ".wmv", ".ogv")
 WEIGHTS = (".safetensors", ".pt", ".pth")
 OFFSET_STEP = 0.04  # seconds: one frame at 25 fps
-PICTURE_HEIGHT = 264  # pixels
+PICTURE_HEIGHT = 248  # pixels
 OWN_FILE = "own checkpoint…"
 
 OFFSET_SCALE = """<div class="ends"><span>← sound later</span><span>sound earlier →</span></div>
@@ -108,12 +108,17 @@ def answer(models: Models, plotly: Path) -> gr.HTML:
     )
 
 
-def wire(shared: Shared, probe: Probe, progress: gr.HTML) -> None:
-    """Connect uploads, examples, sliders and the model's choice."""
-    opened = [
+def opened(shared: Shared, probe: Probe, progress: gr.HTML) -> list[Any]:
+    """What changes when a clip is opened, in the order of `open_at`."""
+    return [
         shared.key, probe.upload, probe.player, probe.file, probe.caption, probe.start, probe.offset, probe.result,
         shared.timeline, progress, *shared.buttons,
     ]  # fmt: skip
+
+
+def wire(shared: Shared, probe: Probe, progress: gr.HTML) -> None:
+    """Connect uploads, examples, sliders and the model's choice."""
+    outputs = opened(shared, probe, progress)
     busy: dict[str, Any] = {"fn": None, "js": "() => document.dispatchEvent(new CustomEvent('synchformer:busy'))"}
     judge: dict[str, Any] = {
         "fn": partial(_judge, shared), "inputs": [shared.key, shared.model, shared.start, shared.offset],
@@ -124,14 +129,14 @@ def wire(shared: Shared, probe: Probe, progress: gr.HTML) -> None:
     picked = (probe.picks.pick, _picker(shared), [shared.model])
     for chosen, fn, inputs in (*uploads, picked):
         chosen(**busy)
-        chosen(fn=fn, inputs=inputs, outputs=opened, **QUICK).then(**judge, **QUICK)
+        chosen(fn=fn, inputs=inputs, outputs=outputs, **QUICK).then(**judge, **QUICK)
     place = [shared.key, shared.model, shared.start, shared.offset]
     moves: list[Any] = [
         (probe.result.settle, _move, [probe.player, probe.result, shared.timeline]),
         (probe.result.restart, _restart, [probe.player, probe.result, shared.timeline, progress, *shared.buttons]),
     ]
-    for moved, fn, outputs in moves:
-        moved(fn=partial(fn, shared), inputs=place, outputs=outputs, trigger_mode="always_last", **QUICK).then(
+    for moved, fn, answers in moves:
+        moved(fn=partial(fn, shared), inputs=place, outputs=answers, trigger_mode="always_last", **QUICK).then(
             **judge, **QUICK
         )
     changed = [shared.model, probe.told, probe.result, shared.timeline, progress, *shared.buttons]
@@ -159,6 +164,38 @@ def _open(shared: Shared, path: str | None, model: str) -> tuple[Any, ...]:
         return open_at(shared, session, clip, clip.start, 0.0)
     except PageError as error:
         return gr.skip(), gr.update(value=None), *(gr.skip(),) * 5, json.dumps(error_view(str(error))), *nothing[8:]
+
+
+def link_follower(shared: Shared, names: tuple[str, ...]) -> Callable[[gr.Request], tuple[Any, ...]]:
+    """What runs when the page is opened; a plain function, for gradio reads the types of no other."""
+
+    def follow(request: gr.Request) -> tuple[Any, ...]:
+        return _follow_link(shared, names, dict(request.query_params))
+
+    return follow
+
+
+def _follow_link(shared: Shared, names: tuple[str, ...], query: dict[str, str]) -> tuple[Any, ...]:
+    """The page was opened by a link: the example, the model and the settings that it names; else nothing."""
+    count = 10 + len(shared.buttons)
+    query = {name: value for name, value in query.items() if not name.startswith("__")}  # gradio's own, such as theme
+    nothing = (gr.skip(),) * (count + 2 + len(names))
+    if not query:
+        return nothing
+    try:
+        by_name = {path.stem: path for path in shared.examples}
+        ready = [name for name in shared.models.names if name == shared.models.first.name or shared.models.loaded(name)]
+        place = link.read(query, examples=tuple(by_name), models=ready)
+        session = shared.models.get(place.model)
+        clip = session.open(by_name[place.example])
+        start = clip.start if place.start is None else place.start
+        changed = open_at(shared, session, clip, start, place.offset)
+    except PageError as error:
+        return *nothing[:7], json.dumps(error_view(str(error))), *nothing[8:]
+    values = {name: getattr(place.settings, name) for name in names if name != "distractors"}
+    values |= {"tolerance": place.settings.tolerance or 0, "modalities": list(place.settings.modalities)}
+    fields = [gr.update(value=values[name]) if name in values else gr.skip() for name in names]
+    return *changed, session.name, gr.update(value=session.name), *fields
 
 
 def open_at(shared: Shared, session: Session, clip: Opened, start: float, offset: float) -> tuple[Any, ...]:
@@ -290,13 +327,13 @@ def _start_slider(clip: Opened, start: float) -> dict[str, Any]:
 
 def caption(clip: Opened) -> str:
     """The file's name below the player, and why the browser may not play it; both are foreign text."""
-    note = f'<span class="note">{escape(clip.note)}</span>' if clip.note else ""
+    note = f'<span class="warning">{escape(clip.note)}</span>' if clip.note else ""
     return f'<span class="name" title="{escape(clip.name)}">{escape(clip.name)}</span>{note}'
 
 
 def _told(models: Models, name: str) -> str:
     whole = models.told(name)
-    return f'<span title="{escape(whole)}">{escape(", ".join(whole.split(", ")[:2]))}</span>'
+    return f'<span title="{escape(whole)}">{escape("".join(whole.split(", ")[1:2]) or whole)}</span>'
 
 
 def _live(models: Models) -> Callable[[Any], View]:

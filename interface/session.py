@@ -54,6 +54,7 @@ class Session:
         workspace: shared with the other sessions of the page; a new one by default.
         judge: gives the model that tells synchronizability, loaded when first asked for; None when there is none.
         precision: as in `predict`.
+        distractors: videos and folders that fill what is masked, unless a visitor brings others.
 
     Raises:
         ValueError: for a model with another head.
@@ -67,6 +68,7 @@ class Session:
         workspace: Workspace | None = None,
         judge: Judge | None = None,
         precision: Precision = "auto",
+        distractors: Sequence[Path] = (EXAMPLES,),
     ) -> None:
         if model.config.head != "offset":
             raise ValueError(f"the page needs a model with the offset head, not {model.config.head}")
@@ -75,6 +77,7 @@ class Session:
         self.workspace = workspace or Workspace()
         self.precision: Precision = precision
         self.judge = judge
+        self.distractors = tuple(distractors)
         self._banks: dict[tuple[Path, ...], Bank] = {}
 
     @property
@@ -158,7 +161,7 @@ class Session:
         clip = self.clip(key, start, offset)
         with sentences(clip.path.name):
             with self.workspace.turn():
-                bank = self._bank(tuple(distractors or (EXAMPLES,)))
+                bank = self._bank(tuple(distractors or self.distractors))
             asked = replace(settings, precision=self.precision)
             parts = stream(self.model, clip, bank, asked, resume=resume, every=REPORT_SECONDS)
             try:
@@ -226,7 +229,7 @@ class Session:
         """
         clip = self.clip(key, start, offset)
         with sentences(clip.path.name), self.workspace.turn():
-            bank = self._bank(tuple(distractors or (EXAMPLES,))).without(clip.path)
+            bank = self._bank(tuple(distractors or self.distractors)).without(clip.path)
             others = [each.encoding for each in bank.distractors[:FEW_DISTRACTORS]]
             encoding = self._encode(clip, None)
             target = self._target(encoding, settings)
@@ -258,7 +261,7 @@ class Session:
         if places in self._banks:
             return self._banks[places]
         bank = load_bank(self.model, places, precision=self.precision)
-        if places == (EXAMPLES,):
+        if places == self.distractors:
             self._banks[places] = bank
         return bank
 

@@ -60,8 +60,8 @@ def tab(shared: Shared, evidence: Evidence) -> None:
     with gr.Row(elem_classes="bar-row"):
         copy = gr.Button("Link to this example", elem_id="take-link", size="md")
         address = gr.Textbox(
-            label="Link", show_label=False, container=False, interactive=False, buttons=["copy"], elem_id="take-address",
-            placeholder="a link that opens the same example with the same settings",
+            label="Link", show_label=False, container=False, interactive=False, buttons=["copy"],
+            elem_id="take-address", placeholder="a link that opens the same example with the same settings",
         )  # fmt: skip
     copy.click(
         fn=partial(_link, shared),
@@ -111,9 +111,7 @@ def _make(shared: Shared, name: str, job: Job | None, measure: str) -> Made:
         raise gr.Error(str(error), print_exception=False) from error
 
 
-def _figure(
-    suffix: str, shared: Shared, job: Job, clip: Clip, found: Attribution, measure: str
-) -> Made:
+def _figure(suffix: str, shared: Shared, job: Job, clip: Clip, found: Attribution, measure: str) -> Made:
     sketch = explained(base_sketch(clip, truth_of(clip.path, shared.examples)), found, measure=measure)
     path = save_figure(sketch, shared.models.workspace.file(f"attribution{suffix}"))
     yield _ready(path), _told(path)
@@ -171,9 +169,7 @@ MAKERS: dict[str, Maker] = {
 }
 
 
-def _link(
-    shared: Shared, job: Job | None, key: str | None, model: str, start: float, offset: float
-) -> tuple[str, Any]:
+def _link(shared: Shared, job: Job | None, key: str | None, model: str, start: float, offset: float) -> tuple[str, Any]:
     """The query string of the present example; a visitor's own video has no link, for nobody else has it."""
     try:
         if key is None:
@@ -189,9 +185,7 @@ def _link(
     return f"?{link.write(place)}", ABOUT
 
 
-def _fed(
-    shared: Shared, key: str | None, model: str, start: float, offset: float
-) -> tuple[Any, Any, str]:
+def _fed(shared: Shared, key: str | None, model: str, start: float, offset: float) -> tuple[Any, Any, str]:
     try:
         if key is None:
             raise PageError("Choose a video first.")

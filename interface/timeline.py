@@ -31,6 +31,7 @@ from synchformer.preprocess import log_mel
 
 FRAME_PIXELS = 80
 FRAMES_PER_SECOND = 10  # in the sprite
+APART = 0.25  # s: neighbours on one bump are told once
 MOMENTS = 3  # told in words for each stream
 
 Part = dict[str, Any]
@@ -106,12 +107,16 @@ def moments(found: Attribution) -> list[Part]:
     told = []
     for curve in found.curves:
         effect = curve.estimates.effect
-        order = np.argsort(-np.nan_to_num(effect.value, nan=-np.inf), kind="stable")[:MOMENTS]
+        order = np.argsort(-np.nan_to_num(effect.value, nan=-np.inf), kind="stable")
+        peaks: list[float] = []
         for index in order:
             low, high = effect.low[index], effect.high[index]
-            if low <= 0:  # its interval does not leave zero: it may be chance
-                continue
             time = found.clock(curve.units[index].middle)
+            if low <= 0 or len(peaks) == MOMENTS:  # an interval that holds zero may be chance
+                break
+            if any(abs(time - peak) < APART for peak in peaks):
+                continue
+            peaks.append(time)
             value = f"{effect.value[index]:+.2f} ({low:+.2f} to {high:+.2f})".replace("-", "−")
             told.append({"stream": curve.modality, "time": round(time, 2), "effect": value})
     return told

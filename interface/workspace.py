@@ -18,10 +18,11 @@ from pathlib import Path
 
 from attribution.result import Attribution
 from interface.cache import BoundedCache
+from interface.checks import check_file, notes_on_file
 from interface.errors import PageError, sentences
 from synchformer.clip import possible_starts
 from synchformer.config import SynchformerConfig
-from synchformer.media import Media, MediaInfo, probe
+from synchformer.media import Media, MediaInfo
 from synchformer.prediction import Encoding
 from synchformer.shift import browser_note, suited_suffix, write_shifted
 
@@ -109,7 +110,7 @@ class Workspace:
             PageError: when the file is no video with sound, or too short; a sentence for the visitor.
         """
         with sentences(path.name):
-            info = probe(path)
+            info = check_file(path, config)
             first, last = on_grid(*possible_starts(info, config))
             clip = Opened(
                 key=secrets.token_urlsafe(16),
@@ -119,7 +120,7 @@ class Workspace:
                 first_start=first,
                 last_start=last,
                 start=middle(first, last),
-                note=browser_note(path),
+                note=" ".join([*notes_on_file(info, config), browser_note(path) or ""]).strip() or None,
                 info=info,
             )
         with self._books:

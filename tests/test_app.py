@@ -14,7 +14,7 @@ from interface.cache import BoundedCache
 from interface.errors import PageError
 from interface.examples import find_examples, strip
 from interface.figures import distribution
-from interface.page import _caption
+from interface.probe import caption
 from interface.session import Session
 from interface.workspace import COPIES_HELD, Opened, Workspace
 from synchformer.media import probe
@@ -165,8 +165,8 @@ def test_the_unforeseen_is_one_sentence_without_details(session, clip, monkeypat
 
 def test_names_are_escaped(clip):
     bad = Opened("k", clip, "<img src=x onerror=alert(1)>.mp4", 10.0, 0.0, 5.0, 2.5, "<b>", probe(clip))
-    assert "<img" not in _caption(bad)
-    assert "<b>" not in _caption(bad)
+    assert "<img" not in caption(bad)
+    assert "<b>" not in caption(bad)
 
 
 def test_example_strip(clip):

@@ -1,11 +1,13 @@
 """The page in a real browser: upload, look, drag, fail kindly, and never leave this computer."""
 
+import json
 import re
 from pathlib import Path
 from urllib.parse import urlparse
 
 import pytest
 from page_server import FlashAndClick, serving
+from test_attribution_study import tiny
 from test_shift import write_flash_click
 
 from interface.session import Session
@@ -21,7 +23,8 @@ SWITCHES = (
     "--autoplay-policy=no-user-gesture-required",
 )
 SCREENSHOTS = Path(__file__).parent / "screenshots"
-ANSWERED = "[data-part=card][data-state=telling]"
+ANSWERED = "#result [data-part=card][data-state=telling]"
+DRAWN = "#timeline [data-part=plot][data-drawn]"
 
 pytestmark = [
     pytest.mark.browser,
@@ -89,12 +92,17 @@ def upload(page, path):
 
 
 def sentence(page):
-    return page.locator("[data-part=sentence]").inner_text().replace("\u00a0", " ")
+    return page.locator("#result [data-part=sentence]").inner_text().replace("\u00a0", " ")
 
 
 def drawn_bars(page):
     """Heights of the bars as plotly holds them."""
-    return page.evaluate("Array.from(document.querySelector('[data-part=plot]').data[0].y)")
+    return page.evaluate("Array.from(document.querySelector('#result [data-part=plot]').data[0].y)")
+
+
+def sound_begins(page):
+    """Where the spectrogram begins on the timeline, in seconds."""
+    return page.evaluate("document.querySelector('#timeline [data-part=plot]').layout.images[1].x")
 
 
 def test_upload_shows_the_distribution(open_page, clip, look):
@@ -108,8 +116,6 @@ def test_upload_shows_the_distribution(open_page, clip, look):
     assert page.locator("[data-part=timing]").inner_text().count(" s ") == 4
     width = page.evaluate("document.documentElement.scrollWidth")
     assert width <= page.viewport_size["width"]
-    if look != "phone":
-        assert page.evaluate("document.documentElement.scrollHeight") <= 900
     SCREENSHOTS.mkdir(exist_ok=True)
     page.screenshot(path=SCREENSHOTS / f"{look}.png", full_page=look == "phone")
 
@@ -118,8 +124,9 @@ def test_dragging_moves_the_answer_before_the_slider_is_let_go(open_page, clip):
     page = open_page()
     upload(page, clip)
     page.wait_for_selector(ANSWERED)
+    page.wait_for_selector(DRAWN)
     page.wait_for_function("document.querySelector('#player video')?.src")
-    source = page.locator("#player video").get_attribute("src")
+    source, stood = page.locator("#player video").get_attribute("src"), sound_begins(page)
     box = page.locator("#offset input[type=range]").bounding_box()
     middle, right = box["x"] + box["width"] / 2, box["x"] + box["width"] * 0.8
     page.mouse.move(middle, box["y"] + box["height"] / 2)
@@ -127,13 +134,14 @@ def test_dragging_moves_the_answer_before_the_slider_is_let_go(open_page, clip):
     page.mouse.move(right, box["y"] + box["height"] / 2, steps=8)
     page.wait_for_function(r"/1\.[24]\ss early/.test(document.querySelector('[data-part=sentence]').innerText)")
     assert "earlier: heard before" in page.locator("#offset-words").inner_text()
+    assert sound_begins(page) - stood == pytest.approx(-1.2, abs=0.09), "the spectrogram moves under the finger"
     assert page.locator("#player video").get_attribute("src") == source  # the clip waits for the release
     page.mouse.up()
     page.wait_for_function(f"document.querySelector('#player video')?.src !== {source!r}")
     page.wait_for_function("document.querySelector('#player video')?.readyState >= 2")
-    applied = float(page.locator("[data-part=plot]").get_attribute("data-applied"))
+    applied = float(page.locator("#result [data-part=plot]").get_attribute("data-applied"))
     assert applied == pytest.approx(1.2, abs=0.09)  # the pixel decides
-    mark = page.evaluate("document.querySelector('[data-part=plot]').layout.shapes[0].x0")
+    mark = page.evaluate("document.querySelector('#result [data-part=plot]').layout.shapes[0].x0")
     assert mark == applied
     page.screenshot(path=SCREENSHOTS / "dragged.png")
 
@@ -154,7 +162,7 @@ def test_hover_names_the_offset(open_page, clip):
     upload(page, clip)
     page.wait_for_selector(ANSWERED)
     place = page.evaluate(
-        """() => { const plot = document.querySelector('[data-part=plot]'), box = plot.getBoundingClientRect();
+        """() => { const plot = document.querySelector('#result [data-part=plot]'), box = plot.getBoundingClientRect();
         const x = plot._fullLayout.xaxis, y = plot._fullLayout.yaxis;
         return [box.x + x._offset + x.l2p(0), box.y + y._offset + y.l2p(0.1)]; }"""
     )
@@ -168,7 +176,7 @@ def test_a_text_file_gives_a_sentence_in_the_page(open_page, clip, tmp_path):
     text.write_text("this is no video")
     page = open_page()
     upload(page, text)
-    page.wait_for_selector("[data-part=card][data-state=error]")
+    page.wait_for_selector("#result [data-part=card][data-state=error]")
     assert "text.mp4" in sentence(page)
     assert not re.search(r"Traceback|Error:|/tmp", page.inner_text("body"))
     page.screenshot(path=SCREENSHOTS / "error.png")
@@ -184,11 +192,147 @@ def test_an_impossible_offset_gives_a_sentence_and_the_way_back(open_page, clip)
     page.keyboard.press("Tab")
     page.fill("#offset input[type=number]", "-1")
     page.keyboard.press("Tab")
-    page.wait_for_selector("[data-part=card][data-state=error]")
+    page.wait_for_selector("#result [data-part=card][data-state=error]")
     assert re.search(r"\d", sentence(page))
     page.fill("#offset input[type=number]", "0")
     page.keyboard.press("Tab")
     page.wait_for_selector(ANSWERED)
+
+
+# The timeline and the attribution, on a small model with real weights
+
+
+@pytest.fixture(scope="module")
+def evidence(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("evidence")
+    clips = [write_flash_click(folder / f"{name}.mp4", seconds=10, event=event)
+             for name, event in (("clip", 5.0), ("one", 3.0), ("two", 7.0))]  # fmt: skip
+    (folder / "truth.json").write_text(
+        json.dumps({"clip.mp4": {"events": [{"time": 5.0, "seen": True, "heard": True}]}})
+    )
+    session = Session(tiny(), name="tiny", distractors=(folder,))
+    with serving(session, examples=clips) as address:
+        yield address
+
+
+@pytest.fixture
+def explained(browser, evidence):
+    """The page with the first example open."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    failures = []
+    page.on("pageerror", lambda error: failures.append(str(error)))
+    page.goto(evidence)
+    page.click("#examples button[title=clip]")
+    page.wait_for_selector(DRAWN)
+    page.wait_for_function("document.querySelector('#player video')?.readyState >= 1")
+    yield page
+    context.close()
+    assert not failures
+
+
+def masks(page):
+    return int(page.locator("#progress .run").get_attribute("data-masks"))
+
+
+def timeline(page, of):
+    """A part of what plotly holds, such as `layout.xaxis.range`."""
+    return page.evaluate(f"document.querySelector('#timeline [data-part=plot]').{of}")
+
+
+def place(page, time):
+    """Where a moment stands on the screen, in the row of the frames."""
+    return page.evaluate(
+        """(time) => { const plot = document.querySelector('#timeline [data-part=plot]');
+        const box = plot.getBoundingClientRect();
+        const x = plot._fullLayout.xaxis; return [box.x + x._offset + x.l2p(time), box.y + 20]; }""",
+        time,
+    )
+
+
+def test_the_timeline_shows_the_truth_and_seeks(explained):
+    page = explained
+    shapes = timeline(page, "layout.shapes.map((s) => [s.name, s.x0])")
+    assert [x for name, x in shapes if name == "seen"] == pytest.approx([5.0])
+    assert [x for name, x in shapes if name == "heard"] == pytest.approx([5.0])
+    assert sum(name == "segment" for name, _ in shapes) == 14
+    begin, end = timeline(page, "layout.xaxis.range")
+    assert end - begin == pytest.approx(5)
+    page.mouse.move(*place(page, 5.05))
+    page.wait_for_selector("#timeline [data-part=peek]", state="visible")
+    frame = int(page.locator("#timeline [data-part=peek]").get_attribute("data-frame"))
+    assert frame == pytest.approx((5.05 - begin) * 10, abs=1)
+    page.mouse.down()
+    page.mouse.up()
+    page.wait_for_function("Math.abs(document.querySelector('#player video').currentTime - 5.05) < 0.05")
+    page.focus("#timeline [data-part=stage]")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("Math.abs(document.querySelector('#player video').currentTime - 5.09) < 0.05")
+
+
+def test_attribute_stop_continue_and_take_away(explained):
+    page = explained
+    page.get_by_role("tab", name="Settings").click()
+    page.fill("#samples input[type=number]", "20000")
+    page.keyboard.press("Tab")
+    page.click("#attribute")
+    page.wait_for_function("document.querySelector('#timeline [data-part=plot]').dataset.curves === '2'")
+    page.evaluate("Plotly.relayout(document.querySelector('#timeline [data-part=plot]'), {'xaxis.range': [4, 6]})")
+    page.click("#stop")
+    page.wait_for_function("document.querySelector('#progress').innerText.includes('Stopped')")
+    stopped = masks(page)
+    assert 0 < stopped < 40_000
+    assert "masks/s" in page.inner_text("#progress")
+    page.wait_for_timeout(700)
+    assert masks(page) == stopped, "nothing goes on behind the visitor's back"
+    page.click("#continue")
+    page.wait_for_function(f"Number(document.querySelector('#progress .run')?.dataset.masks) > {stopped}")
+    assert timeline(page, "layout.xaxis.range") == pytest.approx([4, 6]), "the zoom survives"
+    page.click("#stop")
+    page.wait_for_function("document.querySelector('#progress').innerText.includes('Stopped')")
+    page.screenshot(path=SCREENSHOTS / "attributed.png", full_page=True)
+    page.uncheck("#timeline [data-part=heat]")
+    assert timeline(page, "data.filter((t) => t.name === 'heat').map((t) => t.visible)") == [False, False]
+    page.get_by_role("tab", name="Take away").click()
+    with page.expect_download() as saved:
+        page.click("#take-data-csv")
+    table = saved.value.path().read_text().splitlines()
+    assert table[0].startswith("modality,begin,end")
+    assert len(table) == 1 + 2 * 48
+    page.click("#take-link")
+    page.wait_for_function(
+        "document.querySelector('#take-address input, #take-address textarea').value.includes('example=clip')"
+    )
+
+
+def test_sweep_and_compare(explained):
+    page = explained
+    page.get_by_role("tab", name="Settings").click()
+    page.fill("#samples input[type=number]", "100")
+    page.keyboard.press("Tab")
+    page.get_by_role("tab", name="Sweep").click()
+    page.click("#sweep")
+    page.wait_for_function("document.querySelector('#sweep-words').innerText.includes('on the diagonal')")
+    page.wait_for_function("document.querySelector('#sweep-figure .js-plotly-plot')?.data[0].x.length === 21")
+    page.get_by_role("tab", name="Compare").click()
+    page.click("#compare")
+    page.wait_for_function("document.querySelector('#compare-words').innerText.includes('Rank correlation')")
+    titles = page.locator("#compare-figure figcaption").all_inner_texts()
+    assert ["+0.00" in titles[0], "+0.40" in titles[1]] == [True, True]
+    page.screenshot(path=SCREENSHOTS / "compared.png", full_page=True)
+
+
+def test_a_link_opens_the_example(browser, evidence):
+    page = browser.new_page()
+    page.goto(f"{evidence}/?example=one&offset=0.4&samples=300")
+    page.wait_for_selector(DRAWN)
+    assert page.locator("#offset input[type=number]").input_value() == "0.4"
+    assert page.locator("#samples input[type=number]").input_value() == "300"
+    assert "one.mp4" in page.inner_text("#caption")
+    page.goto(f"{evidence}/?example=../../etc/passwd")
+    page.wait_for_selector("#result [data-part=card][data-state=error]")
+    page.close()
 
 
 LISTEN = """async (address) => {

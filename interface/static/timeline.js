@@ -24,7 +24,7 @@ async function draw() {
   await Plotly.react(plot, figure.data, figure.layout, { displayModeBar: false, responsive: true });
   if (!plot.dataset.drawn) plot.on('plotly_relayout', restrip);
   plot.dataset.drawn = String(Number(plot.dataset.drawn ?? 0) + 1);
-  plot.dataset.curves = String(figure.data.filter((trace) => trace.type === 'scatter').length / 2);
+  plot.dataset.curves = String(figure.data.filter((trace) => trace.mode === 'lines').length / 2);
 }
 
 const stale = () => state.of && Math.abs(state.of.offset - state.offset) > 0.001;
