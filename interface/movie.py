@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -109,13 +110,14 @@ def make_board(sketch: Sketch, theme: str) -> Board:
     figure.set_dpi(WIDTH / figure.get_figwidth())
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    drawn: Pixels = np.asarray(canvas.buffer_rgba(), dtype=np.uint8)[..., :3]
+    buffer: Any = canvas.buffer_rgba()
+    drawn: Pixels = np.asarray(buffer)[..., :3]
     height = len(drawn)
     pixels = drawn[: height // 2 * 2].copy()
     boxes = [axes.get_window_extent() for axes in figure.axes]
     dots = []
     for axes in figure.axes:
-        for line, color in ((each, each.get_color()) for each in axes.lines if len(each.get_xdata()) > 2):
+        for line, color in ((each, each.get_color()) for each in axes.lines if np.size(each.get_xdata()) > 2):
             points = axes.transData.transform(np.column_stack([line.get_xdata(), line.get_ydata()]))
             dots.append((points[:, 0], height - points[:, 1], _rgb(str(color))))
     return Board(

@@ -9,6 +9,7 @@ import gradio as gr
 import plotly
 
 from interface import compare, evidence, probe, sweep, take
+from interface.api import add_api
 from interface.guide import GUIDE
 from interface.models import Models
 from interface.parts import QUICK, Shared, script
@@ -75,4 +76,5 @@ def build_interface(models: Models, examples: Sequence[Path] = ()) -> gr.Blocks:
             **QUICK,
         )
         evidence.wire(shared, found)
+        add_api(models)
     return page

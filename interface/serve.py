@@ -7,6 +7,7 @@ from html import escape
 
 import gradio as gr
 
+from interface.api import mcp_available
 from interface.page import PLOTLY
 from interface.parts import STATIC
 
@@ -74,6 +75,7 @@ def serve(page: gr.Blocks, *, host: str, port: int | None, share: bool = False, 
         max_file_size=MAX_UPLOAD,
         state_session_capacity=100,
         enable_monitoring=False,
+        mcp_server=mcp_available(),
         run_history=False,
         ssr_mode=False,
         footer_links=[],

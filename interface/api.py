@@ -1,0 +1,344 @@
+"""For programs: named endpoints for `gradio_client` and `curl`, which are MCP tools as well where MCP is installed.
+
+    from gradio_client import Client, handle_file
+    Client("http://127.0.0.1:7860").predict(handle_file("clip.mp4"), api_name="/predict")
+
+Every endpoint takes a video and where to look, and answers with one JSON object; what goes wrong is one sentence. Long
+ones stream: each object is complete in itself, the last one is the result, and who stops listening stops the work.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from attribution.result import Attribution
+from attribution.settings import Settings
+from interface.checks import check_file, lacks, notes_on_clip
+from interface.errors import PageError, number, sentences
+from interface.models import Models, wait_for
+from interface.parts import JOB, QUICK
+from interface.session import Session
+from interface.workspace import Opened
+from synchformer.clip import possible_offsets
+from synchformer.prediction import Prediction
+
+SUFFIXES = ("video", ".mkv", ".avi", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".flv", ".3gp", ".wmv", ".ogv")
+LOADING_SECONDS = 240.0  # how long a request waits for weights that are not here yet
+LONGEST_JOB = 600.0  # s after which an attribution ends with what it has
+MOST_SAMPLES = 20_000  # masks
+MOST_STEPS = 101  # offsets of a sweep
+STREAMS = {"both": ("audio", "video"), "audio": ("audio",), "video": ("video",)}
+
+Answer = dict[str, Any]
+
+
+def mcp_available() -> bool:
+    """Whether `launch(mcp_server=True)` can work: the extra `gradio[mcp]` is installed."""
+    return find_spec("mcp") is not None
+
+
+def add_api(models: Models) -> None:
+    """Add the endpoints to the page that is being built, out of sight.
+
+    Args:
+        models: what may be asked, and the workspace in which uploads are opened.
+    """
+    ask = Endpoints(models)
+    largest = models.first.model.config.max_offset
+    job = {name: value for name, value in JOB.items() if name.startswith("concurrency")}
+    quick = {name: value for name, value in QUICK.items() if name.startswith("concurrency")}
+
+    def place() -> list[gr.components.Component]:
+        return [
+            gr.File(label="a video file with sound", file_types=list(SUFFIXES), visible=False),
+            gr.Number(label="first second of the five that are looked at", value=0.0, minimum=0, visible=False),
+        ]
+
+    def offset() -> gr.Number:
+        told = "seconds by which the sound is made early before asking; late below zero"
+        return gr.Number(label=told, value=0.0, minimum=-largest, maximum=largest, visible=False)
+
+    def model() -> gr.Dropdown:
+        told = "a model by name; weights that are not here yet are downloaded first"
+        return gr.Dropdown(label=told, choices=list(models.names), value=models.first.name, visible=False)
+
+    _endpoint(ask.predict, [*place(), offset(), model()], quick)
+    _endpoint(ask.synchronizability, [*place(), offset(), model()], quick)
+    _endpoint(ask.sweep, [*place(), *_range(largest), model()], job)
+    _endpoint(ask.attribute, [*place(), offset(), *_settings(), model()], job)
+
+
+def _endpoint(fn: Callable[..., Any], inputs: list[gr.components.Component], limits: dict[str, Any]) -> None:
+    """One endpoint with the name of its function; its description is the docstring's first sentences."""
+    told = " ".join((fn.__doc__ or "").split("Args:")[0].split())
+    gr.Button(visible=False).click(
+        fn=fn,
+        inputs=inputs,
+        outputs=[gr.JSON(label="the answer as one JSON object", visible=False)],
+        api_name=fn.__name__,
+        api_description=told,
+        **limits,
+    )
+
+
+def _range(largest: float) -> list[gr.components.Component]:
+    bounds: dict[str, Any] = {"minimum": -largest, "maximum": largest, "visible": False}
+    return [
+        gr.Number(label="first applied offset in seconds", value=-largest, **bounds),
+        gr.Number(label="last applied offset in seconds", value=largest, **bounds),
+        gr.Number(label="seconds between two of them", value=0.2, minimum=0.02, maximum=2 * largest, visible=False),
+    ]
+
+
+def _settings() -> list[gr.components.Component]:
+    usual = Settings()
+    return [
+        gr.Number(
+            label="masks per curve", value=usual.samples, precision=0, minimum=2, maximum=MOST_SAMPLES, visible=False
+        ),
+        gr.Radio(label="streams to explain", choices=list(STREAMS), value="both", visible=False),
+        gr.Radio(label="what is replaced", choices=["token", "input"], value=usual.level, visible=False),
+        gr.Number(label="seconds of a moment", value=usual.chunk, minimum=0.02, maximum=1, visible=False),
+        gr.Number(label="probability to keep a moment", value=usual.keep, minimum=0.05, maximum=0.95, visible=False),
+        gr.Number(label="stop when intervals are narrower; 0: never", value=0.0, minimum=0, maximum=0.9, visible=False),
+        gr.Radio(label="correct is", choices=["prediction", "applied"], value="prediction", visible=False),
+        gr.Number(label="seed", value=usual.seed, precision=0, minimum=0, maximum=2**31, visible=False),
+    ]  # fmt: skip
+
+
+class Endpoints:
+    """The functions behind the endpoints."""
+
+    def __init__(self, models: Models) -> None:
+        self._models = models
+
+    def predict(self, video: str, start: float = 0.0, offset: float = 0.0, model: str = "mini") -> Answer:
+        """Measure how far a video's sound is off, in a crop of five seconds. Offset above zero: the sound is early.
+
+        Args:
+            video: a video file with sound.
+            start: first second of the crop on the file's clock.
+            offset: seconds by which the sound is made early before asking (late below zero).
+            model: name of the model.
+
+        Returns:
+            model, start, applied_offset, offset (the likeliest, in seconds), confidence (its probability), telling
+            (whether there is one clear peak), grid (seconds) and probabilities (one for each of grid), sentence, notes
+            (sentences about what the crop lacks).
+        """
+        with self._asked(video, model) as (session, clip):
+            found = session.predict(clip.key, start, offset)
+            return _told(found, session, start) | self._notes(session, clip, start, offset)
+
+    def synchronizability(self, video: str, start: float = 0.0, offset: float = 0.0, model: str = "mini") -> Answer:
+        """Tell whether a video's sound can be matched to its picture at all (section 4.2 of the paper).
+
+        Args:
+            video: a video file with sound.
+            start: first second of the crop on the file's clock.
+            offset: seconds by which the sound is made early before asking (late below zero).
+            model: name of the model for whose crops the question is asked.
+
+        Returns:
+            start, applied_offset, probability (that it can be matched), sentence, notes.
+        """
+        with self._asked(video, model) as (session, clip):
+            with sentences(clip.name):
+                wait_for(self._models.judge_steps(session), LOADING_SECONDS)
+            found = session.synchronizability(clip.key, start, offset)
+            answer = {"start": start, "applied_offset": offset, "probability": found.probability}
+            return answer | {"sentence": found.sentence} | self._notes(session, clip, start, offset)
+
+    def sweep(
+        self,
+        video: str,
+        start: float = 0.0,
+        first: float = -2.0,
+        last: float = 2.0,
+        step: float = 0.2,
+        model: str = "mini",
+    ) -> Iterator[Answer]:
+        """Measure a video under many applied offsets: a model that works follows the sound. Streams after each offset.
+
+        Args:
+            video: a video file with sound.
+            start: first second of the crop on the file's clock.
+            first: first applied offset in seconds; offsets for which the file has no sound are left out and counted.
+            last: last applied offset in seconds.
+            step: seconds between two applied offsets; at most 101 offsets.
+            model: name of the model.
+
+        Returns:
+            model, start, finished, left_out (how many offsets do not fit into the file), results (for each applied
+            offset: applied_offset, offset, residual, confidence, telling, probabilities), grid (seconds).
+        """
+        with self._asked(video, model) as (session, clip):
+            wanted = _steps(first, last, step)
+            offsets = _possible(session, clip, number("start", start), wanted)
+            answer = {"model": session.name, "start": start, "grid": list(session.model.config.grid)}
+            results: list[Answer] = []
+            for found in session.sweep(clip.key, start, offsets):
+                results.append(_row(found))
+                state = {"finished": len(results) == len(offsets), "left_out": len(wanted) - len(offsets)}
+                yield answer | state | {"results": list(results)}
+
+    def attribute(
+        self,
+        video: str,
+        start: float = 0.0,
+        offset: float = 0.0,
+        samples: int = 2000,
+        streams: str = "both",
+        level: str = "token",
+        chunk: float = 0.1,
+        keep: float = 0.5,
+        tolerance: float = 0.0,
+        reference: str = "prediction",
+        seed: int = 0,
+        model: str = "mini",
+    ) -> Iterator[Answer]:
+        """Find the moments of a video that made the model decide (section 4.1 of the paper). Streams partial results.
+
+        Args:
+            video: a video file with sound.
+            start: first second of the crop on the file's clock.
+            offset: seconds by which the sound is made early before asking (late below zero).
+            samples: masks per curve, at most 20,000.
+            streams: both, audio or video.
+            level: token replaces features (fast), input replaces frames and samples (slow, nothing leaks).
+            chunk: seconds of a moment, 0.02 to 1.
+            keep: probability that a moment is kept.
+            tolerance: stop as soon as every 95 % interval is narrower; 0 draws all masks.
+            reference: what counts as correct: prediction (of the whole clip) or applied (the applied offset).
+            seed: of the masks.
+            model: name of the model.
+
+        Returns:
+            state (running, complete, precise, or stopped when time was up), masks, left, rate (masks per second),
+            sentence, target, settings, distractors, curves (for each stream and moment: begin and end in seconds of
+            the crop, and score, effect and margin with the ends of their 95 % intervals).
+        """
+        with self._asked(video, model) as (session, clip):
+            settings = _read(
+                samples=samples, modalities=streams, level=level, chunk=chunk, keep=keep, tolerance=tolerance,
+                reference=reference, seed=seed,
+            )  # fmt: skip
+            end = time.monotonic() + LONGEST_JOB
+            for found in session.attribute(clip.key, start, offset, settings):
+                late = time.monotonic() > end
+                yield _found(found, clip.name, stopped=late)
+                if late:
+                    return
+
+    @contextmanager
+    def _asked(self, video: str | None, model: str) -> Iterator[tuple[Session, Opened]]:
+        """The session of a model and the opened video, which is forgotten afterwards; errors become gradio's."""
+        try:
+            if not video:
+                raise PageError("No video was sent; give a file, such as handle_file('clip.mp4').")
+            path = Path(video)
+            wait_for(self._models.steps(model), LOADING_SECONDS)
+            session = self._models.get(model)
+            with sentences(path.name):
+                check_file(path, session.model.config)
+            clip = session.open(path)
+            try:
+                yield session, clip
+            finally:
+                self._models.workspace.forget(clip.key)
+        except PageError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    @staticmethod
+    def _notes(session: Session, clip: Opened, start: float, offset: float) -> Answer:
+        """What the crop lacks; with anything of that, no answer tells."""
+        crop = session.clip(clip.key, start, offset)
+        notes: Answer = {"notes": list(notes_on_clip(crop))}
+        return notes | {"telling": False} if lacks(crop) else notes
+
+
+def _told(found: Prediction, session: Session, start: float) -> Answer:
+    return {
+        "model": session.name,
+        "start": start,
+        "applied_offset": found.applied_offset,
+        "offset": found.offset,
+        "confidence": found.confidence,
+        "telling": found.telling,
+        "grid": list(found.grid),
+        "probabilities": list(found.probabilities),
+        "sentence": found.sentence,
+    }
+
+
+def _row(found: Prediction) -> Answer:
+    return {
+        "applied_offset": found.applied_offset,
+        "offset": found.offset,
+        "residual": round(found.offset - found.applied_offset, 6),
+        "confidence": found.confidence,
+        "telling": found.telling,
+        "probabilities": list(found.probabilities),
+    }
+
+
+def _found(found: Attribution, name: str, *, stopped: bool) -> Answer:
+    states = {curve.state for curve in found.curves}
+    state = "running" if "running" in states else "precise" if states == {"precise"} else "complete"
+    progress = {"masks": found.masks, "left": found.left, "rate": found.rate}
+    return found.as_json() | {"path": name, "state": "stopped" if stopped and state == "running" else state} | progress
+
+
+def _steps(first: object, last: object, step: object) -> list[float]:
+    """Offsets from `first` to `last`, both included where the step fits.
+
+    Raises:
+        PageError: a step of zero, an empty range, or too many offsets.
+    """
+    low, high, width = number("first offset", first), number("last offset", last), number("step", step)
+    if width <= 0 or high < low:
+        raise PageError(
+            f"A sweep goes from a first to a later last offset, not from {low:g} to {high:g} by {width:g} s."
+        )
+    count = int((high - low) / width + 1e-6) + 1
+    if count > MOST_STEPS:
+        raise PageError(f"A sweep has at most {MOST_STEPS} offsets, and {count} were asked for; take a larger step.")
+    return [round(low + index * width, 6) for index in range(count)]
+
+
+def _possible(session: Session, clip: Opened, start: float, wanted: list[float]) -> list[float]:
+    """The offsets for which the file has sound at this start.
+
+    Raises:
+        PageError: when there is none.
+    """
+    low, high = possible_offsets(clip.info, session.model.config, start)
+    fitting = [offset for offset in wanted if low - 1e-6 <= offset <= high + 1e-6]
+    if not fitting:
+        raise PageError(
+            f"At start {start:.2f} s {clip.name} has sound for offsets from {low + 0.0:+.2f} to {high:+.2f} s only; "
+            "choose some of these, or another start."
+        )
+    return fitting
+
+
+def _read(**asked: Any) -> Settings:
+    """The settings that were asked for.
+
+    Raises:
+        PageError: when a value is missing or out of range; one sentence.
+    """
+    asked["tolerance"] = asked["tolerance"] or None
+    asked["modalities"] = STREAMS.get(asked["modalities"], ())
+    try:
+        return replace(Settings(**asked), seed=int(asked["seed"]), samples=int(asked["samples"]))
+    except (TypeError, ValueError) as error:
+        raise PageError(f"These settings cannot be used: {error}.") from error
