@@ -57,7 +57,7 @@ def plot(sketch: Sketch, *, pictures: bool = True) -> dict[str, Any]:
         "images": _pictures(sketch) if pictures else [],
         "shapes": [*_segments(sketch), *_events(sketch), *_neutral(sketch.lines)],
         "annotations": _notes(sketch),
-        "margin": {"l": 58, "r": 10, "t": 4, "b": 38},
+        "margin": {"l": 58, "r": 10, "t": 8, "b": 38},
         "font": {"family": "system-ui, sans-serif", "size": 12, "color": "var(--ink-soft)"},
         "hoverlabel": {"bgcolor": "var(--card)", "bordercolor": "var(--line)", "font": {"color": "var(--ink)"}},
         "paper_bgcolor": "rgba(0,0,0,0)",

@@ -138,6 +138,18 @@ class Models:
         name = self.judge_name(session)
         return name is not None and (name in self._judges or not CHECKPOINTS[name].sources)
 
+    def judge_missing(self, session: Session) -> str | None:
+        """Why synchronizability cannot be told at once, in a sentence; None when it can."""
+        if self.judge_ready(session):
+            return None
+        name = self.judge_name(session)
+        if name is None:
+            return "Whether picture and sound belong together at all cannot be told: no weights for that are here."
+        return (
+            f"Whether picture and sound belong together at all is told by the weights {name!r} "
+            f"({CHECKPOINTS[name].size}), which are not downloaded."
+        )
+
     def _judge(self, session: Session) -> Synchformer:
         for _ in self.judge_steps(session):
             pass

@@ -259,14 +259,17 @@ def _restart(shared: Shared, key: str | None, model: str, start: float, offset: 
 
 
 def _judge(shared: Shared, key: str | None, model: str, start: float, offset: float) -> Any:
-    """After the answer: whether the clip can be synchronised at all, where weights for that are at hand."""
+    """After the answer: whether the clip can be synchronised at all, or why that cannot be told here."""
+    if key is None:
+        return gr.skip()
     try:
         session = shared.models.get(model)
-        if key is None or not shared.models.judge_ready(session):
-            return gr.skip()
+        missing = shared.models.judge_missing(session)
+        if missing:
+            raise PageError(missing)
         found = session.synchronizability(key, start, offset)
     except PageError as error:
-        return json.dumps({"sync": {"key": key, "error": str(error)}})
+        return json.dumps({"sync": {"key": key, "start": start, "error": str(error)}})
     return json.dumps({"sync": synchronizability_view(found, key=key, start=start)})
 
 

@@ -5,8 +5,6 @@ import math
 import httpx
 import numpy as np
 import pytest
-from gradio_client import Client, handle_file
-from gradio_client.exceptions import AppError
 from page_server import TINY, FlashAndClick, serving
 from test_shift import flash_and_click, write_flash_click
 
@@ -35,45 +33,6 @@ def session():
 def address():
     with serving(Session(FlashAndClick(), name="known answer")) as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def client(address):
-    return Client(address, verbose=False)
-
-
-@pytest.mark.parametrize("offset", [-0.8, 0.0, 1.2])
-def test_endpoint_measures_the_offset_that_was_applied(client, clip, offset):
-    answer = client.predict(video=handle_file(clip), start=2.0, offset=offset, api_name="/predict")
-    assert answer["offset"] == pytest.approx(offset)
-    assert answer["applied_offset"] == offset
-    assert answer["start"] == 2.0
-    assert len(answer["grid"]) == len(answer["probabilities"]) == 21
-    assert sum(answer["probabilities"]) == pytest.approx(1)
-    assert ("early" in answer["sentence"]) == (offset > 0)
-
-
-def test_endpoint_is_documented(client):
-    endpoints = client.view_api(return_format="dict")["named_endpoints"]
-    assert list(endpoints) == ["/predict"]
-    parameters = {p["parameter_name"]: p["python_type"]["type"] for p in endpoints["/predict"]["parameters"]}
-    assert list(parameters) == ["video", "start", "offset"]
-    assert parameters["start"] == parameters["offset"] == "float"
-
-
-def test_endpoint_answers_a_text_file_with_a_sentence(client, tmp_path):
-    text = tmp_path / "text.mp4"
-    text.write_text("this is no video")
-    with pytest.raises(AppError) as caught:
-        client.predict(video=handle_file(text), start=0.0, offset=0.0, api_name="/predict")
-    assert "text.mp4" in str(caught.value)
-    assert "/" not in str(caught.value).replace("and/or", "")
-    assert "Traceback" not in str(caught.value)
-
-
-def test_endpoint_says_what_is_possible(client, clip):
-    with pytest.raises(AppError, match=r"\d"):
-        client.predict(video=handle_file(clip), start=0.0, offset=-1.0, api_name="/predict")
 
 
 def test_queue_cannot_be_skipped(address):

@@ -20,11 +20,20 @@ async function draw() {
   figure.layout.images = await images();
   for (const trace of figure.data) fade(trace);
   for (const shape of figure.layout.shapes) if (shape.name === 'heard') move(shape);
-  if (plot.clientWidth < 560) for (const note of figure.layout.annotations) note.font = { ...note.font, size: 10 };
+  if (plot.clientWidth < 560) narrow(figure.layout);
   await Plotly.react(plot, figure.data, figure.layout, { displayModeBar: false, responsive: true });
   if (!plot.dataset.drawn) plot.on('plotly_relayout', restrip);
   plot.dataset.drawn = String(Number(plot.dataset.drawn ?? 0) + 1);
   plot.dataset.curves = String(figure.data.filter((trace) => trace.mode === 'lines').length / 2);
+}
+
+// On a phone: small words, so that none runs over another.
+function narrow(layout) {
+  for (const note of layout.annotations) note.font = { ...note.font, size: 9 };
+  layout.annotations = layout.annotations.filter((note) => note.xanchor !== 'left');
+  layout.xaxis.title.text = 'seconds of the file';
+  for (const name of ['yaxis', 'yaxis2', 'yaxis3', 'yaxis4']) layout[name].title.font = { ...layout[name].title.font, size: 10 };
+  layout.margin = { ...layout.margin, l: 40 };
 }
 
 const stale = () => state.of && Math.abs(state.of.offset - state.offset) > 0.001;
@@ -56,7 +65,7 @@ async function images() {
 async function strip(frames, from, to) {
   const { begin, seconds } = state.pictures;
   const picture = await loaded(frames.src);
-  const width = Math.max(200, plot.clientWidth - 68);
+  const width = Math.max(200, plot.clientWidth - 60);
   const fit = Math.max(3, Math.round(width / (plot.clientHeight * 0.13)));
   const canvas = document.createElement('canvas');
   canvas.width = fit * frames.size;
