@@ -16,13 +16,18 @@ async function draw() {
   if (!state.figure) return;
   const Plotly = await loadPlotly();
   const figure = themed(state.figure, getComputedStyle(element));
-  figure.layout.uirevision = `${state.key} ${state.pictures.begin}`;
+  const revision = `${state.key} ${state.pictures.begin}`;
+  if (axis() && plot.dataset.revision === revision) figure.layout.xaxis.range = [...axis().range]; // the zoom stays
+  plot.dataset.revision = figure.layout.uirevision = revision;
   figure.layout.images = await images();
   for (const trace of figure.data) fade(trace);
   for (const shape of figure.layout.shapes) if (shape.name === 'heard') move(shape);
   if (plot.clientWidth < 560) narrow(figure.layout);
-  await Plotly.react(plot, figure.data, figure.layout, { displayModeBar: false, responsive: true });
-  if (!plot.dataset.drawn) plot.on('plotly_relayout', restrip);
+  await Plotly.react(plot, figure.data, figure.layout, { displayModeBar: false, responsive: true, doubleClick: false });
+  if (!plot.dataset.drawn) {
+    plot.on('plotly_relayout', restrip);
+    plot.on('plotly_doubleclick', () => zoom(Infinity, 0));
+  }
   plot.dataset.drawn = String(Number(plot.dataset.drawn ?? 0) + 1);
   plot.dataset.curves = String(figure.data.filter((trace) => trace.mode === 'lines').length / 2);
 }
