@@ -41,7 +41,7 @@ function narrow(layout) {
   layout.margin = { ...layout.margin, l: 40 };
 }
 
-const stale = () => state.of && Math.abs(state.of.offset - state.offset) > 0.001;
+const stale = () => Boolean(state.of) && Math.abs(state.of.offset - state.offset) > 0.001;
 
 function fade(trace) {
   if (trace.name === 'heat') trace.visible = heat && !stale();
@@ -106,7 +106,9 @@ async function restrip(change) {
 function slide(offset) {
   if (!state.pictures || !plot._fullLayout) return;
   const by = state.offset - offset;
+  const before = stale();
   state.offset = offset;
+  if (stale() !== before) draw(); // the curves fade, or are right again
   const changes = { 'images[1].x': state.pictures.sound.begin - offset };
   plot.layout.shapes.forEach((shape, index) => {
     if (shape.name !== 'heard') return;
