@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -142,7 +143,7 @@ def _methods(
             value = values[curve.modality]
             lines.append(Line(curve.modality, np.array(curve.middles), value, value, value, 0.0, settings.chunk))
             agree = rank_correlation(curve.measure("margin").value, value)
-            ranks.append(f"{method.replace('_', ' ')} on {curve.modality} {agree:.2f}")
+            ranks.append(f"{method.replace('_', ' ')} on {curve.modality} {_rank(agree)}")
         whole = replace(sketch, lines=tuple(reversed(lines)), label="effect on the log odds")
         done.append({"title": NAMES[method], "figure": panel(whole)})
     yield json.dumps(done), _told(f"Rank correlation with masking: {', '.join(ranks)}.")
@@ -155,11 +156,15 @@ def _sketch(shared: Shared, session: Session, place: Place) -> Sketch:
 
 def _agreement(one: Attribution, other: Attribution) -> str:
     ranks = [
-        f"{first.modality} {rank_correlation(first.measure('effect').value, second.measure('effect').value):.2f}"
+        f"{first.modality} {_rank(rank_correlation(first.measure('effect').value, second.measure('effect').value))}"
         for first, second in zip(one.curves, other.curves, strict=True)
         if len(first.units) == len(second.units)
     ]
     return f"Rank correlation of the two: {', '.join(ranks)}." if ranks else "The two have different moments."
+
+
+def _rank(value: float) -> str:
+    return "undefined (a flat curve)" if math.isnan(value) else f"{value:.2f}"
 
 
 def _told(words: str) -> str:

@@ -80,7 +80,7 @@ def serve(page: gr.Blocks, *, host: str, port: int | None, share: bool = False, 
         ssr_mode=False,
         footer_links=[],
         theme=theme(),
-        css_paths=[STATIC / name for name in ("page.css", "answer.css", "timeline.css")],
+        css_paths=[STATIC / name for name in ("page.css", "answer.css", "timeline.css", "tabs.css")],
         head=f'<link rel="preload" as="script" href="/gradio_api/file={escape(str(PLOTLY))}">',
     )
     if wait:

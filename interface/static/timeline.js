@@ -16,13 +16,18 @@ async function draw() {
   if (!state.figure) return;
   const Plotly = await loadPlotly();
   const figure = themed(state.figure, getComputedStyle(element));
-  figure.layout.uirevision = `${state.key} ${state.pictures.begin}`;
+  const revision = `${state.key} ${state.pictures.begin}`;
+  if (axis() && plot.dataset.revision === revision) figure.layout.xaxis.range = [...axis().range]; // the zoom stays
+  plot.dataset.revision = figure.layout.uirevision = revision;
   figure.layout.images = await images();
   for (const trace of figure.data) fade(trace);
   for (const shape of figure.layout.shapes) if (shape.name === 'heard') move(shape);
   if (plot.clientWidth < 560) narrow(figure.layout);
-  await Plotly.react(plot, figure.data, figure.layout, { displayModeBar: false, responsive: true });
-  if (!plot.dataset.drawn) plot.on('plotly_relayout', restrip);
+  await Plotly.react(plot, figure.data, figure.layout, { displayModeBar: false, responsive: true, doubleClick: false });
+  if (!plot.dataset.drawn) {
+    plot.on('plotly_relayout', restrip);
+    plot.on('plotly_doubleclick', () => zoom(Infinity, 0));
+  }
   plot.dataset.drawn = String(Number(plot.dataset.drawn ?? 0) + 1);
   plot.dataset.curves = String(figure.data.filter((trace) => trace.mode === 'lines').length / 2);
 }
@@ -36,7 +41,7 @@ function narrow(layout) {
   layout.margin = { ...layout.margin, l: 40 };
 }
 
-const stale = () => state.of && Math.abs(state.of.offset - state.offset) > 0.001;
+const stale = () => Boolean(state.of) && Math.abs(state.of.offset - state.offset) > 0.001;
 
 function fade(trace) {
   if (trace.name === 'heat') trace.visible = heat && !stale();
@@ -101,7 +106,9 @@ async function restrip(change) {
 function slide(offset) {
   if (!state.pictures || !plot._fullLayout) return;
   const by = state.offset - offset;
+  const before = stale();
   state.offset = offset;
+  if (stale() !== before) draw(); // the curves fade, or are right again
   const changes = { 'images[1].x': state.pictures.sound.begin - offset };
   plot.layout.shapes.forEach((shape, index) => {
     if (shape.name !== 'heard') return;
