@@ -33,7 +33,7 @@ from training.evaluate import wilson
 from training.fine_trials import FIRST_SEED, Recipe, Trial, collect
 
 PLACE = Path(__file__).parent.parent / "assets" / "calibration.json"
-CHANCES = (0.05, 0.1, 0.2, 0.4)
+CHANCES = (0.1, 0.2, 0.4, 0.6, 0.8)
 WEIGHTS = tuple(float(f"{weight:.2g}") for weight in np.geomspace(0.02, 1.0, 18))
 UNIFORMS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4)
 

@@ -16,7 +16,7 @@ from synchformer.prediction import Precision
 from synchformer.tools.calibration import LEVEL, Calibration, calibration_of
 from synchformer.tools.posterior import Posterior, evidence, offset_grid, to_posterior
 from synchformer.tools.verdict import Verdict, judge
-from synchformer.tools.windows import Plan, Progress, Window, read_windows
+from synchformer.tools.windows import Plan, Progress, Window, check_model, read_windows
 
 HOP = 21  # frames between windows: no multiple of the segments' stride of 8, so that every phase between them occurs
 SECONDS = 10.0  # s that are read by default: what the constants are measured on
@@ -111,6 +111,7 @@ def fine(
         MediaError: as `read_media`, or the part is shorter than one window of the model.
         ValueError: a model that cannot tell offsets.
     """
+    check_model(model)
     config, info = model.config, probe(path)
     plan = fine_plan(config, start, seconds)
     notes: list[str] = []

@@ -16,6 +16,7 @@ from synchformer.tools.timeline import Timeline, clock
 
 INK, QUIET, POINT, FIT = "#1f2430", "#8a90a0", "#4657c9", "#c8452f"
 SUFFIXES = (".png", ".svg", ".pdf")
+SHORT = 1.0  # s: longer intervals are left out, for they would hide everything else
 SURE = 0.5  # confidence from which a window is drawn full
 TICKS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)  # s between labels
 
@@ -66,9 +67,10 @@ def _windows(axes: Axes, found: Timeline, times: np.ndarray, part: np.ndarray, a
     if not moments:
         return
     size = float(np.clip(800 / len(times), 3, 18))
-    lows, highs = zip(*(moment.interval for moment in moments), strict=True)
     if alpha > SURE:
-        axes.vlines(times[part], lows, highs, color=POINT, alpha=0.25, lw=1)
+        for moment in moments:
+            if np.ptp(moment.interval) <= SHORT:
+                axes.vlines(moment.centre, *moment.interval, color=POINT, alpha=0.3, lw=1)
     label = f"window, at least {SURE:.0%} sure" if alpha > SURE else "window, less sure"
     axes.scatter(
         times[part], [m.offset for m in moments], s=size, color=POINT, alpha=alpha, lw=0, label=label, zorder=3
