@@ -72,9 +72,7 @@ def main(argv: list[str] | None = None) -> int:
     print(f"{torch.get_num_threads()} threads, {recipe.count} clips")
     print(f"decoding and encoding every sample: {slow:8.2f} samples/s")
     print(f"reading features from the cache:    {fast:8.1f} samples/s, {fast / slow:.0f} times as many")
-    print(
-        f"filling the cache: {filling:.2f} s a clip, rendering included: {filling * slow:.1f} samples encoded meanwhile"
-    )
+    print(f"filling the cache: {filling:.2f} s a clip, rendering included, or {filling * slow:.1f} samples")
     return 0
 
 

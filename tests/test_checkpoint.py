@@ -259,6 +259,16 @@ class TestEmbedded:
         assert all(value.isfinite().all() for value in model.parameters())
         assert read_notes("mini").keys() > set(checkpoint.TABLE_NOTES)
 
+    def test_the_real_synchronizability(self, no_network):
+        """Its encoders are those of `mini`, to the bit."""
+        assert embedded_weights("mini-synchronizability").stat().st_size <= 10_000_000
+        model, mini = load_model("mini-synchronizability", "cpu"), load_model("mini", "cpu")
+        assert model.config == MINI.with_head("synchronizability") == CHECKPOINTS["mini-synchronizability"].config
+        for name, value in mini.state_dict().items():
+            if not name.startswith("synchronizer."):
+                assert value.equal(model.state_dict()[name]), name
+        assert int(read_notes("mini-synchronizability")["synchronizability_steps"]) > 0
+
 
 HOSTILE = """
 import os, sys, torch

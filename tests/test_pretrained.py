@@ -80,9 +80,9 @@ def test_motionformer(tmp_path):
 
 
 def test_files_that_do_not_fit_are_sentences(tmp_path, ast_file):
-    with pytest.raises(CheckpointError, match="does not fit 'wide'.*choose its --preset"):
+    with pytest.raises(CheckpointError, match=r"does not fit 'wide'.*choose its --preset"):
         load_ast(ast_file[1], AudioEncoder(replace(TINY, name="wide", dim=64)))
     with pytest.raises(CheckpointError, match=r"lacks \d+ of \d+ tensors, such as"):
         load_motionformer(ast_file[1], VideoEncoder(TINY))
-    with pytest.raises(CheckpointError, match="download https://dl.fbaipublicfiles.com"):
+    with pytest.raises(CheckpointError, match=r"download https://dl\.fbaipublicfiles\.com"):
         load_motionformer(tmp_path / "none.pyth", VideoEncoder(TINY))

@@ -2,7 +2,7 @@
 
 | name | what differs |
 |---|---|
-| segment-0.08 ... segment-2.56 | length of a segment in seconds, in both stages; as many half-overlapped ones as in table 3 |
+| segment-0.08 ... segment-2.56 | length of a segment in seconds, in both stages; as many as in table 3 |
 | no-overlap | stage II sees seven segments side by side instead of fourteen that overlap by half |
 | trained-extractors | stage II trains the encoders too |
 | no-stage-1 | stage II starts from the unimodal encoders and trains them |

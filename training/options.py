@@ -19,7 +19,7 @@ class Options:
 
     steps: int = field(default=1000, metadata={"help": "optimiser steps"})
     epochs: float = field(
-        default=0.0, metadata={"help": "walks through the clips; above 0 it sets --steps and validates once a walk"}
+        default=0.0, metadata={"help": "walks through the clips; above 0 it sets --steps and --valid-every"}
     )
     batch: int = field(default=32, metadata={"help": "samples of a micro-batch (segments, clips or crops)"})
     accumulate: int = field(default=1, metadata={"help": "micro-batches per process and step"})

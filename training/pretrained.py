@@ -1,7 +1,7 @@
 """Initial weights of single encoders from the files that the paper starts from (section B, table 2).
 
-The Audio Spectrogram Transformer of AudioSet in Hugging Face's layout, and Motionformer of Something-Something v2 in its
-authors'. Both are read without running anything that they contain.
+The Audio Spectrogram Transformer of AudioSet in Hugging Face's layout, and Motionformer of Something-Something v2 in
+its authors'. Both are read without running anything that they contain.
 """
 
 from __future__ import annotations
