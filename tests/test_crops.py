@@ -10,7 +10,7 @@ from synchformer.config import BASE, MINI
 from synchformer.sync import SynchronizationModule
 from synthetic import sample_scene
 from training.crops import CropError, draw_far, draw_foreign, draw_offset, draw_synchronizability, shared_events
-from training.evaluate_synchronizability import Scenes, Trial, area, area_interval, draw_trial, table
+from training.synchronizability_kinds import Scenes, Trial, area, area_interval, draw_trial, table
 from training.synchronizability import adapt
 
 CONFIG = MINI.with_head("synchronizability")
