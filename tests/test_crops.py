@@ -10,8 +10,8 @@ from synchformer.config import BASE, MINI
 from synchformer.sync import SynchronizationModule
 from synthetic import sample_scene
 from training.crops import CropError, draw_far, draw_foreign, draw_offset, draw_synchronizability, shared_events
-from training.synchronizability_kinds import Scenes, Trial, area, area_interval, draw_trial, table
 from training.synchronizability import adapt
+from training.synchronizability_kinds import Scenes, Trial, area, area_interval, draw_trial, table
 
 CONFIG = MINI.with_head("synchronizability")
 SCENES = Scenes([sample_scene(seed) for seed in range(40)], 25)
