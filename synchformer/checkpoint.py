@@ -3,6 +3,7 @@
 | name | what it is |
 |---|---|
 | `mini` | embedded, trained by this project on generated clips |
+| `mini-synchronizability` | embedded likewise: whether picture and sound can be matched at all |
 | `audioset`, `vggsound`, `lrs3` | the paper's stage II |
 | `synchronizability` | the paper's section 4.2 |
 | `avclip-audioset`, `avclip-vggsound`, `avclip-lrs3` | the paper's stage I, for `load_avclip` |
@@ -80,6 +81,14 @@ CHECKPOINTS = {
     checkpoint.name: checkpoint
     for checkpoint in (
         Checkpoint("mini", "II", "generated clips", "embedded", MINI, "at most 10 MB"),
+        Checkpoint(
+            "mini-synchronizability",
+            "III",
+            "generated clips",
+            "embedded",
+            MINI.with_head("synchronizability"),
+            "at most 10 MB",
+        ),
         # The published file comes first, for its run is known. The second address serves tensors of the AudioSet model
         # alone (0.95 GB, whole MD5 known) from another host: it stands in when the first does not answer.
         _published(
@@ -156,7 +165,7 @@ def read_notes(name_or_path: str | Path) -> dict[str, str]:
     """What is known of a checkpoint's training: from the table, and from a safetensors file of ours; else empty."""
     known = CHECKPOINTS.get(str(name_or_path))
     notes = {"name": known.name, "stage": known.stage, "data": known.data, "run": known.run} if known else {}
-    path = embedded_weights() if str(name_or_path) == "mini" else Path(name_or_path)
+    path = embedded_weights(known.name) if known and not known.sources else Path(name_or_path)
     if path.suffix != ".safetensors" or not path.is_file():
         return notes
     return notes | {key: value for key, value in read_metadata(path).items() if key not in ("config", "layout")}
@@ -173,10 +182,11 @@ def describe(name_or_path: str | Path) -> str:
     return ", ".join([f"{known.name}: stage {known.stage}, trained on {known.data}, run {known.run}", *more])
 
 
-def embedded_weights() -> Path:
-    """The file of `mini`: beside this package when installed, in `assets/` in a checkout."""
-    installed = Path(__file__).parent / "assets" / "mini.safetensors"
-    return installed if installed.exists() else Path(__file__).parent.parent / "assets" / "mini.safetensors"
+def embedded_weights(name: str = "mini") -> Path:
+    """The file of an embedded checkpoint: beside this package when installed, in `assets/` in a checkout."""
+    file = f"{name.replace('-', '_')}.safetensors"
+    installed = Path(__file__).parent / "assets" / file
+    return installed if installed.exists() else Path(__file__).parent.parent / "assets" / file
 
 
 def pick_device(device: str) -> torch.device:
@@ -216,9 +226,10 @@ def _load(name_or_path: str | Path) -> State:
 
 def _load_known(checkpoint: Checkpoint) -> State:
     if not checkpoint.sources:
-        if not embedded_weights().is_file():
-            raise CheckpointError(f"the embedded weights {embedded_weights()} are missing; install the package again")
-        return _load_file(embedded_weights(), checkpoint.config)
+        path = embedded_weights(checkpoint.name)
+        if not path.is_file():
+            raise CheckpointError(f"the embedded weights {path} are missing; install the package again")
+        return _load_file(path, checkpoint.config)
     converted = cache_folder() / f"{checkpoint.name}-{checkpoint.run}.safetensors"
     if not converted.exists():
         try:

@@ -27,7 +27,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 # Where the published layouts keep their weights: stages II and III, stage I. Otherwise the file is a plain state dict.
-STATE_KEYS = ("model", "state_dict")
+STATE_KEYS = ("model", "state_dict", "model_state")
 NOTES = ("epoch", "loss")  # plain numbers worth keeping
 
 LOCAL_HEADER_SIZE = 30  # bytes in front of a zip record's name; its last two fields are the lengths of what follows

@@ -176,12 +176,15 @@ class TestNames:
     def test_table(self):
         for name, entry in CHECKPOINTS.items():
             assert entry.name == name
-            assert entry.config == (MINI if name == "mini" else BASE.with_head(entry.config.head))
+            assert entry.config == (MINI if name.startswith("mini") else BASE).with_head(entry.config.head)
             assert (entry.config.head == "synchronizability") == (entry.stage == "III")
             for source in entry.sources:
                 assert source.url.startswith("https://")
                 assert re.fullmatch("[0-9a-f]{7,32}", source.md5)
-        assert [name for name, entry in CHECKPOINTS.items() if not entry.sources] == ["mini"]
+        assert [name for name, entry in CHECKPOINTS.items() if not entry.sources] == [
+            "mini",
+            "mini-synchronizability",
+        ]
         assert [len(source.md5) for source in CHECKPOINTS["audioset"].sources] == [7, 32]
         places = [place for entry in CHECKPOINTS.values() for place in entry.places(Path())]
         assert len(set(places)) == len(places) == 8
@@ -239,13 +242,13 @@ class TestNames:
 class TestEmbedded:
     def test_offline(self, tmp_path, monkeypatch, no_network):
         path = save_model(tiny_model(), tmp_path / "mini.safetensors", {"seed": "3"})
-        monkeypatch.setattr(checkpoint, "embedded_weights", lambda: path)
+        monkeypatch.setattr(checkpoint, "embedded_weights", lambda name: path)
         assert_same_model(load_model(), tiny_model())
         assert_same_model(load_model("mini", "cpu"), tiny_model())
         assert describe("mini") == "mini: stage II, trained on generated clips, run embedded, seed 3"
 
     def test_missing(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(checkpoint, "embedded_weights", lambda: tmp_path / "mini.safetensors")
+        monkeypatch.setattr(checkpoint, "embedded_weights", lambda name: tmp_path / "mini.safetensors")
         with pytest.raises(CheckpointError, match=r"mini\.safetensors are missing; install the package again"):
             load_model("mini")
 
@@ -255,6 +258,16 @@ class TestEmbedded:
         assert model.config == MINI == CHECKPOINTS["mini"].config
         assert all(value.isfinite().all() for value in model.parameters())
         assert read_notes("mini").keys() > set(checkpoint.TABLE_NOTES)
+
+    def test_the_real_synchronizability(self, no_network):
+        """Its encoders are those of `mini`, to the bit."""
+        assert embedded_weights("mini-synchronizability").stat().st_size <= 10_000_000
+        model, mini = load_model("mini-synchronizability", "cpu"), load_model("mini", "cpu")
+        assert model.config == MINI.with_head("synchronizability") == CHECKPOINTS["mini-synchronizability"].config
+        for name, value in mini.state_dict().items():
+            if not name.startswith("synchronizer."):
+                assert value.equal(model.state_dict()[name]), name
+        assert int(read_notes("mini-synchronizability")["synchronizability_steps"]) > 0
 
 
 HOSTILE = """

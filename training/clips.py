@@ -108,18 +108,19 @@ class ClipPool:
     def read(self, crops: list[Crop], config: SynchformerConfig) -> Batch:
         """Segments of crops: frames uint8 (B, S, F, 3, H, W) and waves float32 (B, S, n)."""
         steps = [index * config.segment_stride for index in range(config.segments)]
-        frames = np.stack([[self.video_segment(crop.clip, crop.start + step) for step in steps] for crop in crops])
-        waves = np.stack([[self.audio_segment(crop.sound_clip, crop.sound + step) for step in steps] for crop in crops])
+        length = config.segment_frames
+        frames = np.stack([[self.video_segment(c.clip, c.start + step, length) for step in steps] for c in crops])
+        waves = np.stack([[self.audio_segment(c.sound_clip, c.sound + step, length) for step in steps] for c in crops])
         return {"frames": torch.from_numpy(frames), "waves": torch.from_numpy(waves)}
 
-    def video_segment(self, clip: int, start: int) -> NDArray[np.uint8]:
-        """Frames (segment_frames, 3, H, W) from frame `start`."""
-        return np.asarray(self.frames[clip, start : start + self.config.segment_frames])
+    def video_segment(self, clip: int, start: int, length: int = 0) -> NDArray[np.uint8]:
+        """Frames (length, 3, H, W) from frame `start`; a whole segment when no length in frames is given."""
+        return np.asarray(self.frames[clip, start : start + (length or self.config.segment_frames)])
 
-    def audio_segment(self, clip: int, start: int) -> NDArray[np.float32]:
-        """Samples (segment_samples,) float32 that begin with frame `start`."""
-        first = start * self.config.samples_per_frame
-        samples = self.audio[clip, first : first + self.config.segment_samples]
+    def audio_segment(self, clip: int, start: int, length: int = 0) -> NDArray[np.float32]:
+        """Samples (n,) float32 of `length` frames from frame `start`; a whole segment when no length is given."""
+        each = self.config.samples_per_frame
+        samples = self.audio[clip, start * each : (start + (length or self.config.segment_frames)) * each]
         return samples.astype(np.float32) / np.float32(32767)
 
 

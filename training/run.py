@@ -20,9 +20,10 @@ from typing import Any
 import torch
 
 from synchformer.config import PRESETS
+from training.ablations import NAMES, ablate
 from training.distributed import world
 from training.loop import train
-from training.options import STAGE_OPTIONS, Options
+from training.options import HERE, RECIPES, Options
 from training.stages import Request, build_task
 from training.watch import DivergedError
 
@@ -34,7 +35,8 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.stage == "export":
             from training.export import export_model
 
-            print(export_model(arguments.out, PRESETS[arguments.preset], arguments.to, arguments.of))
+            config, _ = ablate(PRESETS[arguments.preset], arguments.ablation)
+            print(export_model(arguments.out, config, arguments.to, arguments.of))
             return 0
         _run(arguments)
     except (DivergedError, ValueError, FileNotFoundError) as error:
@@ -45,10 +47,11 @@ def main(argv: list[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace) -> None:
     with world(arguments.device) as here:
-        options = STAGE_OPTIONS[arguments.stage].with_values(**_given(arguments, Options))
+        options = RECIPES[arguments.recipe][arguments.stage].with_values(**_given(arguments, Options))
         options = options.for_clips(arguments.count, here.size)
         torch.manual_seed(options.seed)
-        request = Request(config=PRESETS[arguments.preset], options=options, **_given(arguments, Request))
+        config, choices = ablate(PRESETS[arguments.preset], arguments.ablation)
+        request = Request(config=config, options=options, **{**_given(arguments, Request), **choices})
         task = build_task(arguments.stage, request) if here.leads else None
         here.wait()  # what the leading process renders and encodes, the others read
         torch.manual_seed(options.seed)
@@ -65,7 +68,7 @@ def _given(arguments: argparse.Namespace, kind: type[Options] | type[Request]) -
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training.run", description=__doc__.splitlines()[0])
     stages = parser.add_subparsers(dest="stage", required=True)
-    for name, defaults in STAGE_OPTIONS.items():
+    for name, defaults in HERE.items():
         stage = stages.add_parser(name, argument_default=argparse.SUPPRESS)
         _common(stage)
         _request(stage)
@@ -81,6 +84,9 @@ def _parser() -> argparse.ArgumentParser:
 def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the run; the stages find each other there")
     parser.add_argument("--preset", choices=sorted(PRESETS), default="mini", help="sizes of the model")
+    parser.add_argument(
+        "--ablation", action="append", choices=NAMES, default=[], help="what to leave out (training/ablations.py)"
+    )
 
 
 def _request(parser: argparse.ArgumentParser) -> None:
@@ -90,6 +96,11 @@ def _request(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, help="processes that render clips; 0: this one (default 2)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--init", help="name or file of a trained model to go on from (sync, synchronizability)")
+    parser.add_argument("--audio-init", help="AST of AudioSet for the audio encoder: a file, or hub to download it")
+    parser.add_argument("--video-init", help="Motionformer of Something-Something v2 for the video encoder (.pyth)")
+    parser.add_argument(
+        "--recipe", choices=sorted(RECIPES), default="here", help="here: for two cores; paper: the published values"
+    )
     parser.add_argument("--trained-extractors", action="store_true", help="train the encoders too, on pixels")
     parser.add_argument("--no-cache", dest="cached", action="store_false", help="encode every crop anew")
     parser.add_argument("--labels", choices=("truth", "published"), help="what counts as synchronisable")

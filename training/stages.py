@@ -7,18 +7,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import nn
 from tqdm import tqdm
 
+from synchformer.audio import AudioEncoder
 from synchformer.checkpoint import load_model
 from synchformer.config import SynchformerConfig
 from synchformer.model import Synchformer
+from synchformer.video import VideoEncoder
 from training.avclip import AVCLIPTask, Stage1
 from training.clips import HELD_OUT, ClipPool, Recipe
 from training.crops import Labels
 from training.features import FeatureCache
 from training.loop import BEST, STATE
 from training.options import Options
+from training.pretrained import load_ast, load_motionformer
 from training.start import start_from
 from training.state import load_state
 from training.sync import Extractors, Reader, Stage2, SyncTask, stage2
@@ -45,6 +47,9 @@ class Request:
         cached: whether frozen features are computed once and kept; otherwise every crop is encoded anew.
         labels: what counts as synchronisable in training.
         published_positions: cut the position table as published.
+        audio_init, video_init: files that single encoders start from (`training.pretrained`), where none is trained.
+        unimodal: whether stage I goes on from the unimodal start of this folder.
+        stage_one: whether stage II goes on from stage I of this folder; otherwise from where stage I would start.
     """
 
     out: Path
@@ -59,6 +64,10 @@ class Request:
     cached: bool = True
     labels: Labels = "truth"
     published_positions: bool = False
+    audio_init: str | None = None
+    video_init: str | None = None
+    unimodal: bool = True
+    stage_one: bool = True
 
     def about(self) -> dict[str, Any]:
         """All of it in plain values, to be kept in saved states."""
@@ -97,14 +106,16 @@ def _unimodal(request: Request) -> Task:
 
 
 def _avclip(request: Request) -> Task:
-    heads = _heads(request.out, request.config)
-    return AVCLIPTask(request.config, *_pools(request), request.options.batch, heads)
+    heads = _heads(request.out, request.config) if request.unimodal else None
+    task = AVCLIPTask(request.config, *_pools(request), request.options.batch, heads)
+    _start_encoders(request, task.stage.avclip.video_encoder, task.stage.avclip.audio_encoder)
+    return task
 
 
 def _sync(request: Request) -> Task:
     config = request.config
     model = _trained(request)
-    encoders = (model.video_encoder, model.audio_encoder) if model else _stage1(request.out, config)
+    encoders = (model.video_encoder, model.audio_encoder) if model else _encoders(request)
     clips, held_out, extractors = _readers(request, *encoders)
     stage = stage2(config, extractors, timed=True)
     if model:
@@ -123,7 +134,26 @@ def _synchronizability(request: Request) -> Task:
     return SynchronizabilityTask(config, stage, clips, held_out, request.options.batch, request.labels)
 
 
-def _readers(request: Request, video: nn.Module, audio: nn.Module) -> tuple[Reader, Reader, Extractors | None]:
+def _encoders(request: Request) -> tuple[VideoEncoder, AudioEncoder]:
+    """The encoders that stage II starts from."""
+    if request.stage_one:
+        return _stage1(request.out, request.config)
+    found = (_heads(request.out, request.config) if request.unimodal else None) or EventHeads(request.config)
+    _start_encoders(request, found.video_encoder, found.audio_encoder)
+    return found.video_encoder, found.audio_encoder
+
+
+def _start_encoders(request: Request, video: VideoEncoder, audio: AudioEncoder) -> None:
+    """Fill encoders from the files that were named for them."""
+    if request.video_init is not None:
+        unused = load_motionformer(request.video_init, video)
+        tqdm.write(f"{request.video_init}: read; {len(unused)} tensors not used {unused[:5]}")
+    if request.audio_init is not None:
+        unused = load_ast(request.audio_init, audio)
+        tqdm.write(f"{request.audio_init}: read; {len(unused)} tensors not used {unused[:5]}")
+
+
+def _readers(request: Request, video: VideoEncoder, audio: AudioEncoder) -> tuple[Reader, Reader, Extractors | None]:
     """Clips to train on and to validate on, and extractors where features are not cached."""
     if not request.cached or request.trained_extractors:
         extractors = Extractors(request.config, video, audio, request.trained_extractors)
@@ -164,7 +194,7 @@ def _heads(out: Path, config: SynchformerConfig) -> EventHeads | None:
     return heads
 
 
-def _stage1(out: Path, config: SynchformerConfig) -> tuple[nn.Module, nn.Module]:
+def _stage1(out: Path, config: SynchformerConfig) -> tuple[VideoEncoder, AudioEncoder]:
     """The encoders of stage I.
 
     Raises:
@@ -211,7 +241,7 @@ def assemble(out: Path, config: SynchformerConfig, stage: Literal["sync", "synch
     return model
 
 
-def _frozen(out: Path, config: SynchformerConfig, stage: Stage, init: str | None) -> tuple[nn.Module, nn.Module]:
+def _frozen(out: Path, config: SynchformerConfig, stage: Stage, init: str | None) -> tuple[VideoEncoder, AudioEncoder]:
     """The encoders that a stage was trained on without changing them."""
     if init is None and stage == "sync":
         return _stage1(out, config)

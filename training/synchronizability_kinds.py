@@ -1,6 +1,6 @@
 """How well a model tells what can be synchronised from what cannot, on held-out generated clips, through real files.
 
-python -m training.evaluate_matching mini-synchronizability --count 400
+python -m training.synchronizability_kinds mini-synchronizability --count 400
 
 Every second trial can be synchronised: an offset of the grid, and at least one event that is seen and heard in both
 crops. The others cannot, in turn for one of three reasons: "far", the sound of the same clip one crop length earlier or
@@ -169,7 +169,7 @@ def _called(trials: Sequence[Trial]) -> float:
 def main(argv: list[str] | None = None) -> int:
     """Print the table; `--out` also writes every trial as JSON."""
     parser = argparse.ArgumentParser(
-        prog="python -m training.evaluate_matching", description=__doc__.splitlines()[0]
+        prog="python -m training.synchronizability_kinds", description=__doc__.splitlines()[0]
     )
     parser.add_argument("model", nargs="?", default="mini-synchronizability", help="name or file of the model")
     parser.add_argument("--count", type=int, default=400, help="trials (default 400)")

@@ -1,0 +1,107 @@
+"""Where crops are drawn from, what their labels mean, and how a synchronizability module begins."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from synchformer.config import BASE, MINI
+from synchformer.sync import SynchronizationModule
+from synthetic import sample_scene
+from training.crops import CropError, draw_far, draw_foreign, draw_offset, draw_synchronizability, shared_events
+from training.synchronizability import adapt
+from training.synchronizability_kinds import Scenes, Trial, area, area_interval, draw_trial, table
+
+CONFIG = MINI.with_head("synchronizability")
+SCENES = Scenes([sample_scene(seed) for seed in range(40)], 25)
+
+
+def crops(draw, count=200, **choices):
+    rng = np.random.Generator(np.random.PCG64(0))
+    return [draw(SCENES, CONFIG, rng, **choices) for _ in range(count)]
+
+
+def inside(crop):
+    return all(0 <= first <= 250 - CONFIG.span_frames for first in (crop.start, crop.sound))
+
+
+def test_offset_crops_lie_inside_and_carry_their_class():
+    found = crops(draw_offset)
+    assert all(inside(crop) for crop in found)
+    assert all(crop.sound - crop.start == 5 * (crop.target - 10) for crop in found), "0.2 s are five frames"
+    assert {crop.target for crop in found} == set(range(21))
+
+
+@pytest.mark.parametrize("provable", [True, False])
+def test_provable_means_an_event_in_both_crops(provable):
+    for crop in crops(draw_offset, provable=provable):
+        picture, sound = crop.start / 25, crop.sound / 25
+        both = [
+            e
+            for e in SCENES.scenes[crop.clip].events
+            if e.seen and e.heard and picture <= e.time < picture + 4.48 and sound <= e.time < sound + 4.48
+        ]
+        assert bool(both) == provable
+
+
+def test_far_sound_is_exactly_one_crop_away():
+    found = crops(draw_far)
+    assert {crop.sound - crop.start for crop in found} == {-112, 112}
+    assert all(inside(crop) and crop.target == 0 and crop.clip == crop.sound_clip for crop in found)
+
+
+def test_foreign_sound_is_of_another_clip():
+    assert all(crop.clip != crop.sound_clip and inside(crop) and crop.target == 0 for crop in crops(draw_foreign))
+
+
+def test_true_labels_say_whether_an_event_is_shared():
+    found = crops(draw_synchronizability, labels="truth")
+    assert all((shared_events(SCENES, CONFIG, crop) > 0) == crop.target for crop in found)
+    assert 70 < sum(crop.target for crop in found) < 130
+    assert {crop.clip != crop.sound_clip for crop in found if not crop.target} == {True, False}
+
+
+def test_published_labels_say_how_far_the_sound_was_moved():
+    found = crops(draw_synchronizability, labels="published")
+    assert all((abs(crop.sound - crop.start) != 112) == crop.target for crop in found)
+    unprovable = [crop for crop in found if crop.target and not shared_events(SCENES, CONFIG, crop)]
+    assert unprovable, "the label noise that the docstring speaks of"
+
+
+def test_clips_that_are_too_short_are_a_sentence():
+    short = Scenes([sample_scene(0, duration=6.0)], 25)
+    with pytest.raises(CropError, match=r"two crops, 8\.96 s"):
+        draw_far(short, CONFIG, np.random.Generator(np.random.PCG64(0)))
+
+
+@pytest.mark.parametrize("config", [MINI, BASE], ids=["mini", "base"])
+def test_position_tables_by_hand(config):
+    module = SynchronizationModule(MINI)
+    table = module.position
+    kept = [*range(105), *range(113, 198 - 6)]  # class, 13 x 8; separator and 13 x 6
+    assert torch.equal(adapt(module, MINI).position, table[:, kept])
+    published = adapt(module, MINI, as_published=True)
+    assert torch.equal(published.position, table[:, :184])
+    assert published.head.out_features == 2
+    assert torch.equal(published.blocks[2].attn.qkv.weight, module.blocks[2].attn.qkv.weight)
+    assert config.with_head("synchronizability").sequence_length == 184
+
+
+def test_trials_are_what_their_kind_says():
+    found = [draw_trial(number, CONFIG) for number in range(30)]
+    assert [kind for kind, *_ in found].count("shared") == 15
+    for kind, crop, scenes in found:
+        assert (shared_events(Scenes(scenes, 25), CONFIG, crop) > 0) == (kind == "shared")
+        assert (crop.clip != crop.sound_clip) == (kind == "foreign")
+        assert (abs(crop.sound - crop.start) == 112) == (kind == "far") or kind == "foreign"
+
+
+def test_area_by_counting_pairs():
+    trials = [Trial(0, "shared", p) for p in (0.9, 0.6, 0.4)] + [Trial(0, "far", p) for p in (0.7, 0.3)]
+    assert area(trials) == pytest.approx(4 / 6)
+    low, high = area_interval(trials, 50)
+    assert 0 <= low <= 4 / 6 <= high <= 1
+    lines = table([*trials, Trial(0, "foreign", 0.1), Trial(0, "unshared", 0.2)]).splitlines()
+    assert "| far | 2 + 3 | 0.667" in lines[3]
+    assert math.isclose(float(lines[4].split("|")[3].split()[0]), 1.0)

@@ -1,0 +1,25 @@
+"""Learning curves show what the log says."""
+
+import json
+
+import numpy as np
+
+from training import curves
+
+
+def test_curves_show_the_log(tmp_path):
+    (tmp_path / "sync").mkdir()
+    rows = [{"step": 20 * i, "loss": 3.0 - 0.1 * i, "chance": 3.045} for i in range(1, 8)]
+    rows.append({"step": 140, "valid/acc1": 0.25, "valid/loss": 2.0})
+    (tmp_path / "sync" / "log.jsonl").write_text("\n".join(json.dumps(row) for row in rows) + '\n{"st')
+    loss, valid = curves.draw(tmp_path).axes
+    every, smooth, chance = loss.get_lines()
+    assert list(every.get_xdata()) == [20, 40, 60, 80, 100, 120, 140]
+    assert np.allclose(smooth.get_ydata(), [2.7, 2.6, 2.5]), "the mean of five"
+    assert np.allclose(chance.get_ydata(), 3.045)
+    assert [list(line.get_ydata()) for line in valid.get_lines()] == [[0.25]]
+
+
+def test_folder_without_a_run_is_a_sentence(tmp_path, capsys):
+    assert curves.main([str(tmp_path), "--to", str(tmp_path / "curves.png")]) == 1
+    assert "holds no log" in capsys.readouterr().err

@@ -1,0 +1,95 @@
+"""Learning curves of a run as a picture: the loss with the level of chance, and the figures of every validation.
+
+python -m training.curves runs/mini --to curves.png
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from training.record import LOG
+
+HEADLINES = ("auc", "acc1", "acc1_tol1", "window_precision", "video_kind", "audio_kind")
+SMOOTH = 5  # logged steps that a point of the smooth curve averages
+
+Row = dict[str, float]
+
+
+def read_log(path: Path) -> list[Row]:
+    """The rows of a run's log, as far as they were written whole."""
+    rows: list[Row] = []
+    for line in path.read_text().splitlines():
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            break
+    return rows
+
+
+def draw(folder: Path) -> Figure:
+    """One row of two panels per stage in `folder`: the training loss with chance, and what validations found.
+
+    Raises:
+        FileNotFoundError: when no stage in the folder has a log.
+    """
+    logs = sorted(folder.glob(f"*/{LOG}"))
+    if not logs:
+        raise FileNotFoundError(f"{folder} holds no log of a stage; give the --out of training.run")
+    figure = Figure(figsize=(11, 3.4 * len(logs)), layout="constrained")
+    for panels, log in zip(figure.subplots(len(logs), 2, squeeze=False), logs, strict=True):
+        rows = read_log(log)
+        _loss(panels[0], rows, log.parent.name)
+        _validations(panels[1], rows, log.parent.name)
+    return figure
+
+
+def _loss(axes: Axes, rows: list[Row], stage: str) -> None:
+    trained = [row for row in rows if "loss" in row]
+    steps, losses = (np.array([row[name] for row in trained]) for name in ("step", "loss"))
+    axes.plot(steps, losses, color="0.75", linewidth=1, label="every logged step")
+    if len(losses) >= SMOOTH:
+        smooth = np.convolve(losses, np.ones(SMOOTH) / SMOOTH, mode="valid")
+        axes.plot(steps[SMOOTH - 1 :], smooth, color="C0", label=f"mean of {SMOOTH}")
+    chance = trained[-1]["chance"] if trained else float("nan")
+    if np.isfinite(chance):
+        axes.axhline(chance, color="C3", linestyle="--", label=f"chance, {chance:.2f}")
+    axes.set(title=f"{stage}: loss", xlabel="step", ylabel="loss in nats")
+    axes.legend()
+
+
+def _validations(axes: Axes, rows: list[Row], stage: str) -> None:
+    for name in HEADLINES:
+        found = [(row["step"], row[f"valid/{name}"]) for row in rows if f"valid/{name}" in row]
+        if found:
+            axes.plot(*zip(*found, strict=True), marker="o", markersize=3, label=name)
+    axes.set(title=f"{stage}: held-out clips", xlabel="step", ylim=(0, 1))
+    axes.legend()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Write the picture; exit status 1 when there is nothing to draw."""
+    parser = argparse.ArgumentParser(prog="python -m training.curves", description=__doc__.splitlines()[0])
+    parser.add_argument("out", type=Path, help="folder of the run")
+    parser.add_argument("--to", type=Path, required=True, help="the picture, .png, .svg or .pdf")
+    arguments = parser.parse_args(argv)
+    try:
+        draw(arguments.out).savefig(arguments.to, dpi=110)
+    except FileNotFoundError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
