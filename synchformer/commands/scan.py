@@ -90,14 +90,15 @@ def _write(found: Timeline, options: argparse.Namespace) -> None:
 def as_text(found: Timeline) -> str:
     """What a person reads: the sentence, how likely each explanation is, what recommendations say, and the cost."""
     shares = ", ".join(f"{kind} {share:.1%}" for kind, share in found.probability.items())
-    speed = found.seconds / found.took if found.took else 0.0
+    length = found.moments[-1].stop - found.moments[0].start
+    speed = length / found.took if found.took else 0.0
     lines = [
         f"  {found.sentence}",
         "",
         f"  explanations: {shares}",
         *(f"  {verdict.sentence}" for verdict in found.verdicts),
         "",
-        f"  {found.model}, {len(found.moments)} windows of {found.seconds:.0f} s in {found.took:.1f} s ({speed:.1f} "
+        f"  {found.model}, {len(found.moments)} windows over {length:.0f} s in {found.took:.1f} s ({speed:.1f} "
         f"times real time); {found.calibration_note}",
         *(f"  {note}" for note in found.notes),
     ]
