@@ -92,17 +92,20 @@ def load_clip(
     """
     info = probe(path)
     _check(info, start, offset, config)
-    begin = max(0.0, min(start, start + offset) - 1 / config.video_fps)
-    end = max(start, start + offset) + config.crop_seconds + SPARE
     media = read_media(
         path,
-        begin,
-        end,
+        *crop_interval(start, offset, config),
         short_side=config.short_side,
         video_fps=config.video_fps,
         sample_rate=config.sample_rate,
     )
     return cut_clip(media, start, offset, config=config, as_published=as_published)
+
+
+def crop_interval(start: float, offset: float, config: SynchformerConfig) -> tuple[float, float]:
+    """First and last second of a file that a crop at `start` with this offset needs, picture and sound together."""
+    begin = max(0.0, min(start, start + offset) - 1 / config.video_fps)
+    return begin, max(start, start + offset) + config.crop_seconds + SPARE
 
 
 def cut_clip(

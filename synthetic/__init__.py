@@ -10,13 +10,14 @@ attribution can all use it as independent truth.
 """
 
 from synthetic.render import frame_times, render_batch, render_frames
-from synthetic.scene import KINDS, Event, Scene, sample_scene
+from synthetic.scene import KINDS, Event, Kind, Scene, sample_scene
 from synthetic.sounds import render_sound
 from synthetic.write import write_clip
 
 __all__ = [
     "KINDS",
     "Event",
+    "Kind",
     "Scene",
     "frame_times",
     "render_batch",

@@ -132,7 +132,12 @@ class Scene:
 
 
 def sample_scene(
-    seed: int, events: tuple[int, int] = (1, 4), duration: float = 10.0, distractors: bool = True
+    seed: int,
+    events: tuple[int, int] = (1, 4),
+    duration: float = 10.0,
+    distractors: bool = True,
+    without: tuple[Kind, ...] = (),
+    only: tuple[Kind, ...] = (),
 ) -> Scene:
     """Draw a scene.
 
@@ -141,10 +146,16 @@ def sample_scene(
         events: fewest and most events that are both seen and heard; (0, 0) gives a clip that cannot be synchronised.
         duration: seconds.
         distractors: whether near misses, silent events, sounds from outside the picture and drifting things occur.
+        without: kinds whose look and sound appear nowhere: what a training leaves out to be tested on it.
+        only: the kinds that events both seen and heard may have; the test of what was left out. All when empty.
 
     Raises:
-        ValueError: when the events cannot fit into the duration with their minimum gap.
+        ValueError: when the events cannot fit into the duration with their minimum gap, a kind is unknown, or fewer
+            than two kinds are left (one for what is both seen and heard, one for what is not).
     """
+    starring = [kind for kind in KINDS if kind not in without and (not only or kind in only)]
+    if not set(without) | set(only) <= set(KINDS) or not starring or len(set(KINDS) - set(without)) < 2:
+        raise ValueError(f"without={without} and only={only} must leave at least two of the kinds {', '.join(KINDS)}")
     if not 0 <= events[0] <= events[1]:
         raise ValueError(f"events must be a range such as (1, 4), not {events}")
     rng = np.random.Generator(np.random.PCG64([0x5EED, seed]))
@@ -153,7 +164,7 @@ def sample_scene(
     misses = int(rng.random() < 0.35) if distractors else 0
     unseen = int(rng.random() < 0.3) if distractors else 0
     times = _spread(rng, shared + silent + misses + unseen, duration)
-    casts = _cast(rng, shared, silent, misses, unseen, times)
+    casts = _cast(rng, (shared, silent, misses, unseen), times, _Kinds(rng, without, only))
     table = sorted((event for _, found in casts for event in found), key=lambda event: event.time)
     return Scene(
         seed=seed,
@@ -177,25 +188,52 @@ def _spread(rng: np.random.Generator, count: int, duration: float) -> np.ndarray
     return rng.permutation(times)
 
 
+class _Kinds:
+    """Hands out kinds in random order: one for each actor of shared events, others for what only one stream holds."""
+
+    def __init__(self, rng: np.random.Generator, without: tuple[Kind, ...], only: tuple[Kind, ...]) -> None:
+        order = [KINDS[index] for index in rng.permutation(len(KINDS))]
+        self.free = [kind for kind in order if kind not in without]
+        self.starring = [kind for kind in self.free if not only or kind in only]
+        self.others: list[Kind] = []
+
+    @property
+    def actors(self) -> int:
+        """How many actors may share the events, so that a kind is left for the rest."""
+        return min(len(self.starring), len(self.free) - 1)
+
+    def shared(self) -> Kind:
+        """A kind for an actor whose events are both seen and heard."""
+        kind = self.starring.pop()
+        self.free.remove(kind)
+        return kind
+
+    def other(self) -> Kind:
+        """A kind that no shared event has; they repeat when there are no more."""
+        self.others = self.others or list(self.free)
+        return self.others.pop()
+
+
 def _cast(
-    rng: np.random.Generator, shared: int, silent: int, misses: int, unseen: int, times: np.ndarray
+    rng: np.random.Generator, counts: tuple[int, int, int, int], times: np.ndarray, kinds: _Kinds
 ) -> list[tuple[Actor | None, list[Event]]]:
     """Give every time to an actor; what is only seen or only heard is of another kind than what is both."""
-    kinds = [KINDS[index] for index in rng.permutation(len(KINDS))]
+    shared, silent, misses, unseen = counts
     places = [PLACES[index] for index in rng.permutation(len(PLACES))]
     split = int(rng.integers(1, shared)) if shared > 1 and rng.random() < 0.5 else shared
+    split = split if kinds.actors > 1 else shared
     groups = [group for group in (range(split), range(split, shared)) if group]  # one or two actors share the events
     casts: list[tuple[Actor | None, list[Event]]] = []
     for group in groups:
-        casts.append(_perform(rng, kinds.pop(), places.pop(), times[list(group)], heard=True, contact=True))
+        casts.append(_perform(rng, kinds.shared(), places.pop(), times[list(group)], heard=True, contact=True))
     spare = list(times[shared:])
     for _ in range(silent):
-        casts.append(_perform(rng, kinds.pop(), places.pop(), np.array([spare.pop()]), heard=False, contact=True))
+        casts.append(_perform(rng, kinds.other(), places.pop(), np.array([spare.pop()]), heard=False, contact=True))
     for _ in range(misses):
-        casts.append(_perform(rng, kinds.pop(), places.pop(), np.array([spare.pop()]), heard=False, contact=False))
+        casts.append(_perform(rng, kinds.other(), places.pop(), np.array([spare.pop()]), heard=False, contact=False))
     for _ in range(unseen):
         casts.append(
-            (None, [Event(float(spare.pop()), kinds.pop(), False, True, None, None, float(rng.uniform(0.3, 1.0)))])
+            (None, [Event(float(spare.pop()), kinds.other(), False, True, None, None, float(rng.uniform(0.3, 1.0)))])
         )
     return casts
 

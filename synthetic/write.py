@@ -1,7 +1,11 @@
-"""Write a scene as an ordinary MP4 file: H.264 picture, AAC sound, 25 fps, 16 kHz."""
+"""Write an ordinary MP4 file: H.264 picture, AAC sound, 25 fps, 16 kHz.
+
+Shape legend: T frames, H x W pixels, n samples.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import av
@@ -11,6 +15,11 @@ from numpy.typing import NDArray
 from synthetic.render import FPS, frame_times, render_frames
 from synthetic.scene import Scene
 from synthetic.sounds import SAMPLE_RATE, render_sound
+
+AAC_FRAME = 1024  # samples that AAC encodes together; only the last frame of a stream may be shorter
+
+Part = tuple[NDArray[np.uint8], NDArray[np.float32]]
+"""Some frames (T, H, W, 3) and the samples (n,) that sound with them."""
 
 
 def write_clip(scene: Scene, path: str | Path, size: tuple[int, int] = (256, 340), crf: int = 18) -> Path:
@@ -28,27 +37,53 @@ def write_clip(scene: Scene, path: str | Path, size: tuple[int, int] = (256, 340
     if size[0] % 2 or size[1] % 2:
         raise ValueError(f"height and width must be even, not {size}")
     frames = render_frames(scene, frame_times(scene), size).permute(0, 2, 3, 1).contiguous().numpy()  # (T, H, W, 3)
+    return write_parts([(frames, render_sound(scene))], path, size, crf)
+
+
+def write_parts(parts: Iterable[Part], path: str | Path, size: tuple[int, int], crf: int = 18) -> Path:
+    """Encode picture and sound that come in parts, one after the other, in one thread.
+
+    Args:
+        parts: frames at 25 fps and samples at 16 kHz, of any lengths.
+        path: the MP4 file, replaced when it exists.
+        size: height and width of the frames in pixels, both even.
+        crf: H.264 quality, smaller is better.
+    """
     with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
         video = container.add_stream("libx264", rate=FPS, options={"crf": str(crf), "preset": "veryfast"})
         video.width, video.height, video.pix_fmt = size[1], size[0], "yuv420p"
+        video.codec_context.thread_count = 1
         audio = container.add_stream("aac", rate=SAMPLE_RATE, options={"b": "96k"})
         audio.layout = "mono"
-        _encode_video(container, video, frames)
-        _encode_audio(container, audio, render_sound(scene))
+        shown, heard, rest = 0, 0, np.zeros(0, np.float32)
+        for frames, wave in parts:
+            shown = _encode_video(container, video, frames, shown)
+            rest = np.concatenate([rest, wave])
+            whole = len(rest) // AAC_FRAME * AAC_FRAME
+            heard, rest = _encode_audio(container, audio, rest[:whole], heard), rest[whole:]
+        _encode_audio(container, audio, rest, heard)
+        for stream in (video, audio):
+            container.mux(stream.encode(None))
     return Path(path)
 
 
-def _encode_video(container: av.container.OutputContainer, stream: av.VideoStream, frames: NDArray[np.uint8]) -> None:
-    for index, picture in enumerate(frames):
+def _encode_video(
+    container: av.container.OutputContainer, stream: av.VideoStream, frames: NDArray[np.uint8], first: int
+) -> int:
+    """Encode frames whose first is number `first`; returns the number of the next."""
+    for index, picture in enumerate(frames, first):
         frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
         frame.pts = index
         container.mux(stream.encode(frame))
-    container.mux(stream.encode(None))
+    return first + len(frames)
 
 
-def _encode_audio(container: av.container.OutputContainer, stream: av.AudioStream, wave: NDArray[np.float32]) -> None:
-    for first in range(0, len(wave), 1024):
-        frame = av.AudioFrame.from_ndarray(wave[None, first : first + 1024], format="fltp", layout="mono")
-        frame.sample_rate, frame.pts = SAMPLE_RATE, first
+def _encode_audio(
+    container: av.container.OutputContainer, stream: av.AudioStream, wave: NDArray[np.float32], first: int
+) -> int:
+    """Encode samples whose first is number `first`; returns the number of the next."""
+    for start in range(0, len(wave), AAC_FRAME):
+        frame = av.AudioFrame.from_ndarray(wave[None, start : start + AAC_FRAME], format="fltp", layout="mono")
+        frame.sample_rate, frame.pts = SAMPLE_RATE, first + start
         container.mux(stream.encode(frame))
-    container.mux(stream.encode(None))
+    return first + len(wave)

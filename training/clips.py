@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from synchformer.config import SynchformerConfig
-from synthetic import Scene, frame_times, render_frames, render_sound, sample_scene
+from synthetic import Kind, Scene, frame_times, render_frames, render_sound, sample_scene
 from training.crops import Crop
 from training.task import Batch
 
@@ -30,16 +30,27 @@ HELD_OUT = 1_000_000  # seeds from here on are never trained on
 
 @dataclass(frozen=True)
 class Recipe:
-    """Which clips: `count` scenes with seeds seed, seed + 1, ...; `events` shared events each; `duration` seconds."""
+    """Which clips: `count` scenes with seeds seed, seed + 1, ...; `events` shared events each; `duration` seconds.
+
+    Kinds in `without` are neither seen nor heard in any of them; `only` bounds the kinds of shared events.
+    """
 
     seed: int = 0
     count: int = 1000
     events: tuple[int, int] = (1, 4)
     duration: float = 10.0
+    without: tuple[Kind, ...] = ()
+    only: tuple[Kind, ...] = ()
 
     def scene(self, index: int) -> Scene:
         """The scene of clip `index`."""
-        return sample_scene(self.seed + index, self.events, self.duration)
+        return sample_scene(self.seed + index, self.events, self.duration, without=self.without, only=self.only)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What tells these clips from others, as plain values."""
+        kinds = [f"without {kind}" for kind in self.without] + [f"only {kind}" for kind in self.only]
+        return {"seed": self.seed, "events": [*self.events, *kinds]}
 
 
 @dataclass(frozen=True)
@@ -73,7 +84,7 @@ class ClipPool:
         self.audio = map_array(
             folder / "audio.i16", np.dtype(np.int16), (recipe.count, frames * config.samples_per_frame)
         )
-        identity = {"seed": recipe.seed, "events": list(recipe.events), "config": repr(config)}
+        identity = {**recipe.identity, "config": repr(config)}
         build(folder, identity, recipe.count, Renderer(recipe, config), self._keep, workers)
 
     def __len__(self) -> int:

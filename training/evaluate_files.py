@@ -18,8 +18,9 @@ from synchformer.clip import possible_starts
 from synchformer.media import MediaError, probe
 from synchformer.model import Synchformer
 from synchformer.sweep import read_around, sweep
-from training.evaluate import Row, Trial, count_row, table
 from training.metrics import chance
+from training.report import Row, count_row, table
+from training.trials import Trial
 
 EVERY = 1.0  # s between starts
 

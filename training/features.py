@@ -63,11 +63,7 @@ class FeatureCache:
             folder / "video.f16", half, (recipe.count, self.positions, config.video_steps, config.dim)
         )
         self.audio = map_array(folder / "audio.f16", half, (recipe.count, spare + 1, config.audio_steps, config.dim))
-        identity = {
-            "weights": encoder_digest(video_encoder, audio_encoder),
-            "seed": recipe.seed,
-            "events": list(recipe.events),
-        }
+        identity = {"weights": encoder_digest(video_encoder, audio_encoder), **recipe.identity}
         encoder = Encoder(Renderer(recipe, config), video_encoder.eval(), audio_encoder.eval(), self.positions)
         build(folder, identity, recipe.count, encoder, self._keep, workers)
 

@@ -1,0 +1,44 @@
+"""Check data sets before training on them.
+
+python -m training.check folder:videos
+python -m training.check vggsound:/data/vggsound --annotations lists --all --workers 8
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from synchformer.config import PRESETS
+from training.checks import check_source, table
+from training.records import SPLITS
+from training.sources import SourceOptions, open_source
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print a table per data set; exit status 1 when one has errors, 2 on wrong usage."""
+    parser = argparse.ArgumentParser(prog="python -m training.check", description=__doc__.splitlines()[0])
+    parser.add_argument("sources", nargs="+", metavar="SOURCE", help="such as folder:DIR or vggsound:DIR")
+    parser.add_argument("--annotations", type=Path, help="folder of the published lists")
+    parser.add_argument("--preset", choices=sorted(PRESETS), default="base", help="sizes of the model (default base)")
+    parser.add_argument("--sample", type=int, default=500, help="clips of each split to look into (default 500)")
+    parser.add_argument("--all", action="store_true", help="look into every clip")
+    parser.add_argument("--workers", type=int, default=0, help="processes that look (default 0: this one)")
+    arguments = parser.parse_args(argv)
+    failed = False
+    for name in arguments.sources:
+        try:
+            source = open_source(name, SourceOptions(annotations=arguments.annotations))
+        except ValueError as error:
+            parser.error(str(error))
+        sample = None if arguments.all else arguments.sample
+        findings = check_source(source, PRESETS[arguments.preset], sample, arguments.workers)
+        counts = ", ".join(f"{len(source.records(split))} {split}" for split in SPLITS)
+        print(f"{name}: {counts} clips\n\n{table(findings)}\n")
+        failed |= any(finding.level == "error" for finding in findings)
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,46 @@
+"""Work on many items in several processes, in order, with only a few of them in the air."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from itertools import islice
+from multiprocessing import get_context
+from typing import TypeVar
+
+import torch
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+AHEAD = 4  # items per process that are begun before their results are asked for
+
+
+def in_order(
+    work: Callable[[Item], Result], items: Iterable[Item], workers: int, ahead: int = AHEAD
+) -> Iterator[tuple[Item, Result]]:
+    """Yield every item with its result, in the order of the items.
+
+    Args:
+        work: called in a process of one thread; it and the items are sent there, so both must be picklable.
+        items: may be endless: at most `ahead` times `workers` are taken in advance.
+        workers: number of processes; 0 works in this one.
+        ahead: items per process that are begun in advance.
+    """
+    if not workers:
+        for item in items:
+            yield item, work(item)
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        started = ((item, pool.submit(work, item)) for item in items)
+        pending = deque(islice(started, ahead * workers))
+        try:
+            while pending:
+                item, future = pending.popleft()
+                result = future.result()
+                pending.extend(islice(started, 1))
+                yield item, result
+        finally:
+            for _, future in pending:
+                future.cancel()

@@ -1,0 +1,155 @@
+"""What a data set gives to training and evaluation: records of clips, and their picture and sound.
+
+Shape legend: T frames, H x W pixels, n samples.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from synchformer.clip import Clip, crop_interval, cut_clip
+from synchformer.config import SynchformerConfig
+from synchformer.decode import read_media
+from synchformer.media import Media, MediaInfo, probe
+
+Split = Literal["train", "valid", "test"]
+SPLITS: tuple[Split, ...] = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a crop is taken: `start` of the picture in seconds, and `offset` in seconds (> 0: the sound is early)."""
+
+    start: float
+    offset: float
+
+
+@dataclass(frozen=True)
+class Record:
+    """One clip of a data set.
+
+    Attributes:
+        id: name inside its data set, as in the published lists (`---g-f_I2yQ_1000_11000`, `pretrain/VIDEO/00002`).
+        split: train, valid or test.
+        group: what the clip was cut from; clips of one group in two splits are a leak.
+        path: the media file; None when the clip is generated or lies inside a shard.
+        labels: classes of what is heard, as far as the annotations tell.
+        fixed: start and offset of the published tables, for valid and test.
+    """
+
+    id: str
+    split: Split
+    group: str
+    path: Path | None = None
+    labels: tuple[str, ...] = ()
+    fixed: Place | None = None
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A clip that the data set names or holds and that is not used, and why."""
+
+    id: str
+    split: Split | None
+    reason: str
+
+
+class Source(Protocol):
+    """A data set: records of every split, and how to read them. Sources can be pickled into worker processes."""
+
+    @property
+    def name(self) -> str:
+        """The data set as it was asked for, such as `vggsound:/data/vggsound`."""
+        ...
+
+    @property
+    def left_out(self) -> Sequence[LeftOut]:
+        """What is not in `records`, with the reason."""
+        ...
+
+    def records(self, split: Split) -> Sequence[Record]:
+        """The clips of a split, in an order that does not change between runs."""
+        ...
+
+    def info(self, record: Record) -> MediaInfo:
+        """Streams, rates and lengths of a clip, without decoding it.
+
+        Raises:
+            MediaError: as `synchformer.media.probe`.
+        """
+        ...
+
+    def read(
+        self, record: Record, config: SynchformerConfig, start: float | None = None, stop: float | None = None
+    ) -> Media:
+        """Picture uint8 (T, 3, H, W) and sound float32 (n,) from `start` to `stop` seconds, the short side scaled.
+
+        Raises:
+            MediaError: as `synchformer.decode.read_media`.
+        """
+        ...
+
+
+def read_crop(source: Source, record: Record, place: Place, config: SynchformerConfig) -> Clip:
+    """The model's crop of a record at `place`: `load_clip` for any source. Decodes no more than the crop needs.
+
+    Raises:
+        MediaError: as `Source.read`, or the place lies outside the clip.
+    """
+    media = source.read(record, config, *crop_interval(place.start, place.offset, config))
+    return cut_clip(media, place.start, place.offset, config=config)
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """A data set of media files."""
+
+    name: str
+    entries: tuple[Record, ...]
+    left_out: tuple[LeftOut, ...] = ()
+
+    def records(self, split: Split) -> Sequence[Record]:
+        """The clips of a split, ordered by id."""
+        return [record for record in self.entries if record.split == split]
+
+    def info(self, record: Record) -> MediaInfo:
+        """Look into the file; see `Source.info`."""
+        return probe(path_of(record))
+
+    def read(
+        self, record: Record, config: SynchformerConfig, start: float | None = None, stop: float | None = None
+    ) -> Media:
+        """Decode the file; see `Source.read`."""
+        return read_file(path_of(record), config, start, stop)
+
+
+def path_of(record: Record) -> Path:
+    """The file of a record.
+
+    Raises:
+        ValueError: when the record has none.
+    """
+    if record.path is None:
+        raise ValueError(f"{record.id} is no file; read it through its source")
+    return record.path
+
+
+def read_file(path: Path, config: SynchformerConfig, start: float | None, stop: float | None) -> Media:
+    """`read_media` with the rates and the short side of a configuration."""
+    return read_media(
+        path,
+        start,
+        stop,
+        short_side=config.short_side,
+        video_fps=config.video_fps,
+        sample_rate=config.sample_rate,
+    )
+
+
+def count_reasons(left_out: Iterable[LeftOut]) -> dict[str, int]:
+    """How many clips were left out for each reason, the commonest first."""
+    return dict(Counter(item.reason for item in left_out).most_common())
