@@ -222,7 +222,7 @@ class Endpoints:
             model: name of the model.
 
         Returns:
-            state (running, complete, precise, or stopped when time was up), masks, left, rate (masks per second),
+            video (its name), state (running, complete, precise, or stopped when time was up), masks, left, rate (masks per second),
             sentence, target, settings, distractors, curves (for each stream and moment: begin and end in seconds of
             the crop, and score, effect and margin with the ends of their 95 % intervals).
         """
@@ -294,7 +294,9 @@ def _found(found: Attribution, name: str, *, stopped: bool) -> Answer:
     states = {curve.state for curve in found.curves}
     state = "running" if "running" in states else "precise" if states == {"precise"} else "complete"
     progress = {"masks": found.masks, "left": found.left, "rate": found.rate}
-    return found.as_json() | {"path": name, "state": "stopped" if stopped and state == "running" else state} | progress
+    answer = found.as_json()
+    del answer["path"]  # gradio's client would take an object with a path for a file, and fetch it
+    return answer | {"video": name, "state": "stopped" if stopped and state == "running" else state} | progress
 
 
 def _steps(first: object, last: object, step: object) -> list[float]:

@@ -102,7 +102,8 @@ def test_attribute_streams_whole_results(network, clip):
     assert [part["masks"] for part in parts] == sorted(part["masks"] for part in parts)
     last = parts[-1]
     assert (last["state"], last["masks"], last["left"]) == ("complete", 1200, 0)
-    assert last["path"] == "flash click.mp4"  # the name alone
+    assert last["video"] == "flash click.mp4"  # the name alone; with "path" the client would fetch it as a file
+    assert "path" not in last
     assert last["settings"]["seed"] == 3
     assert {curve["modality"]: len(curve["units"]) for curve in last["curves"]} == {"audio": 48, "video": 48}
     unit = last["curves"][0]["units"][10]
