@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -126,13 +127,9 @@ def wire(shared: Shared, evidence: Evidence) -> None:
         )
         for ready in (prepare, again)
     ]
-    stop.click(
-        fn=partial(_stopped, shared),
-        inputs=[evidence.job],
-        outputs=[evidence.progress, *shared.buttons],
-        cancels=runs,
-        **QUICK,
-    )
+    shown: dict[str, Any] = {"inputs": [evidence.job], "outputs": [evidence.progress, *shared.buttons]}
+    stopping = stop.click(fn=partial(_stopped, shared), **shown, cancels=runs, **QUICK)
+    stopping.then(fn=partial(_settled, shared), **shown, **QUICK)
     evidence.measure.change(
         fn=partial(_redraw, shared), inputs=[evidence.job, evidence.measure], outputs=[shared.timeline], **QUICK
     )
@@ -169,6 +166,7 @@ FIELDS = (
     "seed",
     "distractors",
 )
+SETTLE_SECONDS = 0.3
 WAITING = '<p class="note">Waiting for the turn …</p>'
 
 
@@ -239,6 +237,12 @@ def _stopped(shared: Shared, job: Job | None) -> tuple[Any, ...]:
     if found is None:
         return IDLE, *states(running=False, kept=False)
     return told(found, stopped=True), *states(running=False)
+
+
+def _settled(shared: Shared, job: Job | None) -> tuple[Any, ...]:
+    """The same once more: a partial result that was under way when Stop was pressed may have come after it."""
+    time.sleep(SETTLE_SECONDS)
+    return _stopped(shared, job)
 
 
 def states(*, running: bool, kept: bool = True) -> tuple[Any, Any, Any]:

@@ -89,6 +89,7 @@ def mini():
     return load_model("mini", "cpu")
 
 
+@pytest.mark.slow
 def test_a_drift_is_undone_when_asked(mini, tmp_path, capsys):
     film, out = write_film(tmp_path / "film.mp4", 60, lambda t: -0.4 + 0.015 * t), tmp_path / "fixed.mp4"
     with pytest.raises(RefusedError, match=r"moving the sound cannot undo a drift"):

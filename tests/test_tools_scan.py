@@ -99,6 +99,7 @@ def test_constant_film(mini, films):
     assert {verdict.judgement for verdict in found.verdicts} == {"outside"}
 
 
+@pytest.mark.slow
 def test_drifting_film(mini, films):
     found = scan(mini, films["drift"])
     assert found.kind == "drift"
@@ -107,6 +108,7 @@ def test_drifting_film(mini, films):
     assert "drifts by +" in found.sentence
 
 
+@pytest.mark.slow
 def test_film_with_a_cut(mini, films, tmp_path, capsys):
     out = {name: tmp_path / f"film.{name}" for name in ("json", "csv", "png")}
     command = ["scan", str(films["jumps"]), "--json", str(out["json"]), "--csv", str(out["csv"])]
