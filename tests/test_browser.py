@@ -68,7 +68,7 @@ def open_page(browser, address):
         context = browser.new_context(viewport=size, color_scheme="dark" if look == "dark" else "light")
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(40_000)  # a busy machine is slow, not wrong
         page.on("request", lambda request: outside.append(request.url) if _foreign(request.url) else None)
         page.on("pageerror", lambda error: failures.append(str(error)))
         page.goto(address)
@@ -89,6 +89,14 @@ def _foreign(url):
 
 def upload(page, path):
     page.set_input_files("#clip input[type=file]", str(path))
+
+
+def wait_until_still(page, selector):
+    """Wait until the element has kept its place for half a second: what is filled in late moves what stands below."""
+    places = []
+    while len(places) < 6 or len({str(place) for place in places[-6:]}) > 1:
+        places.append(page.locator(selector).bounding_box())
+        page.wait_for_timeout(100)
 
 
 def sentence(page):
@@ -161,6 +169,8 @@ def test_hover_names_the_offset(open_page, clip):
     page = open_page()
     upload(page, clip)
     page.wait_for_selector(ANSWERED)
+    page.wait_for_selector(DRAWN)
+    wait_until_still(page, "#result [data-part=plot]")
     place = page.evaluate(
         """() => { const plot = document.querySelector('#result [data-part=plot]'), box = plot.getBoundingClientRect();
         const x = plot._fullLayout.xaxis, y = plot._fullLayout.yaxis;

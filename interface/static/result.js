@@ -6,8 +6,10 @@ const plot = part('plot');
 let shown = JSON.parse(props.value);
 let sync = null; // what is known about whether the clip can be synchronized at all
 
+let written = null; // what the card says now: an error or "busy" is not `shown`
 function write(view) {
   const card = part('card');
+  written = view;
   card.dataset.state = view.error ? 'error' : view.state;
   part('sentence').textContent = glued(view.error ?? view.sentence);
   part('sentence').setAttribute('role', view.error ? 'alert' : 'status');
@@ -39,6 +41,12 @@ async function draw(view) {
   plot.dataset.drawn = String(Number(plot.dataset.drawn ?? 0) + 1);
 }
 
+// An answer about a start that was left meanwhile.
+function elsewhere(view) {
+  const slider = document.querySelector('#start input[type=range]');
+  return slider && view.start !== undefined && Math.abs(Number(slider.value) - view.start) > 0.02;
+}
+
 // One request under way; when it returns, only the newest position is asked for.
 let running = false;
 let wanted = null;
@@ -49,7 +57,7 @@ async function follow() {
   wanted = null;
   try {
     const view = await server.live({ key: shown.key, model: shown.model, start: shown.start, offset });
-    if (wanted === null || view.figure) await draw(view);
+    if ((wanted === null || view.figure) && !elsewhere(view)) await draw(view);
   } catch {
     write({ error: 'The server did not answer; is it still running?' });
   } finally {
@@ -106,7 +114,7 @@ watch('value', () => {
   const view = JSON.parse(props.value);
   if (view.sync) {
     sync = view.sync;
-    if (shown.key === sync.key) write(shown);
+    if (shown.key === sync.key && written === shown) write(shown); // never over an error
     return;
   }
   if (view.key && late(view)) return;
