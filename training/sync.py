@@ -5,6 +5,7 @@ Shape legend: B crops, S segments, t tokens per segment, D encoder width.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -104,7 +105,7 @@ class Stage2(nn.Module):
         return self.synchronizer(*self.features(batch)).float()
 
 
-class CropTask:
+class CropTask(ABC):
     """A stage that classifies random crops: `batch` crops a micro-batch, drawn and judged by the two subclasses."""
 
     name: str
@@ -121,17 +122,17 @@ class CropTask:
         """Synchronization module, with extractors and time head where there are."""
         return self.stage
 
+    @abstractmethod
     def draw(self, clips: Reader, rng: np.random.Generator) -> Crop:
         """A crop to train on."""
-        raise NotImplementedError
 
+    @abstractmethod
     def validation_crop(self, rng: np.random.Generator) -> Crop:
         """A held-out crop."""
-        raise NotImplementedError
 
+    @abstractmethod
     def judge(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
         """Figures of merit of logits (N, classes)."""
-        raise NotImplementedError
 
     def batch(self, rng: np.random.Generator) -> Batch:
         """Crops with their classes; with "when" (B, 2 * TIME_BINS) where there is a time head."""
