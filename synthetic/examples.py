@@ -2,7 +2,6 @@
 
 The last one cannot be synchronised. All come with their truth.
 
-
 python -m synthetic.examples --out assets/examples
 """
 
