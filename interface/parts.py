@@ -27,6 +27,7 @@ JOB: dict[str, Any] = {
     "concurrency_id": "job",
     "concurrency_limit": 1,
 }
+FILM: dict[str, Any] = JOB | {"concurrency_id": "film"}  # takes minutes, in short turns at the accelerator
 
 
 @dataclass
@@ -45,6 +46,17 @@ class Shared:
     result: gr.HTML
     timeline: gr.HTML
     buttons: list[gr.Button]
+
+
+def panels(plotly: Path, name: str) -> gr.HTML:
+    """Figures side by side; their value is the JSON text of a list of {title, figure}."""
+    return gr.HTML(
+        value="[]",
+        html_template=script("panels.html"),
+        js_on_load=script("shared.js", "panels.js"),
+        plotly=str(plotly),
+        elem_id=name,
+    )
 
 
 def script(*names: str) -> str:

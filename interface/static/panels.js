@@ -17,6 +17,7 @@ async function draw() {
     panel.lastChild.setAttribute('role', 'img');
     panel.lastChild.setAttribute('aria-label', each.title || 'predicted against applied offset');
     const figure = themed(each.figure, getComputedStyle(element));
+    if (matchMedia('(pointer: coarse)').matches) figure.layout.dragmode = false; // a finger scrolls the page
     Plotly.react(panel.lastChild, figure.data, figure.layout, { displayModeBar: false, responsive: true });
   });
   box.dataset.count = String(shown.length);
