@@ -10,19 +10,20 @@ ones stream: each object is complete in itself, the last one is the result, and 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from attribution.result import Attribution
 from attribution.settings import Settings
-from interface.checks import check_file, lacks, notes_on_clip
+from interface.checks import lacks, notes_on_clip
+from interface.endpoint import LOADING_SECONDS, Answer, asked, endpoint, model_field, video_field
 from interface.errors import PageError, number, sentences
+from interface.film_api import add_films
 from interface.models import Models, wait_for
 from interface.parts import JOB, QUICK
 from interface.session import Session
@@ -30,14 +31,10 @@ from interface.workspace import Opened
 from synchformer.clip import possible_offsets
 from synchformer.prediction import Prediction
 
-SUFFIXES = ("video", ".mkv", ".avi", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".flv", ".3gp", ".wmv", ".ogv")
-LOADING_SECONDS = 240.0  # how long a request waits for weights that are not here yet
 LONGEST_JOB = 600.0  # s after which an attribution ends with what it has
 MOST_SAMPLES = 20_000  # masks
 MOST_STEPS = 101  # offsets of a sweep
 STREAMS = {"both": ("audio", "video"), "audio": ("audio",), "video": ("video",)}
-
-Answer = dict[str, Any]
 
 
 def mcp_available() -> bool:
@@ -53,12 +50,10 @@ def add_api(models: Models) -> None:
     """
     ask = Endpoints(models)
     largest = models.first.model.config.max_offset
-    job = {name: value for name, value in JOB.items() if name.startswith("concurrency")}
-    quick = {name: value for name, value in QUICK.items() if name.startswith("concurrency")}
 
     def place() -> list[gr.components.Component]:
         return [
-            gr.File(label="a video file with sound", file_types=list(SUFFIXES), visible=False),
+            video_field(),
             gr.Number(label="first second of the five that are looked at", value=0.0, minimum=0, visible=False),
         ]
 
@@ -66,27 +61,11 @@ def add_api(models: Models) -> None:
         told = "seconds by which the sound is made early before asking; late below zero"
         return gr.Number(label=told, value=0.0, minimum=-largest, maximum=largest, visible=False)
 
-    def model() -> gr.Dropdown:
-        told = "a model by name; weights that are not here yet are downloaded first"
-        return gr.Dropdown(label=told, choices=list(models.names), value=models.first.name, visible=False)
-
-    _endpoint(ask.predict, [*place(), offset(), model()], quick)
-    _endpoint(ask.synchronizability, [*place(), offset(), model()], quick)
-    _endpoint(ask.sweep, [*place(), *_range(largest), model()], job)
-    _endpoint(ask.attribute, [*place(), offset(), *_settings(), model()], job)
-
-
-def _endpoint(fn: Callable[..., Any], inputs: list[gr.components.Component], limits: dict[str, Any]) -> None:
-    """One endpoint with the name of its function; its description is the docstring's first sentences."""
-    told = " ".join((fn.__doc__ or "").split("Args:")[0].split())
-    gr.Button(visible=False).click(
-        fn=fn,
-        inputs=inputs,
-        outputs=[gr.JSON(label="the answer as one JSON object", visible=False)],
-        api_name=fn.__name__,
-        api_description=told,
-        **limits,
-    )
+    endpoint(ask.predict, [*place(), offset(), model_field(models)], QUICK)
+    endpoint(ask.synchronizability, [*place(), offset(), model_field(models)], QUICK)
+    endpoint(ask.sweep, [*place(), *_range(largest), model_field(models)], JOB)
+    endpoint(ask.attribute, [*place(), offset(), *_settings(), model_field(models)], JOB)
+    add_films(models)
 
 
 def _range(largest: float) -> list[gr.components.Component]:
@@ -241,21 +220,12 @@ class Endpoints:
     @contextmanager
     def _asked(self, video: str | None, model: str) -> Iterator[tuple[Session, Opened]]:
         """The session of a model and the opened video, which is forgotten afterwards; errors become gradio's."""
-        try:
-            if not video:
-                raise PageError("No video was sent; give a file, such as handle_file('clip.mp4').")
-            path = Path(video)
-            wait_for(self._models.steps(model), LOADING_SECONDS)
-            session = self._models.get(model)
-            with sentences(path.name):
-                check_file(path, session.model.config)
+        with asked(self._models, video, model) as (session, path):
             clip = session.open(path)
             try:
                 yield session, clip
             finally:
                 self._models.workspace.forget(clip.key)
-        except PageError as error:
-            raise gr.Error(str(error), print_exception=False) from error
 
     @staticmethod
     def _notes(session: Session, clip: Opened, start: float, offset: float) -> Answer:

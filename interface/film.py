@@ -19,8 +19,7 @@ from interface.errors import PageError, sentences
 from interface.evidence import sorry
 from interface.film_figure import film
 from interface.film_words import STAGES, fixed, left, progress, scanned
-from interface.parts import FILM, QUICK, Shared, panels
-from interface.probe import SUFFIXES
+from interface.parts import FILM, QUICK, SUFFIXES, Shared, panels
 from interface.session import Session
 from interface.whole import (
     FARTHEST_REACH,

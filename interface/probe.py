@@ -17,12 +17,11 @@ from interface.errors import PageError
 from interface.evidence import IDLE, states
 from interface.examples import strip, truth_of
 from interface.models import Models, label
-from interface.parts import QUICK, Shared, script
+from interface.parts import QUICK, SUFFIXES, Shared, script
 from interface.session import Session
 from interface.view import View, empty_view, error_view, prediction_view
 from interface.workspace import Opened
 
-SUFFIXES = ("video", ".mkv", ".avi", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".flv", ".3gp", ".wmv", ".ogv")
 WEIGHTS = (".safetensors", ".pt", ".pth")
 OFFSET_STEP = 0.04  # seconds: one frame at 25 fps
 PICTURE_HEIGHT = 248  # pixels
