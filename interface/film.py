@@ -96,8 +96,9 @@ def tab(shared: Shared, plotly: Path) -> None:
         words = gr.HTML(value=ABOUT, elem_id="film-words")
     card = gr.HTML(value="", elem_id="film-card")
     figure = panels(plotly, "film-figure")
-    with gr.Row(elem_classes="bar-row"):
+    with gr.Row(elem_id="film-how"):
         fix = _fix_fields()
+    with gr.Row(elem_classes="bar-row"):
         mend = gr.Button("Fix", variant="primary", elem_id="film-fix", size="md")
         copy = gr.DownloadButton("Corrected file", elem_id="film-copy", size="md", interactive=False)
     job = gr.State(value=None, time_to_live=3600)
@@ -107,14 +108,14 @@ def tab(shared: Shared, plotly: Path) -> None:
 def _scan_fields() -> list[Any]:
     with gr.Row():
         start = gr.Number(value=0, minimum=0, label="From (s)", elem_id="film-start", min_width=90)
-        stop = gr.Number(value=None, minimum=0, label="To (s)", placeholder="the end", elem_id="film-end", min_width=90)
+        stop = gr.Number(value=0, minimum=0, label="To (s); 0: the end", elem_id="film-end", min_width=90)
         every = gr.Number(
             value=EVERY, minimum=FINEST_EVERY, maximum=WIDEST_EVERY, step=0.32, label="A window every (s)",
             elem_id="film-every", min_width=120,
         )  # fmt: skip
         reach = gr.Number(
-            value=REACH, minimum=0, maximum=FARTHEST_REACH, step=0.5, label="Search beyond the model (s)",
-            elem_id="film-reach", min_width=150,
+            value=REACH, minimum=0, maximum=FARTHEST_REACH, step=0.5, label="Search farther by (s)",
+            elem_id="film-reach", min_width=120,
         )  # fmt: skip
     judged = gr.Checkbox(
         value=False, label="Also ask of every window whether it can be matched at all", elem_id="film-judge"
@@ -193,13 +194,13 @@ def _ask_scan(
     every: float,
     reach: float,
     start: float,
-    stop: float | None,
+    stop: float,
     judged: bool,
 ) -> tuple[Any, ...]:
     """Check everything before the queue."""
     try:
         path = _path(shared, upload, key, shared.models.get(model))
-        job = Job(path, model, read_part(every, reach, start, stop), judged)
+        job = Job(path, model, read_part(every, reach, start, stop or None), judged)
     except PageError as error:
         raise gr.Error(str(error), print_exception=False) from error
     return job, WAITING, *_states(running=True)
@@ -214,7 +215,7 @@ def _ask_fix(
     every: float,
     reach: float,
     start: float,
-    stop: float | None,
+    stop: float,
     judged: bool,
     amount: str,
     offset: float,

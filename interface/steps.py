@@ -8,6 +8,8 @@ from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+NAME = "work in steps"  # of the threads
+
 Result = TypeVar("Result")
 Tell = Callable[..., None]
 
@@ -45,7 +47,7 @@ def stepwise(work: Callable[[Tell], Result]) -> Generator[tuple[Any, ...], None,
             outcome.set_exception(error)
         told.put(None)
 
-    thread = threading.Thread(target=run, daemon=True)
+    thread = threading.Thread(target=run, name=NAME, daemon=True)
     thread.start()
     try:
         while (values := told.get()) is not None:
