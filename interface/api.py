@@ -21,7 +21,7 @@ import gradio as gr
 from attribution.result import Attribution
 from attribution.settings import Settings
 from interface.checks import lacks, notes_on_clip
-from interface.endpoint import LOADING_SECONDS, Answer, asked, endpoint, model_field, video_field
+from interface.endpoint import LOADING_SECONDS, Reply, asked, endpoint, model_field, video_field
 from interface.errors import PageError, number, sentences
 from interface.film_api import add_films
 from interface.models import Models, wait_for
@@ -99,7 +99,7 @@ class Endpoints:
     def __init__(self, models: Models) -> None:
         self._models = models
 
-    def predict(self, video: str, start: float = 0.0, offset: float = 0.0, model: str = "mini") -> Answer:
+    def predict(self, video: str, start: float = 0.0, offset: float = 0.0, model: str = "mini") -> Reply:
         """Measure how far a video's sound is off, in a crop of five seconds. Offset above zero: the sound is early.
 
         Args:
@@ -117,7 +117,7 @@ class Endpoints:
             found = session.predict(clip.key, start, offset)
             return _told(found, session, start) | self._notes(session, clip, start, offset)
 
-    def synchronizability(self, video: str, start: float = 0.0, offset: float = 0.0, model: str = "mini") -> Answer:
+    def synchronizability(self, video: str, start: float = 0.0, offset: float = 0.0, model: str = "mini") -> Reply:
         """Tell whether a video's sound can be matched to its picture at all (section 4.2 of the paper).
 
         Args:
@@ -144,7 +144,7 @@ class Endpoints:
         last: float = 2.0,
         step: float = 0.2,
         model: str = "mini",
-    ) -> Iterator[Answer]:
+    ) -> Iterator[Reply]:
         """Measure a video under many applied offsets: a model that works follows the sound. Streams after each offset.
 
         Args:
@@ -163,7 +163,7 @@ class Endpoints:
             wanted = _steps(first, last, step)
             offsets = _possible(session, clip, number("start", start), wanted)
             answer = {"model": session.name, "start": start, "grid": list(session.model.config.grid)}
-            results: list[Answer] = []
+            results: list[Reply] = []
             for found in session.sweep(clip.key, start, offsets):
                 results.append(_row(found))
                 state = {"finished": len(results) == len(offsets), "left_out": len(wanted) - len(offsets)}
@@ -183,7 +183,7 @@ class Endpoints:
         reference: str = "prediction",
         seed: int = 0,
         model: str = "mini",
-    ) -> Iterator[Answer]:
+    ) -> Iterator[Reply]:
         """Find the moments of a video that made the model decide (section 4.1 of the paper). Streams partial results.
 
         Args:
@@ -228,14 +228,14 @@ class Endpoints:
                 self._models.workspace.forget(clip.key)
 
     @staticmethod
-    def _notes(session: Session, clip: Opened, start: float, offset: float) -> Answer:
+    def _notes(session: Session, clip: Opened, start: float, offset: float) -> Reply:
         """What the crop lacks; with anything of that, no answer tells."""
         crop = session.clip(clip.key, start, offset)
-        notes: Answer = {"notes": list(notes_on_clip(crop))}
+        notes: Reply = {"notes": list(notes_on_clip(crop))}
         return notes | {"telling": False} if lacks(crop) else notes
 
 
-def _told(found: Prediction, session: Session, start: float) -> Answer:
+def _told(found: Prediction, session: Session, start: float) -> Reply:
     return {
         "model": session.name,
         "start": start,
@@ -249,7 +249,7 @@ def _told(found: Prediction, session: Session, start: float) -> Answer:
     }
 
 
-def _row(found: Prediction) -> Answer:
+def _row(found: Prediction) -> Reply:
     return {
         "applied_offset": found.applied_offset,
         "offset": found.offset,
@@ -260,7 +260,7 @@ def _row(found: Prediction) -> Answer:
     }
 
 
-def _found(found: Attribution, name: str, *, stopped: bool) -> Answer:
+def _found(found: Attribution, name: str, *, stopped: bool) -> Reply:
     states = {curve.state for curve in found.curves}
     state = "running" if "running" in states else "precise" if states == {"precise"} else "complete"
     progress = {"masks": found.masks, "left": found.left, "rate": found.rate}

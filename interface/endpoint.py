@@ -17,7 +17,7 @@ from interface.session import Session
 
 LOADING_SECONDS = 240.0  # how long a request waits for weights that are not here yet
 
-Answer = dict[str, Any]
+Reply = dict[str, Any]
 
 
 def endpoint(

@@ -37,11 +37,12 @@ from interface.whole import (
     survey,
 )
 from synchformer.model import Synchformer
-from synchformer.tools import Repair, Timeline
+from synchformer.tools import RefusedError, Repair, Timeline
 from synchformer.tools.scan import EVERY, REACH, Survey
 
 MEASURED, OWN = "measured", "own"
 AMOUNTS = (("what is measured", MEASURED), ("an offset that I know", OWN))
+FORCE = "Write on weak evidence too"
 REPORT_SECONDS = 0.4  # between two looks at the work on the page
 ABOUT = (
     '<p class="note">A scan measures window after window, of any length of film: a constant offset, a drift, or jumps '
@@ -130,7 +131,7 @@ def _fix_fields() -> list[Any]:
         label="It is early by (s); late below 0", elem_id="film-offset",
     )  # fmt: skip
     resample = gr.Checkbox(value=False, label="Undo a drift (encodes the sound anew)", elem_id="film-resample")
-    force = gr.Checkbox(value=False, label="Write on weak evidence too", elem_id="film-force")
+    force = gr.Checkbox(value=False, label=FORCE, elem_id="film-force")
     amount.change(
         fn=lambda chosen: gr.update(visible=chosen == OWN), inputs=[amount], outputs=[offset], **QUICK
     )  # fmt: skip
@@ -284,11 +285,11 @@ def _drawn(asked: Survey) -> Any:
 
 
 def _panel(*found: Timeline) -> str:
-    """The timelines side by side."""
-    return json.dumps(
-        [{"title": f"{each.path.name}: {each.sentence}", "figure": film(each.moments, _span(each), each)}
-         for each in found]
-    )  # fmt: skip
+    """The timelines side by side; of two, the second is that of the corrected copy."""
+    names = ("before", "after") if len(found) > 1 else (found[0].path.name,) if found else ()
+    titles = [f"{name}: {each.sentence}" if len(found) > 1 else name for name, each in zip(names, found, strict=True)]
+    panels = zip(titles, found, strict=True)
+    return json.dumps([{"title": title, "figure": film(each.moments, _span(each), each)} for title, each in panels])
 
 
 def _span(found: Timeline) -> tuple[float, float]:
@@ -317,7 +318,15 @@ def _fix(shared: Shared, job: Job) -> Iterator[tuple[Any, ...]]:
                         words = progress(share, STAGES[step.stage], f"{share:.0%}", f"{told - begin:.0f} s so far")
                         yield gr.skip(), words, gr.skip(), locked, *_states(running=True)
     except PageError as error:
-        yield gr.skip(), sorry(str(error)), gr.skip(), locked, *_states(running=False)
+        yield gr.skip(), sorry(_refusal(error)), gr.skip(), locked, *_states(running=False)
+
+
+def _refusal(error: PageError) -> str:
+    """The sentence, and where the evidence does not carry the correction, the way to have it all the same."""
+    sentence = f"{str(error)[0].upper()}{str(error)[1:]}"
+    if not isinstance(error.__cause__, RefusedError):
+        return sentence
+    return f"{sentence}. To have it all the same, tick “{FORCE}”."
 
 
 def _mended(made: Repair) -> tuple[Any, ...]:

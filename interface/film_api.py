@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from interface.endpoint import LOADING_SECONDS, Answer, asked, endpoint, model_field, video_field
+from interface.endpoint import LOADING_SECONDS, Reply, asked, endpoint, model_field, video_field
 from interface.errors import sentences
 from interface.models import Models, wait_for
 from interface.parts import FILM
@@ -80,7 +80,7 @@ class Films:
         stop: float | None = None,
         synchronizability: bool = False,
         model: str = "mini",
-    ) -> Iterator[Answer]:
+    ) -> Iterator[Reply]:
         """Measure the offset over a whole video: constant, drifting, or jumping. Above zero: the sound is early.
 
         Args:
@@ -122,7 +122,7 @@ class Films:
         force: bool = False,
         reach: float = REACH,
         model: str = "mini",
-    ) -> Iterator[tuple[str | None, Answer]]:
+    ) -> Iterator[tuple[str | None, Reply]]:
         """Write a copy of a video with its sound in place, measured before and after; the video itself stays.
 
         Args:
@@ -140,18 +140,18 @@ class Films:
         """
         with asked(self._models, video, model) as (session, path), own_folder(session.workspace) as folder:
             how = read_mending(offset, resample, force, reach)
-            answer: Answer = {"video": path.name, "model": session.name, "state": "running"}
+            answer: Reply = {"video": path.name, "model": session.name, "state": "running"}
             with closing(mending(session, path, folder / fixed_name(path), how)) as steps:
                 for step in steps:
                     if isinstance(step, Repair):
-                        far: Answer = {"stage": "after", "done": 1.0, "total": 1.0, "result": _repaired(step)}
+                        far: Reply = {"stage": "after", "done": 1.0, "total": 1.0, "result": _repaired(step)}
                         yield str(step.out), answer | {"state": "complete"} | far
                     else:
                         far = {"stage": step.stage, "done": step.done, "total": step.total, "result": None}
                         yield None, answer | far
 
 
-def _scanned(work: Survey, model: str, done: float, total: float) -> Answer:
+def _scanned(work: Survey, model: str, done: float, total: float) -> Reply:
     state = {"video": work.path.name, "model": model, "state": "running", "done": done, "total": total}
     return state | {"windows": len(work.moments), "result": None}
 

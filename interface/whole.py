@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from interface.errors import PageError, number, sentences
 from interface.session import Session
-from interface.steps import Tell, stepwise
+from interface.stepwise import Tell, stepwise
 from interface.workspace import Workspace
 from synchformer.model import Synchformer
 from synchformer.shift import FORMATS

@@ -23,7 +23,7 @@ from interface.film_figure import film, ticks
 from interface.film_words import fixed, left, scanned
 from interface.models import Models
 from interface.session import Session
-from interface.steps import NAME, stepwise
+from interface.stepwise import NAME, stepwise
 from interface.whole import Mending, Part, Step, fixed_name, mending, own_folder, read_mending, read_part
 from synchformer import download
 from synchformer.checkpoint import CHECKPOINTS
@@ -250,6 +250,9 @@ def test_no_film():
 def test_a_refusal_is_a_sentence(shared, clip):
     with own_folder(shared.models.workspace) as folder, pytest.raises(PageError, match="nothing was written: "):
         list(mending(shared.models.first, clip, folder / "a.mp4", Mending(reach=0.0)))
+    words = list(_fix(shared, Job(clip, "tiny", how=Mending(reach=0.0))))[-1][1]
+    assert "Nothing was written: " in words
+    assert "tick “Write on weak evidence too”" in words
     with own_folder(shared.models.workspace) as folder, pytest.raises(PageError, match="cannot hold"):
         webm = folder / "a.webm"
         list(mending(shared.models.first, clip, webm, Mending(offset=0.4)))

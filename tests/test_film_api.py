@@ -14,7 +14,7 @@ from test_browser import CHROMIUM, SCREENSHOTS, browser  # noqa: F401
 from test_shift import write_flash_click
 
 from interface.session import Session
-from interface.steps import NAME
+from interface.stepwise import NAME
 from synchformer.checkpoint import load_model
 from synchformer.decode import read_media
 from synchformer.media import probe
@@ -135,6 +135,7 @@ def test_a_visitor_scans_looks_fixes_and_downloads(browser, address, film):  # n
     with page.expect_download() as saved:
         page.click("#film-csv")
     assert len(saved.value.path().read_text().splitlines()) == 1 + 7
+    page.check("#film-force input")  # half a minute may be too little evidence
     page.click("#film-fix")
     page.wait_for_selector("#film-card .numbers")
     rows = page.locator("#film-card .numbers tr").all_inner_texts()

@@ -13,7 +13,8 @@ from test_shift import write_flash_click
 
 from synchformer import cli
 from synchformer.checkpoint import load_model
-from synchformer.clip import load_clip
+from synchformer.clip import cut_clip
+from synchformer.decode import read_media
 from synchformer.media import MediaError
 from synchformer.model import Synchformer
 from synchformer.prediction import predict_synchronizability
@@ -115,10 +116,11 @@ def test_synchronizability_of_every_window(tmp_path):
     assert cli.main([*asked, "mini-synchronizability"]) == 0
     rows = list(csv.DictReader(out.open()))
     judge = load_model("mini-synchronizability", "cpu")
+    media = read_media(clip, short_side=judge.config.short_side)
     assert [float(row["start"]) for row in rows] == pytest.approx([0.0, 1.92, 3.84])
     for row in rows[1:]:
         # The crop of a prediction begins 2 frames before its first segment.
-        alone = predict_synchronizability(judge, load_clip(clip, float(row["start"]) - 0.08, config=judge.config))
+        alone = predict_synchronizability(judge, cut_clip(media, float(row["start"]) - 0.08, 0.0, config=judge.config))
         assert float(row["synchronizability"]) == pytest.approx(alone.probability, abs=2e-4)
     assert cli.main([*asked, "mini"]) == 1  # tells offsets, and not whether there is one
 
