@@ -139,9 +139,9 @@ def _fix_fields() -> list[Any]:
 
 
 def _wire(shared: Shared, film: Film) -> None:
-    chosen = [film.job, film.upload, shared.key, shared.model, *film.scan]
+    chosen = [film.job, film.upload, shared.key, shared.model]
     ready = [film.job, film.words, *film.buttons]
-    asked = film.buttons[0].click(fn=partial(_ask_scan, shared), inputs=chosen, outputs=ready, **QUICK)
+    asked = film.buttons[0].click(fn=partial(_ask_scan, shared), inputs=[*chosen, *film.scan], outputs=ready, **QUICK)
     asked.success(
         fn=partial(_scan, shared),
         inputs=[film.job],
@@ -150,7 +150,7 @@ def _wire(shared: Shared, film: Film) -> None:
         **FILM,
     )
     wanted = film.buttons[2].click(
-        fn=partial(_ask_fix, shared), inputs=[*chosen, *film.fix], outputs=ready, **QUICK
+        fn=partial(_ask_fix, shared), inputs=[*chosen, film.scan[1], *film.fix], outputs=ready, **QUICK
     )  # fmt: skip
     wanted.success(
         fn=partial(_fix, shared),
@@ -187,51 +187,32 @@ def _path(shared: Shared, upload: str | None, key: str | None, session: Session)
 
 
 def _ask_scan(
-    shared: Shared,
-    before: Job | None,
-    upload: str | None,
-    key: str | None,
-    model: str,
-    every: float,
-    reach: float,
-    start: float,
-    stop: float,
-    judged: bool,
+    shared: Shared, job: Job | None, upload: str | None, key: str | None, model: str, *values: Any
 ) -> tuple[Any, ...]:
-    """Check everything before the queue."""
+    """Check everything before the queue; `values` are those of `_scan_fields`."""
+    every, reach, start, stop, judged = values
     try:
         path = _path(shared, upload, key, shared.models.get(model))
-        job = Job(path, model, read_part(every, reach, start, stop or None), judged)
+        asked = Job(path, model, read_part(every, reach, start, stop or None), bool(judged))
     except PageError as error:
         raise gr.Error(str(error), print_exception=False) from error
-    return job, WAITING, *_states(running=True)
+    return asked, WAITING, *_states(running=True)
 
 
 def _ask_fix(
-    shared: Shared,
-    before: Job | None,
-    upload: str | None,
-    key: str | None,
-    model: str,
-    every: float,
-    reach: float,
-    start: float,
-    stop: float,
-    judged: bool,
-    amount: str,
-    offset: float,
-    resample: bool,
-    force: bool,
+    shared: Shared, job: Job | None, upload: str | None, key: str | None, model: str, *values: Any
 ) -> tuple[Any, ...]:
-    """As `_ask_scan`; a scan of the same film by the same model is not done again."""
+    """As `_ask_scan`, with the reach and `_fix_fields`; a scan of the same film is not done again."""
+    reach, amount, offset, resample, force = values
     try:
         path = _path(shared, upload, key, shared.models.get(model))
         how = read_mending(offset if amount == OWN else None, resample, force, reach)
     except PageError as error:
         raise gr.Error(str(error), print_exception=False) from error
-    same = before is not None and (before.path, before.model, before.part.reach) == (path, model, how.reach)
-    found = before.found if before is not None and same else None
-    return Job(path, model, Part(reach=how.reach), how=how, found=found), WAITING, *_states(running=True)
+    asked = Job(path, model, Part(reach=how.reach), how=how)
+    if job is not None and (job.path, job.model, job.part.reach) == (path, model, how.reach):
+        asked.found = job.found
+    return asked, WAITING, *_states(running=True)
 
 
 def _scan(shared: Shared, job: Job) -> Iterator[tuple[Any, ...]]:
@@ -250,7 +231,7 @@ def _scan(shared: Shared, job: Job) -> Iterator[tuple[Any, ...]]:
 
 def _scanning(shared: Shared, job: Job, session: Session, judge: Synchformer | None) -> Iterator[tuple[Any, ...]]:
     asked = survey(session, job.path, job.part, judge)
-    begin, told, stopped = time.monotonic(), 0.0, False
+    begin, told, drawn, stopped = time.monotonic(), 0.0, 0, False
     cleared = ("", gr.update(interactive=False), gr.update(interactive=False))
     with closing(scanning(session, asked)) as steps:
         for step in steps:
@@ -260,7 +241,9 @@ def _scanning(shared: Shared, job: Job, session: Session, judge: Synchformer | N
                 share, told = step.done / step.total, time.monotonic()
                 count = f"{len(asked.moments)} of {asked.windows} windows"
                 words = progress(share, "Scanning", count, left(share, told - begin))
-                yield _drawn(asked), words, *cleared, *_states(running=True)
+                figure = gr.skip() if drawn == len(asked.moments) else _drawn(asked)
+                drawn = len(asked.moments)
+                yield figure, words, *cleared, *_states(running=True)
     if stopped and not asked.moments:
         raise PageError("Stopped before the first windows were measured, so there is nothing to tell.")
     with sentences(job.path.name):
@@ -275,10 +258,8 @@ def _scanning(shared: Shared, job: Job, session: Session, judge: Synchformer | N
         yield _panel(found), words, scanned(found, stopped), table, cleared[2], *_states(running=False)
 
 
-def _drawn(asked: Survey) -> Any:
-    """The windows so far; nothing anew while there are none."""
-    if not asked.moments:
-        return gr.skip()
+def _drawn(asked: Survey) -> str:
+    """The windows so far."""
     fps = asked.model.config.video_fps
     stop = asked.seconds if asked.plan.stop is None else min(asked.seconds, asked.plan.stop / fps)
     return json.dumps([{"title": asked.path.name, "figure": film(asked.moments, (asked.plan.start / fps, stop))}])
