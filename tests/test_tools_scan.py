@@ -118,9 +118,9 @@ def test_synchronizability_of_every_window(tmp_path):
     judge = load_model("mini-synchronizability", "cpu")
     media = read_media(clip, short_side=judge.config.short_side)
     assert [float(row["start"]) for row in rows] == pytest.approx([0.0, 1.92, 3.84])
+    before = (judge.config.crop_frames - judge.config.span_frames) // 2 / 25  # s of a crop before its first segment
     for row in rows[1:]:
-        # The crop of a prediction begins 2 frames before its first segment.
-        alone = predict_synchronizability(judge, cut_clip(media, float(row["start"]) - 0.08, 0.0, config=judge.config))
+        alone = predict_synchronizability(judge, cut_clip(media, float(row["start"]) - before, config=judge.config))
         assert float(row["synchronizability"]) == pytest.approx(alone.probability, abs=2e-4)
     assert cli.main([*asked, "mini"]) == 1  # tells offsets, and not whether there is one
 
