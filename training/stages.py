@@ -42,7 +42,8 @@ class Request:
         data: data set to train on and to validate on, `synthetic:SEED`.
         count, held_out: clips to train on and to validate on.
         workers: processes that render and encode clips.
-        init: name or file of a trained model to go on from, in stage II and after.
+        init: name or file of a trained model to go on from: its encoders in the unimodal stage, all of it in stage II and
+            after.
         trained_extractors: whether stage II and after train the encoders too (table 2); they read pixels then.
         cached: whether frozen features are computed once and kept; otherwise every crop is encoded anew.
         labels: what counts as synchronisable in training.
@@ -102,7 +103,11 @@ def _pools(request: Request) -> tuple[ClipPool, ClipPool]:
 
 
 def _unimodal(request: Request) -> Task:
-    return UnimodalTask(request.config, *_pools(request), request.options.batch)
+    task = UnimodalTask(request.config, *_pools(request), request.options.batch)
+    model = _trained(request)
+    if model:
+        task.heads.video_encoder, task.heads.audio_encoder = model.video_encoder, model.audio_encoder
+    return task
 
 
 def _avclip(request: Request) -> Task:
