@@ -106,13 +106,14 @@ class Films:
                     wait_for(self._models.judge_steps(session), LOADING_SECONDS)
                 judge = self._models.judge_of(session)
             work = survey(session, path, part, judge)
+            answer: Reply = {}
             with closing(scanning(session, work)) as steps:
                 for step in steps:
-                    yield _scanned(work, session.name, step.done, step.total)
+                    answer = _scanned(work, session.name, step.done, step.total)
+                    yield answer
             with sentences(path.name):
                 found = told(work.timeline())
-            length = found["moments"][-1]["stop"]
-            yield _scanned(work, session.name, length, length) | {"state": "complete", "result": found}
+            yield answer | {"state": "complete", "windows": len(work.moments), "result": found}
 
     def fix(
         self,
