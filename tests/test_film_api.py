@@ -82,7 +82,7 @@ def test_who_stops_listening_stops_the_work(client, session, film):
     job = client.submit(video=handle_file(film), api_name="/scan")
     next(iter(job))
     job.cancel()
-    end = time.monotonic() + 60
+    end = time.monotonic() + 150  # one step, on a busy machine
     while [thread for thread in threading.enumerate() if thread.name == NAME]:
         assert time.monotonic() < end
         time.sleep(0.05)
