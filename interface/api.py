@@ -21,12 +21,12 @@ import gradio as gr
 
 from attribution.result import Attribution
 from attribution.settings import Settings
-from interface.checks import check_file, lacks, notes_on_clip
+from interface.checks import notes_on_clip
 from interface.errors import PageError, number, sentences
 from interface.models import Models, wait_for
 from interface.parts import JOB, QUICK
 from interface.session import Session
-from interface.workspace import Opened
+from interface.workspace import Answer, Opened
 from synchformer.clip import possible_offsets
 from synchformer.prediction import Prediction
 
@@ -37,7 +37,7 @@ MOST_SAMPLES = 20_000  # masks
 MOST_STEPS = 101  # offsets of a sweep
 STREAMS = {"both": ("audio", "video"), "audio": ("audio",), "video": ("video",)}
 
-Answer = dict[str, Any]
+Reply = dict[str, Any]
 
 
 def mcp_available() -> bool:
@@ -120,7 +120,7 @@ class Endpoints:
     def __init__(self, models: Models) -> None:
         self._models = models
 
-    def predict(self, video: str, start: float = 0.0, offset: float = 0.0, model: str = "mini") -> Answer:
+    def predict(self, video: str, start: float = 0.0, offset: float = 0.0, model: str = "mini") -> Reply:
         """Measure how far a video's sound is off, in a crop of five seconds. Offset above zero: the sound is early.
 
         Args:
@@ -135,10 +135,9 @@ class Endpoints:
             (sentences about what the crop lacks).
         """
         with self._asked(video, model) as (session, clip):
-            found = session.predict(clip.key, start, offset)
-            return _told(found, session, start) | self._notes(session, clip, start, offset)
+            return _told(session.answer(clip.key, start, offset), session, start)
 
-    def synchronizability(self, video: str, start: float = 0.0, offset: float = 0.0, model: str = "mini") -> Answer:
+    def synchronizability(self, video: str, start: float = 0.0, offset: float = 0.0, model: str = "mini") -> Reply:
         """Tell whether a video's sound can be matched to its picture at all (section 4.2 of the paper).
 
         Args:
@@ -154,8 +153,9 @@ class Endpoints:
             with sentences(clip.name):
                 wait_for(self._models.judge_steps(session), LOADING_SECONDS)
             found = session.synchronizability(clip.key, start, offset)
+            notes = notes_on_clip(session.clip(clip.key, start, offset))
             answer = {"start": start, "applied_offset": offset, "probability": found.probability}
-            return answer | {"sentence": found.sentence} | self._notes(session, clip, start, offset)
+            return answer | {"sentence": found.sentence, "notes": list(notes)}
 
     def sweep(
         self,
@@ -165,7 +165,7 @@ class Endpoints:
         last: float = 2.0,
         step: float = 0.2,
         model: str = "mini",
-    ) -> Iterator[Answer]:
+    ) -> Iterator[Reply]:
         """Measure a video under many applied offsets: a model that works follows the sound. Streams after each offset.
 
         Args:
@@ -184,7 +184,7 @@ class Endpoints:
             wanted = _steps(first, last, step)
             offsets = _possible(session, clip, number("start", start), wanted)
             answer = {"model": session.name, "start": start, "grid": list(session.model.config.grid)}
-            results: list[Answer] = []
+            results: list[Reply] = []
             for found in session.sweep(clip.key, start, offsets):
                 results.append(_row(found))
                 state = {"finished": len(results) == len(offsets), "left_out": len(wanted) - len(offsets)}
@@ -204,7 +204,7 @@ class Endpoints:
         reference: str = "prediction",
         seed: int = 0,
         model: str = "mini",
-    ) -> Iterator[Answer]:
+    ) -> Iterator[Reply]:
         """Find the moments of a video that made the model decide (section 4.1 of the paper). Streams partial results.
 
         Args:
@@ -247,8 +247,6 @@ class Endpoints:
             path = Path(video)
             wait_for(self._models.steps(model), LOADING_SECONDS)
             session = self._models.get(model)
-            with sentences(path.name):
-                check_file(path, session.model.config)
             clip = session.open(path)
             try:
                 yield session, clip
@@ -257,29 +255,24 @@ class Endpoints:
         except PageError as error:
             raise gr.Error(str(error), print_exception=False) from error
 
-    @staticmethod
-    def _notes(session: Session, clip: Opened, start: float, offset: float) -> Answer:
-        """What the crop lacks; with anything of that, no answer tells."""
-        crop = session.clip(clip.key, start, offset)
-        notes: Answer = {"notes": list(notes_on_clip(crop))}
-        return notes | {"telling": False} if lacks(crop) else notes
 
-
-def _told(found: Prediction, session: Session, start: float) -> Answer:
+def _told(answer: Answer, session: Session, start: float) -> Reply:
+    found = answer.prediction
     return {
         "model": session.name,
         "start": start,
         "applied_offset": found.applied_offset,
         "offset": found.offset,
         "confidence": found.confidence,
-        "telling": found.telling,
+        "telling": answer.telling,
         "grid": list(found.grid),
         "probabilities": list(found.probabilities),
-        "sentence": found.sentence,
+        "sentence": answer.sentence,
+        "notes": list(answer.notes),
     }
 
 
-def _row(found: Prediction) -> Answer:
+def _row(found: Prediction) -> Reply:
     return {
         "applied_offset": found.applied_offset,
         "offset": found.offset,
@@ -290,7 +283,7 @@ def _row(found: Prediction) -> Answer:
     }
 
 
-def _found(found: Attribution, name: str, *, stopped: bool) -> Answer:
+def _found(found: Attribution, name: str, *, stopped: bool) -> Reply:
     states = {curve.state for curve in found.curves}
     state = "running" if "running" in states else "precise" if states == {"precise"} else "complete"
     progress = {"masks": found.masks, "left": found.left, "rate": found.rate}
