@@ -31,7 +31,7 @@ from synchformer.sweep import Sounds, read_around
 
 REPORT_SECONDS = 0.3  # between two partial attributions: the accelerator is free for a slider in between
 AHEAD_SECONDS = 0.15  # of asking ahead, after which its answers are handed out
-DEAREST_AHEAD = 20.0  # s that asking ahead may take in all; where it takes longer, offsets are asked for one by one
+LARGEST_AHEAD = 30_000_000  # parameters of a model on a CPU: a larger one is asked for one offset at a time
 TOGETHER = 2  # offsets asked for in one turn on a CPU
 TOGETHER_ON_GPU = 32
 
@@ -141,12 +141,12 @@ class Session:
         left = [each for each in asked if low - 1e-6 <= each <= high + 1e-6 and self._whole_frames(each) is not None]
         found: list[Answer] = []
         end = time.monotonic() + AHEAD_SECONDS
+        if not self._quick:
+            return [], []
         with sentences(clip.name):
             while left and (not found or time.monotonic() < end):
                 with self.workspace.turn():
                     prepared = self._prepared(clip, begin)
-                    if self._dear(prepared):
-                        return found, []
                     some = left[: self._together]
                     found += self._more(clip, begin, prepared, some)
                 left = left[len(some) :]
@@ -291,16 +291,13 @@ class Session:
             self._banks[places] = bank
         return bank
 
-    def _rounds(
-        self, bank: Bank, clip: Clip, settings: Settings, resume: Attribution | None
-    ) -> Generator[Attribution]:
+    def _rounds(self, bank: Bank, clip: Clip, settings: Settings, resume: Attribution | None) -> Generator[Attribution]:
         """Partial attributions; on ZeroGPU over several calls, for each of them is bounded in time."""
         seconds = accelerator.ROUND_SECONDS if accelerator.zero_gpu() else math.inf
         last = resume
         while True:
-            for last in accelerator.stream(
-                steps.attribute, self.model, bank, clip, settings, last, REPORT_SECONDS, seconds
-            ):
+            parts = accelerator.stream(steps.attribute, self.model, bank, clip, settings, last, REPORT_SECONDS, seconds)
+            for last in parts:
                 yield last
             if last is None or last.finished:
                 return
@@ -360,15 +357,10 @@ class Session:
             return 2**16  # all of them: every call costs seconds
         return TOGETHER if self.device == "cpu" else TOGETHER_ON_GPU
 
-    def _dear(self, prepared: Prepared) -> bool:
-        """Whether asking for every offset would take too long: from what the first answer took."""
-        config = self.model.config
-        offsets = 1 + 2 * round(config.max_offset * config.video_fps)
-        segments = offsets + (config.segments - 1) * config.segment_stride
-        first = next(iter(prepared.answers.values())).prediction.timing if prepared.answers else None
-        if first is None:
-            return False
-        return first.audio / config.segments * segments + first.synchronization * offsets > DEAREST_AHEAD
+    @property
+    def _quick(self) -> bool:
+        """Whether the model is small or fast enough to be asked about every offset before anyone needs it."""
+        return self.device != "cpu" or sum(each.numel() for each in self.model.parameters()) <= LARGEST_AHEAD
 
 
 def _judged(cut: Clip, prediction: Prediction, still: bool) -> Answer:

@@ -233,9 +233,7 @@ def encode(model: Synchformer, clip: Clip, *, precision: Precision = "auto", lik
     return Encoding(video, audio, clip.offset, Timing(audio=audio_seconds, video=video_seconds))
 
 
-def encode_sounds(
-    model: Synchformer, mel: Tensor, *, precision: Precision = "auto"
-) -> tuple[Tensor, float]:
+def encode_sounds(model: Synchformer, mel: Tensor, *, precision: Precision = "auto") -> tuple[Tensor, float]:
     """Run the audio encoder on segments that may come from different crops.
 
     Args:
@@ -261,9 +259,7 @@ def decide(model: Synchformer, encoding: Encoding, *, precision: Precision = "au
     return decide_all(model, [encoding], precision=precision)[0]
 
 
-def decide_all(
-    model: Synchformer, encodings: Sequence[Encoding], *, precision: Precision = "auto"
-) -> list[Prediction]:
+def decide_all(model: Synchformer, encodings: Sequence[Encoding], *, precision: Precision = "auto") -> list[Prediction]:
     """The distributions for several encoded clips, in one pass; each is charged an equal part of its time.
 
     Raises:

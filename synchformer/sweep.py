@@ -1,7 +1,7 @@
 """The same picture under many offsets: decoded and encoded once, and so is every segment of sound.
 
 A segment's features depend on its own samples alone. Two crops whose sound is moved by whole frames share every segment
-that begins at the same sample: the 101 crops of -2 to +2 s in steps of 0.04 s have 205 segments between them, not 1,414.
+that begins at the same sample: the 101 crops of -2 to +2 s in steps of 0.04 s have 205 segments in all, not 1,414.
 """
 
 from __future__ import annotations

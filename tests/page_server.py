@@ -35,7 +35,9 @@ class FlashAndClick(torch.nn.Module):
         return mel.mean(2).unflatten(2, (6, 11)).mean(3)[..., None]  # (B, S, 6, 1)
 
     def synchronize(self, video, audio):
-        return torch.stack([self._answer(seen[..., 0], heard[..., 0]) for seen, heard in zip(video, audio, strict=True)])
+        return torch.stack(
+            [self._answer(seen[..., 0], heard[..., 0]) for seen, heard in zip(video, audio, strict=True)]
+        )
 
     def _answer(self, seen, heard):
         away = torch.tensor(self.config.grid) - (self._peak(seen, 0.08) - self._peak(heard, 0.11))

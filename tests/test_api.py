@@ -241,7 +241,7 @@ def test_curl_error(address, clip):
 
 @pytest.mark.skipif(not mcp_available(), reason="no mcp here: pip install 'gradio[mcp]'")
 def test_the_same_as_tools(address, clip):
-    """An MCP client sees the four endpoints with types and words, asks one, and is told what went wrong in a sentence."""
+    """An MCP client sees the four endpoints with types and words, asks one, and is told what went wrong."""
     import anyio
     from mcp import ClientSession
     from mcp.client.streamable_http import streamable_http_client
