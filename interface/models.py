@@ -108,7 +108,10 @@ class Models:
         """
         name = f"{OWN}{path.stem[:40]}-{secrets.token_urlsafe(9)}"
         with sentences(path.name):
-            self._add(name, path)
+            try:
+                self._add(name, path)
+            except ValueError as error:  # where the file lies on this computer is nobody's business
+                raise PageError(str(error).replace(str(path), path.name)) from error
         return name
 
     def told(self, name: str) -> str:

@@ -3,6 +3,8 @@
 import json
 import pickle
 import time
+from fractions import Fraction
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from made_files import Sample, write
 from page_server import FlashAndClick, serving
 from safetensors.torch import load_file, save_file
 from test_attribution_study import tiny
+from test_checks import two_hours
 from test_shift import write_flash_click
 from visitor import Visitor
 
@@ -61,9 +64,9 @@ def test_two_visitors_do_not_see_each_other(address, clips, tmp_path):
     other.do("result", "settle")
     assert one.card["model"].startswith("own-own-")
     assert other.card["model"] == "known answer"
-    assert other.card["sentence"] == "The sound is 0.8 s late (96 % sure)"
+    assert other.card["sentence"].startswith("The sound is 0.8 s late")
     stranger = Visitor(address)
-    assert "No" in stranger.do("attribute", "click")["output"]["error"] or not stranger.card.get("key")
+    assert "Choose a video first." in stranger.do("attribute", "click")["output"]["error"]
 
 
 def test_a_closed_tab_stops_the_attribution(network, clips, monkeypatch):
@@ -80,19 +83,13 @@ def test_a_closed_tab_stops_the_attribution(network, clips, monkeypatch):
     visitor = Visitor(address)
     visitor.open(clips[0])
     visitor.do("attribute", "click", samples=20_000)
-    run = next(each for each in visitor.events if each["trigger_after"] == visitor._event("attribute", "click")["id"])
-    visitor.events.append(run | {"targets": [[_number(visitor, "attribute"), "then"]]})
-    with visitor.doing("attribute", "then") as messages:
+    with visitor.doing("attribute", "click, success") as messages:
         next(message for message in messages if message["msg"] == "process_generating")
     _stands_still(counted)
     assert counted[-1] < 40_000
     again = Visitor(address)  # nobody waits for the one who left
     again.open(clips[0])
     assert again.card["key"]
-
-
-def _number(visitor, name):
-    return next(number for number, props in visitor.parts.items() if props.get("elem_id") == name)
 
 
 def _stands_still(counted, patience=30.0):
@@ -170,7 +167,7 @@ def brought(folder):
     song = write(folder / "song.flac", Sample(seconds=6, video=None, audio="flac"))
     yield song.rename(folder / "song.mp4"), "song.mp4 has no video stream"
     yield write(folder / "short.mp4", Sample(seconds=0.12, click=None)), "too short"
-    yield write(folder / "mute.mp4", Sample(seconds=6, audio=None)), "mute.mp4 has no audio"
+    yield write(folder / "mute.mp4", Sample(seconds=6, audio=None)), "mute.mp4 has no sound"
 
 
 def test_files_that_cannot_be_measured(address, tmp_path):
@@ -183,7 +180,7 @@ def test_files_that_cannot_be_measured(address, tmp_path):
         assert words in sentence
         with pytest.raises(AppError) as caught:
             client.predict(video=handle_file(path), api_name="/predict")
-        assert str(caught.value) == sentence
+        assert sentence in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -207,17 +204,20 @@ def test_a_crop_that_proves_nothing_is_told_on_the_card(address, tmp_path, sampl
     assert words in answer["notes"][0]
 
 
-def test_a_long_film_asks_for_its_start(address, tmp_path):
-    """The sentence of a long file, and a start far into it; two hours are measured in tests/test_checks.py."""
-    sample = Sample(seconds=90, fps=5, rate=8000, click=None, options={"g": "10"})
-    path = write(tmp_path / "film.mkv", sample)
+def test_a_film_of_two_hours_asks_for_its_start(address, tmp_path):
+    """The click of every minute is found at a start far into the film; only a part of it is copied for the player."""
+    sample = Sample(seconds=60, fps=Fraction(5), rate=8000, click=32.5, options={"bf": "0"}, audio="pcm_s16le")
+    film = two_hours(tmp_path / "film.mkv", write(tmp_path / "minute.mkv", sample))
     visitor = Visitor(address)
-    visitor.open(path)
-    assert "lasts 1 min 30 s, of which 5 s are looked at: choose where they start" in visitor.shown["caption"]
-    visitor.do("result", "restart", start=80.0)
-    assert visitor.card["start"] == 80.0
-    visitor.do("result", "restart", start=89.0)
-    assert "choose" in visitor.card["error"] or "must lie between" in visitor.card["error"]
+    visitor.open(film)
+    assert "lasts 2 h 0 min, of which 5 s are looked at: choose where they start" in visitor.shown["caption"]
+    visitor.do("result", "restart", start=6030.0)
+    assert visitor.card["start"] == 6030.0
+    assert "error" not in visitor.card
+    played = visitor.shown["player"]
+    assert Path(played.get("video", played)["path"]).stat().st_size < film.stat().st_size / 20
+    visitor.do("result", "restart", start=7199.0)
+    assert "must lie between" in visitor.card["error"] or "choose" in visitor.card["error"]
 
 
 def test_the_page_learns_its_slider_ahead(address, clips):

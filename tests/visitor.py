@@ -3,7 +3,6 @@
 import json
 import secrets
 from contextlib import contextmanager
-from pathlib import Path
 
 import httpx
 
@@ -63,10 +62,13 @@ class Visitor:
         return httpx.post(f"{self.address}/component_server", json=body, timeout=PATIENCE).json()
 
     def _event(self, name, event):
+        """The first function that an event calls; "click, success" is what follows it."""
+        event, _, after = event.partition(", ")
         for each in self.events:
             named = [(self.parts.get(number, {}).get("elem_id"), kind) for number, kind in each["targets"]]
             if (name, event) in named and each["backend_fn"]:
-                return each
+                follow = [other for other in self.events if other["trigger_after"] == each["id"]]
+                return next(other for other in follow if other["targets"][0][1] == after) if after else each
         raise AssertionError(f"nothing happens on {event} of {name}")
 
     def _value(self, number):
@@ -80,8 +82,3 @@ class Visitor:
                 self.shown[part] = value
             elif part and "value" in value:
                 self.shown[part] = value["value"]
-
-
-def files_under(folder):
-    """Every file there, for seeing what was left behind."""
-    return {path for path in Path(folder).rglob("*") if path.is_file()}
