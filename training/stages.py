@@ -42,11 +42,15 @@ class Request:
         data: data set to train on and to validate on, `synthetic:SEED`.
         count, held_out: clips to train on and to validate on.
         workers: processes that render and encode clips.
-        init: name or file of a trained model to go on from, in stage II and after.
+        init: name or file of a trained model to go on from: its encoders in the unimodal stage, all of it in stage II
+            and after.
+        module: name or file of a trained model whose synchronization module stage II starts from, on the encoders of
+            this folder's stage I.
         trained_extractors: whether stage II and after train the encoders too (table 2); they read pixels then.
         cached: whether frozen features are computed once and kept; otherwise every crop is encoded anew.
         labels: what counts as synchronisable in training.
         published_positions: cut the position table as published.
+        replace: largest share of a crop's moments that stage II fills from other generated clips.
         audio_init, video_init: files that single encoders start from (`training.pretrained`), where none is trained.
         unimodal: whether stage I goes on from the unimodal start of this folder.
         stage_one: whether stage II goes on from stage I of this folder; otherwise from where stage I would start.
@@ -60,10 +64,12 @@ class Request:
     held_out: int = 60
     workers: int = 2
     init: str | None = None
+    module: str | None = None
     trained_extractors: bool = False
     cached: bool = True
     labels: Labels = "truth"
     published_positions: bool = False
+    replace: float = 0.0
     audio_init: str | None = None
     video_init: str | None = None
     unimodal: bool = True
@@ -102,7 +108,11 @@ def _pools(request: Request) -> tuple[ClipPool, ClipPool]:
 
 
 def _unimodal(request: Request) -> Task:
-    return UnimodalTask(request.config, *_pools(request), request.options.batch)
+    task = UnimodalTask(request.config, *_pools(request), request.options.batch)
+    model = _trained(request)
+    if model:
+        task.heads.video_encoder, task.heads.audio_encoder = model.video_encoder, model.audio_encoder
+    return task
 
 
 def _avclip(request: Request) -> Task:
@@ -118,11 +128,12 @@ def _sync(request: Request) -> Task:
     encoders = (model.video_encoder, model.audio_encoder) if model else _encoders(request)
     clips, held_out, extractors = _readers(request, *encoders)
     stage = stage2(config, extractors, timed=True)
-    if model:
-        stage.synchronizer.load_state_dict(model.synchronizer.state_dict())
+    begun = model or _trained(request, request.module)
+    if begun:
+        stage.synchronizer.load_state_dict(begun.synchronizer.state_dict())
     elif isinstance(clips, FeatureCache):
         start_from(stage.synchronizer, config, clips.video, clips.audio)
-    return SyncTask(config, stage, clips, held_out, request.options.batch)
+    return SyncTask(config, stage, clips, held_out, request.options.batch, request.replace)
 
 
 def _synchronizability(request: Request) -> Task:
@@ -166,18 +177,19 @@ def _readers(request: Request, video: VideoEncoder, audio: AudioEncoder) -> tupl
     return trained, held_out, None
 
 
-def _trained(request: Request) -> Synchformer | None:
-    """The model that --init names, with the offset head.
+def _trained(request: Request, name: str | None = None) -> Synchformer | None:
+    """The model that --init names, or the one of another name, with the offset head.
 
     Raises:
         ValueError: when it has other sizes or another head than what is trained.
     """
-    if request.init is None:
+    name = name or request.init
+    if name is None:
         return None
-    model = load_model(request.init, "cpu")
+    model = load_model(name, "cpu")
     if replace(model.config, name="") != replace(request.config, name=""):
         raise ValueError(
-            f"--init {request.init} is {model.config.name!r} with the head {model.config.head!r}, which does not fit "
+            f"{name} is {model.config.name!r} with the head {model.config.head!r}, which does not fit "
             f"what is trained ({request.config.name!r}, {request.config.head!r}); choose its --preset"
         )
     return model
