@@ -138,18 +138,20 @@ class Session:
         begin = number("start", start)
         low, high = possible_offsets(clip.info, self.model.config, begin)
         asked = [number("offset", offset) for offset in offsets]
-        left = [each for each in asked if low - 1e-6 <= each <= high + 1e-6 and self._whole_frames(each) is not None]
-        found: list[Answer] = []
-        end = time.monotonic() + AHEAD_SECONDS
         if not self._quick:
             return [], []
+        kept = self.workspace.features.get((self.name, clip.key, begin))
+        known = kept.answers if kept else {}
+        possible = [each for each in asked if low - 1e-6 <= each <= high + 1e-6]
+        frames = {each: place for each in possible if (place := self._whole_frames(each)) is not None}
+        found = [known[place] for place in frames.values() if place in known]
+        left = [each for each, place in frames.items() if place not in known]
+        end = time.monotonic() + AHEAD_SECONDS
         with sentences(clip.name):
-            while left and (not found or time.monotonic() < end):
+            while left and time.monotonic() < end:
+                some, left = left[: self._together], left[self._together :]
                 with self.workspace.turn():
-                    prepared = self._prepared(clip, begin)
-                    some = left[: self._together]
-                    found += self._more(clip, begin, prepared, some)
-                left = left[len(some) :]
+                    found += self._more(clip, begin, self._prepared(clip, begin), some)
         return found, left
 
     def sweep(self, key: object, start: object, offsets: Sequence[float] | None = None) -> Iterator[Prediction]:

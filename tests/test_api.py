@@ -149,6 +149,7 @@ def test_nothing_is_kept_of_a_request(client, session, clip):
     with contextlib.suppress(AppError):
         client.predict(video=handle_file(clip), start=99.0, api_name="/predict")
     assert not session.workspace._clips
+    assert session.workspace.features.size == 0
 
 
 @pytest.mark.parametrize(

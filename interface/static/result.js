@@ -103,7 +103,8 @@ let wanted = null;
 let newest = 0; // moves of the slider so far
 let answered = 0; // the move whose answer is drawn
 async function follow() {
-  const row = wanted !== null && knownOf === place(shown) ? known.get(hundredths(wanted)) : undefined;
+  const here = wanted !== null && knownOf === place(shown) && !elsewhere(shown);
+  const row = here ? known.get(hundredths(wanted)) : undefined;
   if (row) {
     wanted = null;
     answered = newest;
