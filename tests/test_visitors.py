@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from test_attribution_study import tiny
 from test_checks import two_hours
 from test_shift import write_flash_click
-from visitor import Visitor
+from visitor import PATIENCE, Visitor
 
 from interface.session import Session
 from synchformer.checkpoint import save_model
@@ -170,9 +170,13 @@ def brought(folder):
     yield write(folder / "mute.mp4", Sample(seconds=6, audio=None)), "mute.mp4 has no sound"
 
 
-def test_files_that_cannot_be_measured(address, tmp_path):
+@pytest.fixture(scope="module")
+def client(address):
+    return Client(address, verbose=False, httpx_kwargs={"timeout": PATIENCE})
+
+
+def test_files_that_cannot_be_measured(address, client, tmp_path):
     """One look for page and endpoints, so one sentence."""
-    client = Client(address, verbose=False)
     for path, words in brought(tmp_path):
         visitor = Visitor(address)
         visitor.open(path)
@@ -189,12 +193,12 @@ def test_files_that_cannot_be_measured(address, tmp_path):
      (Sample(seconds=6, color=(90, 140, 30)), "The picture never changes in these 5 s")],
     ids=["silent", "still"],
 )  # fmt: skip
-def test_a_crop_that_proves_nothing_is_told_on_the_card(address, tmp_path, sample, words):
+def test_a_crop_that_proves_nothing_is_told_on_the_card(address, client, tmp_path, sample, words):
     path = write(tmp_path / "a.mp4", sample)
     visitor = Visitor(address)
     visitor.open(path)
     key = visitor.card["key"]
-    answer = Client(address, verbose=False).predict(video=handle_file(path), start=0.5, api_name="/predict")
+    answer = client.predict(video=handle_file(path), start=0.5, api_name="/predict")
     moved = visitor.live("live", key=key, model="known answer", start=visitor.card["start"], offset=0.2)
     for card in (visitor.card, moved):
         assert card["state"] == "unsure"
