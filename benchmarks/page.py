@@ -3,9 +3,10 @@
 python -m benchmarks.page
 python -m benchmarks.page --requests 100
 
-The real server and Chromium on this machine. Dragging goes over the live path (kept features, only sound is encoded
-again) and is compared with the endpoint `/predict`, which opens, decodes and encodes the same clip for every answer.
-Both times run from the request to the drawn or received answer.
+The real server and Chromium on this machine. Dragging is measured twice: once the page has learnt the slider's answers
+ahead, and right after the clip was opened, when the server is asked at every step (kept features, only sound is encoded
+again). Both are compared with the endpoint `/predict`, which opens, decodes and encodes the same clip for every answer.
+Times run from the move or the request to the drawn or received answer.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from time import perf_counter
 from typing import Any
 
 from gradio_client import Client, handle_file
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, Route, sync_playwright
 
 from interface.examples import find_examples
 from interface.models import Models
@@ -34,6 +35,7 @@ EXAMPLES = Path(__file__).parent.parent / "assets" / "examples"
 CLIP = EXAMPLES / "clap_and_lamp.mp4"
 CHROMIUM = "/usr/bin/chromium"
 MOVES = 60  # of which the first ten are not counted
+STEPS = 101  # places of the slider
 ASKED = 12  # answers of the alternative
 
 DRAG = """async (moves) => {
@@ -75,13 +77,24 @@ def browser_page(address: str) -> Iterator[Page]:
         browser.close()
 
 
-def drag(page: Page) -> list[float]:
-    """Seconds from each move of the slider to the drawn answer."""
+def drag(page: Page, *, warm: bool) -> list[float]:
+    """Seconds from each move of the slider to the drawn answer, with the slider's answers learnt ahead or without."""
+    if not warm:
+        page.route("**/component_server", _refuse_ahead)
     page.click("#examples button[title='clap and lamp']")
     page.wait_for_selector("#timeline [data-part=plot][data-drawn]")
+    if warm:
+        page.wait_for_selector(f"#result [data-known='{STEPS}']")
     page.wait_for_timeout(1500)
     times: list[float] = page.evaluate(DRAG, MOVES)
     return times
+
+
+def _refuse_ahead(route: Route) -> None:
+    if '"ahead"' in (route.request.post_data or ""):
+        route.abort()
+    else:
+        route.continue_()
 
 
 def ask(client: Client, start: float, offset: float) -> float:
@@ -99,11 +112,11 @@ def resident() -> float:
 
 
 def memory(client: Client, count: int) -> dict[str, float]:
-    """Megabytes after ten requests, after half of `count` and after all of it."""
-    marks: dict[str, float] = {}
+    """Megabytes before, and after ten requests, each quarter of `count` and all of it."""
+    marks = {"before any": resident()}
     for number in range(1, count + 1):
         ask(client, 0.04 * (number % 50) + 2, 0.0)
-        if number in (10, count // 2, count):
+        if number == 10 or number % max(count // 4, 1) == 0:
             marks[f"after {number}"] = resident()
     return marks
 
@@ -120,11 +133,14 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     with served() as address:
         with browser_page(address) as page:
-            paint, dragged = page.evaluate(PAINT), told(drag(page))
+            asking = told(drag(page, warm=False))
+        with browser_page(address) as page:
+            paint, dragged = page.evaluate(PAINT), told(drag(page, warm=True))
         client = Client(address, verbose=False)
         asked = told([ask(client, 2.5, 0.04 * number) for number in range(ASKED)])
         print(f"first contentful paint {paint:.2f} s")
         print(f"dragging: median {dragged['median']:.0f} ms, 95th percentile {dragged['95th']:.0f} ms an answer")
+        print(f"asking at every step: median {asking['median']:.0f} ms, 95th percentile {asking['95th']:.0f} ms")
         print(f"/predict: median {asked['median']:.0f} ms; {asked['median'] / dragged['median']:.1f} times dragging")
         for when, size in memory(client, options.requests).items():
             print(f"memory {when} requests: {size:.0f} MB", flush=True)

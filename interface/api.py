@@ -20,14 +20,14 @@ import gradio as gr
 
 from attribution.result import Attribution
 from attribution.settings import Settings
-from interface.checks import lacks, notes_on_clip
+from interface.checks import notes_on_clip
 from interface.endpoint import LOADING_SECONDS, Reply, asked, endpoint, model_field, video_field
 from interface.errors import PageError, number, sentences
 from interface.film_api import add_films
 from interface.models import Models, wait_for
 from interface.parts import JOB, QUICK
 from interface.session import Session
-from interface.workspace import Opened
+from interface.workspace import Answer, Opened
 from synchformer.clip import possible_offsets
 from synchformer.prediction import Prediction
 
@@ -114,8 +114,7 @@ class Endpoints:
             (sentences about what the crop lacks).
         """
         with self._asked(video, model) as (session, clip):
-            found = session.predict(clip.key, start, offset)
-            return _told(found, session, start) | self._notes(session, clip, start, offset)
+            return _told(session.answer(clip.key, start, offset), session, start)
 
     def synchronizability(self, video: str, start: float = 0.0, offset: float = 0.0, model: str = "mini") -> Reply:
         """Tell whether a video's sound can be matched to its picture at all (section 4.2 of the paper).
@@ -133,8 +132,9 @@ class Endpoints:
             with sentences(clip.name):
                 wait_for(self._models.judge_steps(session), LOADING_SECONDS)
             found = session.synchronizability(clip.key, start, offset)
+            notes = notes_on_clip(session.clip(clip.key, start, offset))
             answer = {"start": start, "applied_offset": offset, "probability": found.probability}
-            return answer | {"sentence": found.sentence} | self._notes(session, clip, start, offset)
+            return answer | {"sentence": found.sentence, "notes": list(notes)}
 
     def sweep(
         self,
@@ -227,25 +227,20 @@ class Endpoints:
             finally:
                 self._models.workspace.forget(clip.key)
 
-    @staticmethod
-    def _notes(session: Session, clip: Opened, start: float, offset: float) -> Reply:
-        """What the crop lacks; with anything of that, no answer tells."""
-        crop = session.clip(clip.key, start, offset)
-        notes: Reply = {"notes": list(notes_on_clip(crop))}
-        return notes | {"telling": False} if lacks(crop) else notes
 
-
-def _told(found: Prediction, session: Session, start: float) -> Reply:
+def _told(answer: Answer, session: Session, start: float) -> Reply:
+    found = answer.prediction
     return {
         "model": session.name,
         "start": start,
         "applied_offset": found.applied_offset,
         "offset": found.offset,
         "confidence": found.confidence,
-        "telling": found.telling,
+        "telling": answer.telling,
         "grid": list(found.grid),
         "probabilities": list(found.probabilities),
-        "sentence": found.sentence,
+        "sentence": answer.sentence,
+        "notes": list(answer.notes),
     }
 
 

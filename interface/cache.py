@@ -7,10 +7,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
+Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 
-class BoundedCache(Generic[Value]):
+class BoundedCache(Generic[Key, Value]):
     """Values by key, at most `capacity` bytes of them; safe to share between threads.
 
     A value larger than the whole capacity is handed out but not kept.
@@ -19,7 +20,7 @@ class BoundedCache(Generic[Value]):
     def __init__(self, capacity: int, size_of: Callable[[Value], int]) -> None:
         self.capacity = capacity
         self._size_of = size_of
-        self._values: OrderedDict[Hashable, Value] = OrderedDict()
+        self._values: OrderedDict[Key, Value] = OrderedDict()
         self._lock = threading.Lock()
 
     @property
@@ -28,7 +29,7 @@ class BoundedCache(Generic[Value]):
         with self._lock:
             return sum(map(self._size_of, self._values.values()))
 
-    def get(self, key: Hashable) -> Value | None:
+    def get(self, key: Key) -> Value | None:
         """The value of `key`, which counts as used now, or None."""
         with self._lock:
             if key not in self._values:
@@ -36,7 +37,13 @@ class BoundedCache(Generic[Value]):
             self._values.move_to_end(key)
             return self._values[key]
 
-    def put(self, key: Hashable, value: Value) -> Value:
+    def drop(self, chosen: Callable[[Key], bool]) -> None:
+        """Forget the values whose keys are `chosen`."""
+        with self._lock:
+            for key in [key for key in self._values if chosen(key)]:
+                del self._values[key]
+
+    def put(self, key: Key, value: Value) -> Value:
         """Keep `value`, forget the oldest ones beyond the capacity, and hand `value` back."""
         with self._lock:
             self._values[key] = value

@@ -65,8 +65,13 @@ def notes_on_clip(clip: Clip) -> tuple[str, ...]:
     return (*clip.notes, *lacks(clip))
 
 
-def lacks(clip: Clip) -> tuple[str, ...]:
-    """Sentences about what a crop lacks; one that lacks anything proves no offset, whatever the model answers."""
+def lacks(clip: Clip, *, still: bool | None = None) -> tuple[str, ...]:
+    """Sentences about what a crop lacks; one that lacks anything proves no offset, whatever the model answers.
+
+    Args:
+        clip: the crop.
+        still: what `is_still` says of its picture, where that is known from another offset.
+    """
     length = f"{clip.config.crop_seconds:.3g} s"
     found = []
     if is_silent(clip.audio):
@@ -74,7 +79,7 @@ def lacks(clip: Clip) -> tuple[str, ...]:
             f"Nothing can be heard in these {length}: the sound is digital silence. Choose another start, or check "
             "whether the track was muted."
         )
-    if is_still(clip.video):
+    if is_still(clip.video) if still is None else still:
         found.append(
             f"The picture never changes in these {length}, so no sound can be matched to it. Choose another start."
         )

@@ -9,8 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from interface.checks import check_file
-from interface.errors import PageError, sentences
+from interface.errors import PageError
 from interface.models import Models, wait_for
 from interface.parts import SUFFIXES
 from interface.session import Session
@@ -58,7 +57,7 @@ def model_field(models: Models) -> gr.Dropdown:
 
 @contextmanager
 def asked(models: Models, video: str | None, model: str) -> Iterator[tuple[Session, Path]]:
-    """The session of a model and the checked video; errors inside become gradio's.
+    """The session of a model and the video, not yet looked at; errors inside become gradio's.
 
     Raises:
         gr.Error: one sentence.
@@ -69,8 +68,6 @@ def asked(models: Models, video: str | None, model: str) -> Iterator[tuple[Sessi
         path = Path(video)
         wait_for(models.steps(model), LOADING_SECONDS)
         session = models.get(model)
-        with sentences(path.name):
-            check_file(path, session.model.config)
         yield session, path
     except PageError as error:
         raise gr.Error(str(error), print_exception=False) from error

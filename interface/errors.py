@@ -7,6 +7,8 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import gradio as gr
+
 log = logging.getLogger(__name__)
 
 
@@ -23,6 +25,8 @@ def sentences(name: str = "the clip") -> Iterator[None]:
         raise
     except ValueError as error:  # ours: MediaError, CheckpointError, settings out of range
         raise PageError(str(error)) from error
+    except gr.Error as error:  # ZeroGPU's: no time left, or its worker ended
+        raise PageError(str(error.message)) from error
     except Exception as error:
         log.exception("unexpected error while working on %s", name)
         raise PageError("Something unforeseen went wrong with this clip; the server's log says what.") from error

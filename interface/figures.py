@@ -49,6 +49,16 @@ def distribution(grid: tuple[float, ...], prediction: Prediction | None) -> Figu
     return {"data": bars, "layout": layout}
 
 
+def moved(prediction: Prediction) -> dict[str, Any]:
+    """What changes in `distribution` when the sound is moved: the page puts it into the figure that it shows."""
+    return {
+        "y": _heights(prediction),
+        "best": prediction.grid.index(prediction.offset),
+        "line": prediction.applied_offset,
+        "label": _label(prediction.applied_offset, prediction.grid[-1]),
+    }
+
+
 def response(grid: tuple[float, ...], found: Sequence[Prediction]) -> Figure:
     """Predicted against applied offset with the ideal diagonal, and what is left of it below.
 
@@ -108,17 +118,23 @@ def panel(sketch: Sketch) -> Figure:
 
 
 def _bars(prediction: Prediction, step: float) -> dict[str, Any]:
-    colours = ["var(--accent)" if x == prediction.offset else "var(--accent-soft)" for x in prediction.grid]
     words = ["no offset" if x == 0 else f"sound {offset_in_words(x)}" for x in prediction.grid]
     return {
         "type": "bar",
         "x": list(prediction.grid),
-        "y": [round(share, 5) for share in prediction.probabilities],
+        "y": _heights(prediction),
         "width": step * BAR_SHARE,
-        "marker": {"color": colours, "cornerradius": 3},
+        "marker": {"color": "var(--accent-soft)", "cornerradius": 3},
+        "selectedpoints": [prediction.grid.index(prediction.offset)],
+        "selected": {"marker": {"color": "var(--accent)", "opacity": 1}},
+        "unselected": {"marker": {"opacity": 1}},
         "customdata": words,
         "hovertemplate": "<b>%{customdata}</b><br>%{y:.1%}<extra></extra>",
     }
+
+
+def _heights(prediction: Prediction) -> list[float]:
+    return [round(share, 5) for share in prediction.probabilities]
 
 
 def _layout(grid: tuple[float, ...], step: float) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import gradio as gr
 
-from interface.checks import check_file, clock
+from interface.checks import clock
 from interface.errors import PageError, sentences
 from interface.evidence import sorry
 from interface.film_figure import film
@@ -28,6 +28,7 @@ from interface.whole import (
     WIDEST_EVERY,
     Mending,
     Part,
+    checked,
     fixed_name,
     mending,
     own_folder,
@@ -169,8 +170,7 @@ def _look(shared: Shared, upload: str | None, model: str) -> str:
         return ABOUT
     path = Path(upload)
     try:
-        with sentences(path.name):
-            info = check_file(path, shared.models.get(model).model.config)
+        info = checked(shared.models.get(model), path)
     except PageError as error:
         return sorry(str(error))
     return progress(0, info.path.name, clock(info.seconds), "press Scan, or Fix to do both")
@@ -181,8 +181,7 @@ def _path(shared: Shared, upload: str | None, key: str | None, session: Session)
     if not upload and key is None:
         raise PageError("Drop a film here, or open a clip above, first.")
     path = Path(upload) if upload else shared.models.workspace.opened(key, session.model.config).path
-    with sentences(path.name):
-        check_file(path, session.model.config)
+    checked(session, path)
     return path
 
 

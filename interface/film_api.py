@@ -17,6 +17,7 @@ from interface.whole import (
     FINEST_EVERY,
     LARGEST_OFFSET,
     WIDEST_EVERY,
+    checked,
     fixed_name,
     mending,
     own_folder,
@@ -99,6 +100,7 @@ class Films:
             every window).
         """
         with asked(self._models, video, model) as (session, path):
+            checked(session, path)
             judge = None
             part = read_part(every, reach, start, stop)
             if synchronizability:
@@ -140,6 +142,7 @@ class Films:
             sentence, offset and slope that were taken out, forced, left_out, and the scans before and after).
         """
         with asked(self._models, video, model) as (session, path), own_folder(session.workspace) as folder:
+            checked(session, path)
             how = read_mending(offset, resample, force, reach)
             answer: Reply = {"video": path.name, "model": session.name, "state": "running"}
             with closing(mending(session, path, folder / fixed_name(path), how)) as steps:

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from interface.accelerator import hold
 from interface.errors import PageError, sentences
 from interface.session import Session
 from interface.workspace import Workspace
@@ -107,7 +108,10 @@ class Models:
         """
         name = f"{OWN}{path.stem[:40]}-{secrets.token_urlsafe(9)}"
         with sentences(path.name):
-            self._add(name, path)
+            try:
+                self._add(name, path)
+            except ValueError as error:  # where the file lies on this computer is nobody's business
+                raise PageError(str(error).replace(str(path), path.name)) from error
         return name
 
     def told(self, name: str) -> str:
@@ -131,7 +135,7 @@ class Models:
         if name is None:
             raise PageError(f"There are no weights here that tell synchronizability for {label(session.name)}.")
         if name not in self._judges:
-            yield from self._in_background(name, lambda: self._judges.setdefault(name, self._load(name, self.device)))
+            yield from self._in_background(name, lambda: self._judges.setdefault(name, self._loaded(name)))
 
     def judge_ready(self, session: Session) -> bool:
         """Whether synchronizability can be told without a download: embedded, or loaded before."""
@@ -166,12 +170,17 @@ class Models:
 
     def _add(self, name: str, place: str | Path) -> None:
         with self._loading:
-            session = Session(self._load(place, self.device), name=name, workspace=self.workspace)
+            session = Session(self._loaded(place), name=name, workspace=self.workspace)
             self.attach(session)
             with self._books:
                 self._sessions[name] = session
                 while len(self._sessions) > MODELS_HELD:
                     self._sessions.popitem(last=False)
+
+    def _loaded(self, place: str | Path) -> Synchformer:
+        model = self._load(place, self.device)
+        hold(model, str(place), self.device)
+        return model
 
     def attach(self, session: Session) -> Session:
         """Let a session tell synchronizability with the weights that suit it."""

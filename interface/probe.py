@@ -19,11 +19,12 @@ from interface.examples import strip, truth_of
 from interface.models import Models, label
 from interface.parts import QUICK, SUFFIXES, Shared, script
 from interface.session import Session
-from interface.view import View, empty_view, error_view, prediction_view
+from interface.view import View, answer_view, empty_view, error_view, moved_view
 from interface.workspace import Opened
 
 WEIGHTS = (".safetensors", ".pt", ".pth")
 OFFSET_STEP = 0.04  # seconds: one frame at 25 fps
+MOST_AHEAD = 1001  # offsets in one request
 PICTURE_HEIGHT = 248  # pixels
 OWN_FILE = "own checkpoint…"
 
@@ -102,7 +103,7 @@ def answer(models: Models, plotly: Path) -> gr.HTML:
         value=json.dumps(empty_view(models.first.model.config.grid)),
         html_template=script("result.html"),
         js_on_load=script("shared.js", "result.js"),
-        server_functions=[_live(models)],
+        server_functions=[_live(models), _ahead(models)],
         plotly=str(plotly),
         elem_id="result",
     )
@@ -297,9 +298,8 @@ def _changed(shared: Shared, name: str, key: str | None, start: float, offset: f
 
 
 def _view(session: Session, key: object, start: object, offset: object) -> View:
-    prediction = session.predict(key, start, offset)
     place: dict[str, Any] = {"key": key, "start": start}
-    return prediction_view(prediction, **place, model=session.name, device=session.device)
+    return answer_view(session.answer(key, start, offset), **place, model=session.name, device=session.device)
 
 
 def _start_slider(clip: Opened, start: float) -> dict[str, Any]:
@@ -327,8 +327,28 @@ def _live(models: Models) -> Callable[[Any], View]:
         values = request if isinstance(request, dict) else {}
         try:
             session = models.get(values.get("model"))
-            return _view(session, values.get("key"), values.get("start"), values.get("offset"))
+            answer = session.answer(values.get("key"), values.get("start"), values.get("offset"))
+            return moved_view(answer, model=session.name, device=session.device)
         except PageError as error:
             return error_view(str(error))
 
     return live
+
+
+def _ahead(models: Models) -> Callable[[Any], View]:
+    """The function by which the page learns answers before the slider gets there: some `rows`, and what is `left`."""
+
+    def ahead(request: Any) -> View:
+        values = request if isinstance(request, dict) else {}
+        offsets = values.get("offsets")
+        try:
+            session = models.get(values.get("model"))
+            if not isinstance(offsets, list) or len(offsets) > MOST_AHEAD:
+                raise PageError(f"Answers are given for a list of at most {MOST_AHEAD} offsets.")
+            found, left = session.ahead(values.get("key"), values.get("start"), offsets)
+            rows = [moved_view(answer, model=session.name, device=session.device) for answer in found]
+            return {"rows": rows, "left": left}
+        except PageError as error:
+            return error_view(str(error))
+
+    return ahead

@@ -7,40 +7,33 @@ opened once can be asked about with every model, and one request at a time has t
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
-from attribution.distractors import EXAMPLES, Bank, load_bank
+from attribution.distractors import EXAMPLES, Bank
 from attribution.intervals import Array
-from attribution.methods import Method, explain
+from attribution.methods import Method
 from attribution.result import Attribution
 from attribution.settings import Modality, Settings
-from attribution.study import stream
-from attribution.target import Target, find_target
-from attribution.units import make_units
+from interface import accelerator, steps
+from interface.checks import is_still, lacks
 from interface.errors import PageError, number, sentences
-from interface.workspace import Opened, Prepared, Workspace
+from interface.workspace import Answer, Opened, Prepared, Workspace
 from synchformer.clip import Clip, cut_clip, possible_offsets
 from synchformer.media import Media
 from synchformer.model import Synchformer
-from synchformer.prediction import (
-    Encoding,
-    Precision,
-    Prediction,
-    Synchronizability,
-    decide,
-    encode,
-    predict_synchronizability,
-)
-from synchformer.sweep import read_around
+from synchformer.prediction import Precision, Prediction, Synchronizability
+from synchformer.sweep import Sounds, read_around
 
-FEW_DISTRACTORS = 3  # for captum's methods, which try every mask with every distractor
-SHAP_MASKS = 300
 REPORT_SECONDS = 0.3  # between two partial attributions: the accelerator is free for a slider in between
+AHEAD_SECONDS = 0.15  # of asking ahead, after which its answers are handed out
+LARGEST_AHEAD = 30_000_000  # parameters of a model on a CPU: a larger one is asked for one offset at a time
+TOGETHER = 2  # offsets asked for in one turn on a CPU
+TOGETHER_ON_GPU = 32
 
 Judge = Callable[[], Synchformer]
 
@@ -79,6 +72,7 @@ class Session:
         self.judge = judge
         self.distractors = tuple(distractors)
         self._banks: dict[tuple[Path, ...], Bank] = {}
+        accelerator.hold(model)
 
     @property
     def device(self) -> str:
@@ -109,10 +103,56 @@ class Session:
         Raises:
             PageError: when the clip is not held any more, or cannot be measured there.
         """
+        return self.answer(key, start, offset).prediction
+
+    def answer(self, key: object, start: object, offset: object) -> Answer:
+        """As `predict`, with what the crop lacks. An answer that is known from before waits for no turn.
+
+        Raises:
+            PageError: as `predict`.
+        """
         clip = self.opened(key)
         begin, moved = number("start", start), number("offset", offset)
+        kept = self.workspace.features.get((self.name, clip.key, begin))
+        frames = self._whole_frames(moved)
+        if kept is not None and frames in kept.answers:
+            return kept.answers[frames]
         with sentences(clip.name), self.workspace.turn():
-            return self._predict(clip, begin, moved)
+            return self._answer(clip, begin, moved)
+
+    def ahead(self, key: object, start: object, offsets: Sequence[object]) -> tuple[list[Answer], list[float]]:
+        """Answers for the first of `offsets`, as many as a moment allows, before anyone asks for them; they are kept.
+
+        Args:
+            key: of an opened clip.
+            start: seconds; where the crop begins.
+            offsets: seconds, whole frames; for those without sound there is no answer.
+
+        Returns:
+            the answers, and the offsets that are left: none where the model is too slow for asking ahead.
+
+        Raises:
+            PageError: as `predict`.
+        """
+        clip = self.opened(key)
+        begin = number("start", start)
+        low, high = possible_offsets(clip.info, self.model.config, begin)
+        asked = [number("offset", offset) for offset in offsets]
+        if not self._quick:
+            return [], []
+        kept = self.workspace.features.get((self.name, clip.key, begin))
+        known = kept.answers if kept else {}
+        possible = [each for each in asked if low - 1e-6 <= each <= high + 1e-6]
+        frames = {each: place for each in possible if (place := self._whole_frames(each)) is not None}
+        found = [known[place] for place in frames.values() if place in known]
+        left = [each for each, place in frames.items() if place not in known]
+        end = time.monotonic() + AHEAD_SECONDS
+        with sentences(clip.name):
+            while left and time.monotonic() < end:
+                some, left = left[: self._together], left[self._together :]
+                with self.workspace.turn():
+                    found += self._more(clip, begin, self._prepared(clip, begin), some)
+        return found, left
 
     def sweep(self, key: object, start: object, offsets: Sequence[float] | None = None) -> Iterator[Prediction]:
         """Predictions under many offsets, in their order; closing the iterator stops the work.
@@ -162,17 +202,14 @@ class Session:
         with sentences(clip.path.name):
             with self.workspace.turn():
                 bank = self._bank(tuple(distractors or self.distractors))
-            asked = replace(settings, precision=self.precision)
-            parts = stream(self.model, clip, bank, asked, resume=resume, every=REPORT_SECONDS)
-            try:
+            parts = self._rounds(bank, clip, replace(settings, precision=self.precision), resume)
+            with closing(parts):
                 while True:
                     with self.workspace.turn():
                         part = next(parts, None)
                     if part is None:
                         return
                     yield part
-            finally:
-                parts.close()
 
     def synchronizability(self, key: object, start: object, offset: object) -> Synchronizability:
         """The probability that picture and sound can be matched at all (section 4.2).
@@ -186,9 +223,9 @@ class Session:
             model = self._judge_model()
             with self.workspace.turn():
                 media = self._prepared(clip, begin).media
-                return predict_synchronizability(
-                    model, cut_clip(media, begin, moved, config=model.config), precision=self.precision
-                )
+                cut = cut_clip(media, begin, moved, config=model.config)
+                found: Synchronizability = accelerator.run(steps.judge, model, cut, self.precision)
+                return found
 
     def clip(self, key: object, start: object, offset: object) -> Clip:
         """The crop as the model is fed it.
@@ -230,18 +267,9 @@ class Session:
         clip = self.clip(key, start, offset)
         with sentences(clip.path.name), self.workspace.turn():
             bank = self._bank(tuple(distractors or self.distractors)).without(clip.path)
-            others = [each.encoding for each in bank.distractors[:FEW_DISTRACTORS]]
-            encoding = self._encode(clip, None)
-            target = self._target(encoding, settings)
-            streams = {name: make_units(self.model.config, (name,), settings.chunk) for name in settings.modalities}
-            return {
-                name: explain(self.model, encoding, others, units, target, method, samples=SHAP_MASKS)
-                for name, units in streams.items()
-            }
-
-    def _target(self, encoding: Encoding, settings: Settings) -> Target:
-        logits = torch.tensor(decide(self.model, encoding, precision=self.precision).logits)
-        return find_target(self.model.config, logits, encoding.applied_offset, settings.reference)
+            asked = replace(settings, precision=self.precision)
+            found: dict[Modality, Array] = accelerator.run(steps.explained, self.model, bank, clip, asked, method)
+            return found
 
     def shifted(self, key: object, start: object, offset: object) -> Path:
         """A copy of an opened clip with its sound moved, to be played; see `Workspace.shifted`.
@@ -260,34 +288,83 @@ class Session:
         """Distractors; those of the project are kept in memory, a visitor's own only for one attribution."""
         if places in self._banks:
             return self._banks[places]
-        bank = load_bank(self.model, places, precision=self.precision)
+        bank: Bank = accelerator.run(steps.bank, self.model, places, self.precision)
         if places == self.distractors:
             self._banks[places] = bank
         return bank
 
-    def _predict(self, clip: Opened, start: float, offset: float) -> Prediction:
+    def _rounds(self, bank: Bank, clip: Clip, settings: Settings, resume: Attribution | None) -> Generator[Attribution]:
+        """Partial attributions; on ZeroGPU over several calls, for each of them is bounded in time."""
+        seconds = accelerator.ROUND_SECONDS if accelerator.zero_gpu() else math.inf
+        last = resume
+        while True:
+            parts = accelerator.stream(steps.attribute, self.model, bank, clip, settings, last, REPORT_SECONDS, seconds)
+            for last in parts:
+                yield last
+            if last is None or last.finished:
+                return
+
+    def _answer(self, clip: Opened, start: float, offset: float) -> Answer:
+        prepared = self.workspace.features.get((self.name, clip.key, start))
+        if prepared is None:
+            return self._first(clip, start, offset)[1]
+        if self._whole_frames(offset) is not None:
+            return self._more(clip, start, prepared, [offset])[0]
+        cut = cut_clip(prepared.media, start, offset, config=self.model.config)
+        prediction = accelerator.run(steps.other_sound, self.model, cut, prepared.encoding, self.precision)
+        return _judged(cut, prediction, prepared.still)
+
+    def _first(self, clip: Opened, start: float, offset: float) -> tuple[Prepared, Answer]:
+        """Decode, encode and decide, and keep all of it for the offsets to come."""
         begin = time.perf_counter()
-        kept = self.workspace.features.get((self.name, clip.key, start))
-        media = kept.media if kept else read_around(self.model, clip.path, start)
+        media = read_around(self.model, clip.path, start)
         cut = cut_clip(media, start, offset, config=self.model.config)
-        decode = 0.0 if kept else time.perf_counter() - begin
-        encoding = self._encode(cut, kept.encoding if kept else None)
-        if kept is None:
-            self._keep(clip, start, Prepared(encoding, media))
-        prediction = decide(self.model, encoding, precision=self.precision)
-        return replace(prediction, timing=replace(prediction.timing, decode=decode))
+        decode = time.perf_counter() - begin
+        encoding, prediction = accelerator.run(steps.first_answer, self.model, cut, self.precision)
+        prediction = replace(prediction, timing=replace(prediction.timing, decode=decode))
+        prepared = Prepared(encoding, media, Sounds.of(cut, encoding), is_still(cut.video))
+        answer = self._kept(prepared, _judged(cut, prediction, prepared.still))
+        return self.workspace.features.put((self.name, clip.key, start), prepared), answer
+
+    def _more(self, clip: Opened, start: float, prepared: Prepared, offsets: Sequence[float]) -> list[Answer]:
+        """Answers for other offsets of whole frames."""
+        cuts = [cut_clip(prepared.media, start, offset, config=self.model.config) for offset in offsets]
+        sounds, found = accelerator.run(steps.more_answers, self.model, prepared.sounds, cuts, self.precision)
+        prepared.sounds.segments.update(sounds.segments)
+        judged = [_judged(cut, each, prepared.still) for cut, each in zip(cuts, found, strict=True)]
+        return [self._kept(prepared, each) for each in judged]
+
+    def _kept(self, prepared: Prepared, answer: Answer) -> Answer:
+        """Keep an answer for the next time it is asked for, when nothing is decoded or encoded."""
+        frames = self._whole_frames(answer.prediction.applied_offset)
+        if frames is not None:
+            prepared.answers[frames] = answer
+        return answer
 
     def _prepared(self, clip: Opened, start: float) -> Prepared:
         """Decoded media and the picture's features at a start, from memory or made now."""
         kept = self.workspace.features.get((self.name, clip.key, start))
-        if kept is not None:
-            return kept
-        media = read_around(self.model, clip.path, start)
-        encoding = self._encode(cut_clip(media, start, 0.0, config=self.model.config), None)
-        return self._keep(clip, start, Prepared(encoding, media))
+        return kept or self._first(clip, start, 0.0)[0]
 
-    def _keep(self, clip: Opened, start: float, prepared: Prepared) -> Prepared:
-        return self.workspace.features.put((self.name, clip.key, start), prepared)
+    def _whole_frames(self, offset: float) -> int | None:
+        """An offset as a number of frames, within the model's range; None for any other."""
+        config = self.model.config
+        frames = round(offset * config.video_fps)
+        whole = abs(frames / config.video_fps - offset) < 1e-6 and abs(offset) <= config.max_offset + 1e-6
+        return frames if whole else None
 
-    def _encode(self, cut: Clip, like: Encoding | None) -> Encoding:
-        return encode(self.model, cut, precision=self.precision, like=like)
+    @property
+    def _together(self) -> int:
+        if accelerator.zero_gpu():
+            return 2**16  # all of them: every call costs seconds
+        return TOGETHER if self.device == "cpu" else TOGETHER_ON_GPU
+
+    @property
+    def _quick(self) -> bool:
+        """Whether the model is small or fast enough to be asked about every offset before anyone needs it."""
+        return self.device != "cpu" or sum(each.numel() for each in self.model.parameters()) <= LARGEST_AHEAD
+
+
+def _judged(cut: Clip, prediction: Prediction, still: bool) -> Answer:
+    missing = lacks(cut, still=still)
+    return Answer(prediction, (*cut.notes, *missing), missing)

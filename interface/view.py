@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from interface.figures import distribution
+from interface.figures import distribution, moved
 from interface.models import label
+from interface.workspace import Answer
 from synchformer.prediction import Prediction, Synchronizability, Timing
 
 View = dict[str, Any]
@@ -27,26 +28,34 @@ def error_view(sentence: str) -> View:
     return {"error": sentence}
 
 
-def prediction_view(prediction: Prediction, *, key: str, start: float, model: str, device: str) -> View:
+def answer_view(answer: Answer, *, key: str, start: float, model: str, device: str) -> View:
     """The card for one measurement.
 
     Args:
-        prediction: what to show.
+        answer: what to show.
         key: the opened clip, so that the page can ask about it again.
         start: seconds; where the crop begins.
         model: name of the model.
         device: where it ran.
     """
+    place = {"key": key, "start": start, "model": model}
+    figure = {"figure": distribution(answer.prediction.grid, answer.prediction)}
+    return place | _words(answer, model, device) | figure
+
+
+def moved_view(answer: Answer, *, model: str, device: str) -> View:
+    """The same card for another offset: only what changes."""
+    return _words(answer, model, device) | {"moved": moved(answer.prediction)}
+
+
+def _words(answer: Answer, model: str, device: str) -> View:
     return {
-        "state": "telling" if prediction.telling else "unsure",
-        "key": key,
-        "start": start,
-        "model": model,
-        "applied": prediction.applied_offset,
-        "sentence": prediction.sentence[0].upper() + prediction.sentence[1:],
-        "detail": detail(prediction),
-        "timing": f"{timing(prediction.timing)} — {label(model)} on {device}",
-        "figure": distribution(prediction.grid, prediction),
+        "state": "telling" if answer.telling else "unsure",
+        "applied": answer.prediction.applied_offset,
+        "sentence": answer.sentence[0].upper() + answer.sentence[1:],
+        "detail": " ".join(answer.lacks) or detail(answer.prediction),
+        "timing": f"{timing(answer.prediction.timing)} — {label(model)} on {device}",
+        "note": " ".join(note for note in answer.notes if note not in answer.lacks),
     }
 
 

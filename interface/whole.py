@@ -12,10 +12,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from interface.checks import check_file
 from interface.errors import PageError, number, sentences
 from interface.session import Session
 from interface.stepwise import Tell, stepwise
 from interface.workspace import Workspace
+from synchformer.media import MediaInfo
 from synchformer.model import Synchformer
 from synchformer.shift import FORMATS
 from synchformer.tools import Repair, Timeline, fix
@@ -102,6 +104,16 @@ def _between(name: str, value: object, low: float, high: float) -> float:
         bounds = f"at least {low:g}" if high == float("inf") else f"from {low:g} to {high:g}"
         raise PageError(f"The {name} must be {bounds} s, not {found:g} s.")
     return found
+
+
+def checked(session: Session, path: Path) -> MediaInfo:
+    """What a video holds.
+
+    Raises:
+        PageError: when it cannot be measured; one sentence.
+    """
+    with sentences(path.name):
+        return check_file(path, session.model.config)
 
 
 def survey(session: Session, path: Path, part: Part, judge: Synchformer | None = None) -> Survey:

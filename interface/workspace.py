@@ -13,27 +13,31 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from attribution.result import Attribution
 from interface.cache import BoundedCache
 from interface.checks import check_file, notes_on_file
 from interface.errors import PageError, sentences
+from interface.memory import release
 from synchformer.clip import possible_starts
 from synchformer.config import SynchformerConfig
 from synchformer.media import Media, MediaInfo
-from synchformer.prediction import Encoding
+from synchformer.prediction import Encoding, Prediction
 from synchformer.shift import browser_note, suited_suffix, write_shifted
+from synchformer.sweep import Sounds
 
 CACHE_BYTES = 256 * 2**20
 CLIPS_HELD = 200  # opened clips; each is a path and a few numbers
 COPIES_HELD = 24  # shifted copies on disk
 RESULTS_HELD = 200  # attributions; each is a few tens of kilobytes
 WHOLE_CLIP_SECONDS = 60.0  # a longer clip is played from `start` for this long
+ANSWER_BYTES = 2500  # of one answer, roughly: two tuples of 21 numbers
 START_STEP = 0.04  # seconds: one frame at 25 fps
 BUSY_SECONDS = 60.0  # how long a request waits for the model
 
+FeatureName = tuple[str, str, float]  # the model's name, the clip's key, where the crop starts
 CopyName = tuple[str, float | None, float]  # the clip's key, where the copy starts, and how far the sound was moved
 
 
@@ -61,16 +65,48 @@ class Opened:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What the model says of a crop, and what the crop lacks: with anything of that, no answer tells.
+
+    `notes` are the sentences of `checks.notes_on_clip`, of which `lacks` are the last.
+    """
+
+    prediction: Prediction
+    notes: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
+
+    @property
+    def telling(self) -> bool:
+        """Whether there is one clear peak, and a reason to believe it."""
+        return self.prediction.telling and not self.lacks
+
+    @property
+    def sentence(self) -> str:
+        """The result in words; where the crop lacks something, that."""
+        if not self.lacks:
+            return self.prediction.sentence
+        reason = self.lacks[0].split(". ")[0].rstrip(".")
+        return f"cannot tell — {reason[0].lower()}{reason[1:]}"
+
+
+@dataclass(frozen=True)
 class Prepared:
-    """The crop at one start: its picture's features, and the picture and sound around it for every offset."""
+    """The crop at one start: its picture's features, and the picture and sound around it for every offset.
+
+    `sounds` and `answers` grow as offsets are asked for; offsets of whole frames only, so that their number is bounded.
+    """
 
     encoding: Encoding
     media: Media
+    sounds: Sounds
+    still: bool
+    answers: dict[int, Answer] = field(default_factory=dict)  # by the offset in frames
 
     @property
     def size(self) -> int:
         """Bytes held."""
-        return self.encoding.size + self.media.video.nbytes + self.media.audio.nbytes
+        media = self.media.video.nbytes + self.media.audio.nbytes
+        return media + self.encoding.size + self.sounds.size + ANSWER_BYTES * len(self.answers)
 
 
 class Workspace:
@@ -81,9 +117,9 @@ class Workspace:
     """
 
     def __init__(self, cache_bytes: int = CACHE_BYTES) -> None:
-        self.features: BoundedCache[Prepared] = BoundedCache(cache_bytes, lambda prepared: prepared.size)
+        self.features: BoundedCache[FeatureName, Prepared] = BoundedCache(cache_bytes, lambda prepared: prepared.size)
         self.folder = tempfile.TemporaryDirectory(prefix="synchformer-")
-        self._attributions: BoundedCache[Attribution] = BoundedCache(RESULTS_HELD, lambda _: 1)
+        self._attributions: BoundedCache[str, Attribution] = BoundedCache(RESULTS_HELD, lambda _: 1)
         self._clips: OrderedDict[str, Opened] = OrderedDict()
         self._copies: OrderedDict[CopyName, Path] = OrderedDict()
         self._books = threading.Lock()  # for the two tables above
@@ -144,11 +180,13 @@ class Workspace:
         return replace(clip, first_start=first, last_start=last, start=middle(first, last))
 
     def forget(self, key: object) -> None:
-        """Drop a clip and the copies made of it; an unknown key is no error. The visitor's own file is left alone."""
+        """Drop a clip and all that was made of it; an unknown key is no error. The visitor's own file is left alone."""
         with self._books:
             self._clips.pop(key, None)  # type: ignore[call-overload]
             for name in [name for name in self._copies if name[0] == key]:
                 self._copies.pop(name).unlink(missing_ok=True)
+        self.features.drop(lambda name: name[1] == key)
+        release()
 
     def shifted(self, clip: Opened, start: float, offset: float) -> Path:
         """A copy of a clip with its sound moved, to be played; of a long one, a part from `start` on.

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
@@ -200,7 +200,7 @@ def predict_synchronizability(model: Synchformer, clip: Clip, *, precision: Prec
     """
     _check_head(model, "synchronizability")
     encoding = encode(model, clip, precision=precision)
-    logits, seconds = _synchronize(model, encoding, precision)
+    (logits,), seconds = _synchronize(model, [encoding], precision)
     return Synchronizability(
         probability=logits.softmax(dim=-1)[1].item(),  # class 1: synchronizable
         logits=tuple(logits.tolist()),
@@ -233,14 +233,44 @@ def encode(model: Synchformer, clip: Clip, *, precision: Precision = "auto", lik
     return Encoding(video, audio, clip.offset, Timing(audio=audio_seconds, video=video_seconds))
 
 
+def encode_sounds(model: Synchformer, mel: Tensor, *, precision: Precision = "auto") -> tuple[Tensor, float]:
+    """Run the audio encoder on segments that may come from different crops.
+
+    Args:
+        model: a Synchformer in evaluation mode.
+        mel: normalised log-mel spectrograms (S, M, T) of segments of the model's sizes.
+        precision: as in `predict`.
+
+    Returns:
+        Features (S, t_a, D) and the seconds they took.
+    """
+    device = next(model.parameters()).device
+    with _inference(device, precision):
+        features, seconds = _timed(device, lambda: model.encode_audio(mel.to(device).unsqueeze(0)))
+    return features[0], seconds
+
+
 def decide(model: Synchformer, encoding: Encoding, *, precision: Precision = "auto") -> Prediction:
     """The distribution over offsets for an encoded clip: one pass of the small synchronization module.
 
     Raises:
         ValueError: when the model has another head than `offset`.
     """
+    return decide_all(model, [encoding], precision=precision)[0]
+
+
+def decide_all(model: Synchformer, encodings: Sequence[Encoding], *, precision: Precision = "auto") -> list[Prediction]:
+    """The distributions for several encoded clips, in one pass; each is charged an equal part of its time.
+
+    Raises:
+        ValueError: as `decide`.
+    """
     _check_head(model, "offset")
-    logits, seconds = _synchronize(model, encoding, precision)
+    logits, seconds = _synchronize(model, encodings, precision)
+    return [_prediction(model, each, row, seconds / len(logits)) for each, row in zip(encodings, logits, strict=True)]
+
+
+def _prediction(model: Synchformer, encoding: Encoding, logits: Tensor, seconds: float) -> Prediction:
     probabilities = logits.softmax(dim=-1)
     best = int(probabilities.argmax())
     return Prediction(
@@ -254,12 +284,13 @@ def decide(model: Synchformer, encoding: Encoding, *, precision: Precision = "au
     )
 
 
-def _synchronize(model: Synchformer, encoding: Encoding, precision: Precision) -> tuple[Tensor, float]:
-    """Logits (classes,) in float64 on the CPU, and the seconds they took."""
-    device = encoding.video_features.device
-    with _inference(device, precision):
-        logits, seconds = _timed(device, lambda: model.synchronize(encoding.video_features, encoding.audio_features))
-    return logits[0].double().cpu(), seconds
+def _synchronize(model: Synchformer, encodings: Sequence[Encoding], precision: Precision) -> tuple[Tensor, float]:
+    """Logits (B, classes) in float64 on the CPU, and the seconds they took."""
+    video = torch.cat([each.video_features for each in encodings])
+    audio = torch.cat([each.audio_features for each in encodings])
+    with _inference(video.device, precision):
+        logits, seconds = _timed(video.device, lambda: model.synchronize(video, audio))
+    return logits.double().cpu(), seconds
 
 
 @contextlib.contextmanager

@@ -35,9 +35,13 @@ class FlashAndClick(torch.nn.Module):
         return mel.mean(2).unflatten(2, (6, 11)).mean(3)[..., None]  # (B, S, 6, 1)
 
     def synchronize(self, video, audio):
-        seen, heard = self._peak(video[0, ..., 0], 0.08), self._peak(audio[0, ..., 0], 0.11)
-        away = torch.tensor(self.config.grid) - (seen - heard)
-        return -((away / 0.1) ** 2)[None]
+        return torch.stack(
+            [self._answer(seen[..., 0], heard[..., 0]) for seen, heard in zip(video, audio, strict=True)]
+        )
+
+    def _answer(self, seen, heard):
+        away = torch.tensor(self.config.grid) - (self._peak(seen, 0.08) - self._peak(heard, 0.11))
+        return -((away / 0.1) ** 2)
 
     @staticmethod
     def _peak(level, step):

@@ -1,5 +1,6 @@
 """The endpoints as programs use them: gradio_client, curl and MCP against the real server."""
 
+import base64
 import contextlib
 import json
 import shutil
@@ -149,6 +150,7 @@ def test_nothing_is_kept_of_a_request(client, session, clip):
     with contextlib.suppress(AppError):
         client.predict(video=handle_file(clip), start=99.0, api_name="/predict")
     assert not session.workspace._clips
+    assert session.workspace.features.size == 0
 
 
 @pytest.mark.parametrize(
@@ -239,31 +241,37 @@ def test_curl_error(address, clip):
     assert found[-1][0] == "error"
 
 
-@pytest.mark.skipif(not mcp_available(), reason="the extra gradio[mcp] is not installed")
+@pytest.mark.skipif(not mcp_available(), reason="no mcp here: pip install 'gradio[mcp]'")
 def test_the_same_as_tools(address, clip):
-    """An MCP client sees the endpoints, and gets the same answer."""
+    """An MCP client sees the endpoints with types and words, asks one, and is told what went wrong."""
     import anyio
     from mcp import ClientSession
-    from mcp.client.streamable_http import streamablehttp_client
+    from mcp.client.streamable_http import streamable_http_client
 
-    (path,) = json.loads(curl("-F", f"files=@{clip}", f"{address}/gradio_api/upload"))
+    video = f"data:video/mp4;base64,{base64.b64encode(clip.read_bytes()).decode()}"
+    asked = [{"video": video, "start": 2.0, "offset": 0.4}, {"video": video, "start": 99.0}]
 
     async def talk():
         async with (
-            streamablehttp_client(f"{address}/gradio_api/mcp/") as (read, write, _),
+            streamable_http_client(f"{address}/gradio_api/mcp/") as (read, write, _),
             ClientSession(read, write) as session,
         ):
             await session.initialize()
             tools = (await session.list_tools()).tools
-            named = {tool.name.rsplit("_", 1)[-1]: tool for tool in tools}
-            place = f"{address}/gradio_api/file={path}"
-            answer = await session.call_tool(named["predict"].name, {"video": place, "start": 2.0, "offset": 0.4})
-            return named, answer.content[0].text
+            named = {next(name for name in NAMES if tool.name.endswith(name[1:])): tool for tool in tools}
+            return named, [await session.call_tool(named["/predict"].name, values) for values in asked]
 
-    named, text = anyio.run(talk)
-    assert set(named) == {name[1:] for name in NAMES}
-    assert "Measure how far" in named["predict"].description
-    assert "0.4 s early" in text
+    named, (answer, refusal) = anyio.run(talk)
+    assert sorted(named) == sorted(NAMES)
+    for tool in named.values():
+        fields = tool.inputSchema["properties"]
+        assert fields["start"]["type"] == "number"
+        assert "mini" in fields["model"]["enum"]
+        assert all(len(each["description"]) > 10 for each in fields.values())
+    assert "Measure how far" in named["/predict"].description
+    assert "0.4 s early" in answer.content[0].text
+    assert refusal.isError
+    assert "choose a start" in refusal.content[0].text
 
 
 @pytest.mark.parametrize(

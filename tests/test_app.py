@@ -11,7 +11,7 @@ from test_shift import flash_and_click, write_flash_click
 from interface.cache import BoundedCache
 from interface.errors import PageError
 from interface.examples import find_examples, strip
-from interface.figures import distribution
+from interface.figures import distribution, moved
 from interface.probe import caption
 from interface.session import Session
 from interface.workspace import COPIES_HELD, Opened, Workspace
@@ -42,13 +42,80 @@ def test_queue_cannot_be_skipped(address):
 
 
 def test_strangers_cannot_break_the_live_function(address):
+    for data in (None, [], "x", {"key": 3}, {"key": "../../etc/passwd", "start": 0, "offset": 0}):
+        reply = component_server(address, "live", data)
+        assert reply == {"error": "This clip is no longer kept here; choose the video again."}
+
+
+@pytest.mark.parametrize("data", [None, [], {"key": 3}, {"offsets": "x"}, {"offsets": [0] * 5000}, {"offsets": [None]},
+                                  {"key": "../../etc/passwd", "start": 0, "offsets": [0]}])  # fmt: skip
+def test_strangers_cannot_break_asking_ahead(address, data):
+    reply = component_server(address, "ahead", data)
+    assert list(reply) == ["error"]
+    assert reply["error"].endswith(".")
+
+
+def component_server(address, name, data):
+    """What the page's own script is answered."""
     config = httpx.get(f"{address}/config").json()
     result = next(c["id"] for c in config["components"] if c["props"].get("elem_id") == "result")
-    for data in (None, [], "x", {"key": 3}, {"key": "../../etc/passwd", "start": 0, "offset": 0}):
-        body = {"session_hash": "s", "component_id": result, "fn_name": "live", "data": data}
-        reply = httpx.post(f"{address}/gradio_api/component_server", json=body)
-        assert reply.status_code == 200
-        assert reply.json() == {"error": "This clip is no longer kept here; choose the video again."}
+    body = {"session_hash": "s", "component_id": result, "fn_name": name, "data": data}
+    reply = httpx.post(f"{address}/gradio_api/component_server", json=body)
+    assert reply.status_code == 200
+    return reply.json()
+
+
+def test_asking_ahead_gives_every_answer_of_the_slider(session, clip, monkeypatch):
+    """In rounds, for what the file has sound for, and later without any work: the same as one by one."""
+    opened = session.open(clip)
+    asked = [round(0.04 * step, 2) for step in range(-50, 51)]
+    session.predict(opened.key, 1.0, 0.0)
+    monkeypatch.setattr("interface.session.AHEAD_SECONDS", 1e-9)
+    found, left = session.ahead(opened.key, 1.0, asked)
+    assert found == [session.answer(opened.key, 1.0, 0.0)]  # which was known before
+    assert left == [each for each in asked if each >= -1.0 and each != 0]  # there is no sound before the file begins
+    monkeypatch.setattr("interface.session.AHEAD_SECONDS", 600.0)
+    rest, nothing = session.ahead(opened.key, 1.0, left)
+    assert nothing == []
+    assert [each.prediction.applied_offset for each in rest] == left
+    for each in rest[5::9]:  # the first hear the click after the crop's end
+        assert each.prediction.offset == pytest.approx(each.prediction.applied_offset, abs=0.121)
+    monkeypatch.setattr(session.model, "encode_audio", None)
+    assert session.answer(opened.key, 1.0, 0.52) in rest
+    monkeypatch.undo()
+    alone = session.predict(session.open(clip).key, 1.0, 0.52)
+    assert session.predict(opened.key, 1.0, 0.52).logits == pytest.approx(alone.logits, rel=1e-4, abs=1e-3)
+
+
+def test_a_model_that_is_too_slow_is_not_asked_ahead(session, clip, monkeypatch):
+    opened = session.open(clip)
+    session.predict(opened.key, 2.0, 0.0)
+    monkeypatch.setattr("interface.session.LARGEST_AHEAD", 0)
+    assert session.ahead(opened.key, 2.0, [0.04, 0.08]) == ([], [])
+
+
+def test_answers_are_bounded_whatever_offsets_are_asked_for(session, clip):
+    opened = session.open(clip)
+    for step in range(40):
+        session.predict(opened.key, 2.0, 0.001 * step)
+    (kept,) = session.workspace.features._values.values()
+    assert sorted(kept.answers) == [0]
+    assert len(kept.sounds.segments) == TINY.segments
+
+
+def test_a_forgotten_clip_leaves_nothing(session, clip):
+    opened, other = session.open(clip), session.open(clip)
+    for each in (opened, other):
+        session.predict(each.key, 2.0, 0.0)
+    size = session.workspace.features.size
+    copy = session.shifted(opened.key, 2.0, 0.4)
+    session.workspace.forget(opened.key)
+    assert not copy.exists()
+    assert session.workspace.features.size == size // 2
+    session.workspace.forget(other.key)
+    assert session.workspace.features.size == 0
+    with pytest.raises(PageError, match="choose the video again"):
+        session.predict(opened.key, 2.0, 0.0)
 
 
 def test_no_file_of_the_server_is_served(address):
@@ -156,7 +223,19 @@ def test_figure_marks_the_applied_offset():
     answer = Prediction(grid, tuple(np.log(shares)), tuple(shares), grid[13], 0.6, applied_offset=0.52)
     figure = distribution(grid, answer)
     assert figure["layout"]["shapes"][0]["x0"] == 0.52
-    colours = figure["data"][0]["marker"]["color"]
-    assert [i for i, colour in enumerate(colours) if colour == "var(--accent)"] == [13]
+    assert figure["data"][0]["selectedpoints"] == [13]
+    assert figure["data"][0]["selected"]["marker"]["color"] == "var(--accent)"
     assert figure["data"][0]["customdata"][13] == "sound 0.6 s early"
     assert distribution(grid, None)["data"] == []
+
+
+def test_what_changes_in_the_figure_is_what_the_whole_figure_would_be():
+    grid = TINY.grid
+    shares = np.full(21, 0.02)
+    shares[4] = 0.6
+    answer = Prediction(grid, tuple(np.log(shares)), tuple(shares), grid[4], 0.6, applied_offset=-1.12)
+    whole, change = distribution(grid, answer), moved(answer)
+    assert change["y"] == whole["data"][0]["y"]
+    assert [change["best"]] == whole["data"][0]["selectedpoints"]
+    assert change["line"] == whole["layout"]["shapes"][0]["x0"] == whole["layout"]["shapes"][0]["x1"]
+    assert change["label"] == whole["layout"]["annotations"][-1]

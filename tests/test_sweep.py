@@ -36,6 +36,19 @@ def test_a_sweep_gives_what_single_predictions_give(path):
         assert prediction.applied_offset == offset
 
 
+def test_segments_that_offsets_share_are_encoded_once(path):
+    torch.manual_seed(0)
+    model = Synchformer(TINY).eval()
+    counted, encode_audio = [], model.encode_audio
+    model.encode_audio = lambda mel: counted.append(mel.shape[1]) or encode_audio(mel)
+    offsets = [round(0.04 * step, 2) for step in range(-10, 11)]
+    swept = list(sweep(model, read_around(model, path, 2.5), 2.5, offsets))
+    assert sum(counted) == 20 + 13 * 8 + 1  # first frames -10 to 10 of the first segment, then one every eight frames
+    for index in (0, 7, 20):
+        alone = predict(model, load_clip(path, 2.5, offsets[index], config=TINY))
+        assert swept[index].logits == pytest.approx(alone.logits, abs=1e-5)
+
+
 def test_files_in_sync_are_counted_over_starts_and_classes(path, tmp_path, monkeypatch, capsys):
     model = FlashAndClick()
     monkeypatch.setattr(evaluate_files, "load_model", lambda name, device: model)

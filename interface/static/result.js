@@ -1,7 +1,7 @@
 // Draws one measurement: the sentence, the numbers below it and the distribution.
 //
-// Runs once, as the body of the result component's `js_on_load`. `props.value` is the JSON text of interface/page.py's
-// view; while the offset slider moves, views come straight from `server.live`, one request at a time, always the newest.
+// Runs once, as the body of the result component's `js_on_load`. `props.value` is the JSON text of interface/view.py;
+// while the offset slider moves, answers come from what `server.ahead` told before, or straight from `server.live`.
 const plot = part('plot');
 let shown = JSON.parse(props.value);
 let sync = null; // what is known about whether the clip can be synchronized at all
@@ -14,6 +14,7 @@ function write(view) {
   part('sentence').textContent = glued(view.error ?? view.sentence);
   part('sentence').setAttribute('role', view.error ? 'alert' : 'status');
   part('detail').textContent = view.error ? '' : glued(view.detail);
+  part('note').textContent = view.error ? '' : glued(view.note ?? '');
   part('timing').textContent = view.error ? '' : view.timing;
   plot.setAttribute('aria-label', view.error ?? view.sentence);
   plot.dataset.applied = view.applied ?? '';
@@ -47,17 +48,79 @@ function elsewhere(view) {
   return slider && view.start !== undefined && Math.abs(Number(slider.value) - view.start) > 0.02;
 }
 
-// One request under way; when it returns, only the newest position is asked for.
+// The card for another offset: the figure on show with other heights, another best bar, and the line elsewhere.
+function put({ moved, ...words }) {
+  const { data: [bars], layout } = shown.figure;
+  const line = { x0: moved.line, x1: moved.line };
+  return {
+    ...shown,
+    ...words,
+    figure: {
+      data: [{ ...bars, y: moved.y, selectedpoints: [moved.best] }],
+      layout: {
+        ...layout,
+        shapes: [{ ...layout.shapes[0], ...line }],
+        annotations: [...layout.annotations.slice(0, -1), moved.label],
+      },
+    },
+  };
+}
+
+// Answers for every place of the slider, fetched while the page rests: a drag then asks nothing of the server. The
+// nearest come first; who leaves the clip, the start or the model, ends it.
+const known = new Map();
+let knownOf = null;
+const place = ({ key, model, start }) => JSON.stringify([key, model, start]);
+const hundredths = (offset) => Math.round(offset * 100);
+
+async function lookAhead() {
+  const { key, model, start, applied } = shown;
+  const of = place(shown);
+  if (!key || knownOf === of) return;
+  knownOf = of;
+  known.clear();
+  const slider = document.querySelector('#offset input[type=range]');
+  const [low, high, step] = [slider.min, slider.max, slider.step].map((text) => hundredths(Number(text)));
+  let offsets = Array.from({ length: Math.round((high - low) / step) + 1 }, (_, index) => (low + index * step) / 100);
+  offsets.sort((one, other) => Math.abs(one - applied) - Math.abs(other - applied));
+  try {
+    while (offsets.length && knownOf === of) {
+      const { rows, left } = await server.ahead({ key, model, start, offsets });
+      if (!rows || knownOf !== of) break;
+      for (const row of rows) known.set(hundredths(row.applied), row);
+      offsets = left;
+      part('card').dataset.known = String(known.size);
+    }
+  } catch {
+    // Then every place is asked for when the slider gets there.
+  }
+}
+
+// What is known is drawn at once. For the rest one request is under way; when it returns, only the newest position is
+// asked for, and an answer that is older than what is drawn is dropped.
 let running = false;
 let wanted = null;
+let newest = 0; // moves of the slider so far
+let answered = 0; // the move whose answer is drawn
 async function follow() {
+  const here = wanted !== null && knownOf === place(shown) && !elsewhere(shown);
+  const row = here ? known.get(hundredths(wanted)) : undefined;
+  if (row) {
+    wanted = null;
+    answered = newest;
+    draw(put(row));
+  }
   if (running || wanted === null) return;
   running = true;
   const offset = wanted;
+  const move = newest;
   wanted = null;
+  const of = place(shown);
   try {
     const view = await server.live({ key: shown.key, model: shown.model, start: shown.start, offset });
-    if ((wanted === null || view.figure) && !elsewhere(view)) await draw(view);
+    const old = move < answered || of !== place(shown) || elsewhere(shown);
+    if (!old && (wanted === null || view.moved)) await draw(view.moved ? put(view) : view);
+    if (!old) answered = move;
   } catch {
     write({ error: 'The server did not answer; is it still running?' });
   } finally {
@@ -91,6 +154,7 @@ function onSlider(event) {
   document.dispatchEvent(new CustomEvent('synchformer:offset', { detail: offset }));
   if (event.type === 'input') {
     wanted = offset;
+    newest += 1;
     follow();
   } else {
     settle('settle');
@@ -120,6 +184,7 @@ watch('value', () => {
   if (view.key && late(view)) return;
   const words = document.querySelector('#offset-words');
   if (words && view.applied !== undefined) words.textContent = inWords(view.applied);
-  draw(view);
+  answered = newest;
+  draw(view).then(lookAhead);
 });
 draw(shown);

@@ -246,7 +246,16 @@ document.addEventListener('loadedmetadata', (event) => {
   if (last.playing) event.target.play().catch(() => {});
 }, true);
 
-document.addEventListener('synchformer:offset', (event) => slide(event.detail));
+// Once for a picture on the screen, however often the slider tells where it is; the answer is drawn first.
+let sliding = null;
+document.addEventListener('synchformer:offset', (event) => {
+  if (sliding === null) requestAnimationFrame(() => {
+    const offset = sliding;
+    sliding = null;
+    slide(offset);
+  });
+  sliding = event.detail;
+});
 new ResizeObserver(() => plot.dataset.drawn && draw()).observe(stage);
 onThemeChange(draw);
 

@@ -1,0 +1,97 @@
+"""What a session asks of a model, step by step; each is a function that `accelerator` can run elsewhere.
+
+Arguments and answers are plain values and dataclasses of tensors, so that they can be pickled.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+
+from attribution.distractors import Bank, load_bank
+from attribution.intervals import Array
+from attribution.methods import Method, explain
+from attribution.result import Attribution
+from attribution.settings import Modality, Settings
+from attribution.study import stream
+from attribution.target import find_target
+from attribution.units import make_units
+from synchformer.clip import Clip
+from synchformer.model import Synchformer
+from synchformer.prediction import (
+    Encoding,
+    Precision,
+    Prediction,
+    Synchronizability,
+    decide,
+    encode,
+    predict_synchronizability,
+)
+from synchformer.sweep import Sounds
+
+FEW_DISTRACTORS = 3  # for captum's methods, which try every mask with every distractor
+SHAP_MASKS = 300
+
+
+def first_answer(model: Synchformer, clip: Clip, precision: Precision) -> tuple[Encoding, Prediction]:
+    """Encode picture and sound, and decide."""
+    encoding = encode(model, clip, precision=precision)
+    return encoding, decide(model, encoding, precision=precision)
+
+
+def more_answers(
+    model: Synchformer, sounds: Sounds, clips: Sequence[Clip], precision: Precision
+) -> tuple[Sounds, list[Prediction]]:
+    """Decide about the same picture under other offsets; `sounds` comes back with what was encoded for it."""
+    return sounds, sounds.ask(model, clips, precision=precision)
+
+
+def other_sound(model: Synchformer, clip: Clip, like: Encoding, precision: Precision) -> Prediction:
+    """Decide about the same picture under an offset that nobody will ask for again."""
+    return decide(model, encode(model, clip, precision=precision, like=like), precision=precision)
+
+
+def judge(model: Synchformer, clip: Clip, precision: Precision) -> Synchronizability:
+    """Whether picture and sound can be matched at all."""
+    return predict_synchronizability(model, clip, precision=precision)
+
+
+def bank(model: Synchformer, places: Sequence[Path], precision: Precision) -> Bank:
+    """Distractors' features."""
+    return load_bank(model, places, precision=precision)
+
+
+def attribute(
+    model: Synchformer,
+    distractors: Bank,
+    clip: Clip,
+    settings: Settings,
+    resume: Attribution | None,
+    every: float,
+    seconds: float = math.inf,
+) -> Iterator[Attribution]:
+    """Partial attributions, a new one every `every` seconds, for about `seconds`; `resume` goes on after that."""
+    end = time.monotonic() + seconds
+    for found in stream(model, clip, distractors, settings, resume=resume, every=every):
+        yield found
+        if time.monotonic() >= end:
+            return
+
+
+def explained(
+    model: Synchformer, distractors: Bank, clip: Clip, settings: Settings, method: Method
+) -> dict[Modality, Array]:
+    """Values of each stream's units by one of captum's methods."""
+    others = [each.encoding for each in distractors.distractors[:FEW_DISTRACTORS]]
+    encoding = encode(model, clip, precision=settings.precision)
+    logits = torch.tensor(decide(model, encoding, precision=settings.precision).logits)
+    target = find_target(model.config, logits, encoding.applied_offset, settings.reference)
+    streams = {name: make_units(model.config, (name,), settings.chunk) for name in settings.modalities}
+    return {
+        name: explain(model, encoding, others, units, target, method, samples=SHAP_MASKS)
+        for name, units in streams.items()
+    }
