@@ -11,7 +11,7 @@ import torch
 from synchformer.config import BASE, MINI
 from synthetic import Event
 from training import run
-from training.clips import HELD_OUT, ClipPool, Recipe
+from training.clips import HELD_OUT, ClipPool, Recipe, Renderer
 from training.crops import Crop, draw_offset
 from training.evaluate import draw_trial, summarise, wilson
 from training.events import AUDIO_WIDTH, audio_centers, time_bins, token_targets, video_centers
@@ -131,34 +131,37 @@ def cache(tmp_path_factory, pools):
     heads = UnimodalTask(TINY, *pools, batch=1).heads
     recipe = Recipe(seed=0, count=10)
     folder = tmp_path_factory.mktemp("features")
-    return FeatureCache(folder, recipe, TINY, heads.video_encoder, heads.audio_encoder, workers=0), heads
+    return FeatureCache(
+        folder, Renderer(recipe, TINY), TINY, heads.video_encoder, heads.audio_encoder, workers=0
+    ), heads
 
 
 def test_cached_features_equal_encoded_ones(cache):
     """A crop read from the cache is what the encoders make of its frames and samples."""
     from synchformer.preprocess import mel_spectrogram, normalise_frames
-    from training.clips import Renderer
 
     features, heads = cache
     clip, first, shift = 9, 1 + 2 * 8, 15  # the phase of clip 9 is 1
     batch = features.read([Crop(clip, first, clip, first + shift, 0)], TINY)
-    frames, wave = Renderer(features.recipe, TINY)(clip)
+    frames, wave = features.clips(clip)
     with torch.inference_mode():
-        segment = normalise_frames(torch.from_numpy(frames[first + 24 : first + 40]))[None]
+        segment = normalise_frames(frames[first + 24 : first + 40])[None]
         assert torch.allclose(heads.video_encoder(segment)[0], batch["video"][0, 3], atol=2e-3)
         begin = (first + shift + 24) * 640
-        sound = torch.from_numpy(wave[begin : begin + 10_240].astype(np.float32) / 32767)[None]
+        sound = wave[begin : begin + 10_240].float()[None] / 32767
         expected = heads.audio_encoder(mel_spectrogram(sound, TINY))[0]
         assert torch.allclose(expected, batch["audio"][0, 3], atol=2e-3)
 
 
 def test_cache_of_other_weights_is_refused(tmp_path, cache):
     _, heads = cache
-    FeatureCache(tmp_path, Recipe(count=1), TINY, heads.video_encoder, heads.audio_encoder, workers=0)
+    FeatureCache(tmp_path, Renderer(Recipe(count=1), TINY), TINY, heads.video_encoder, heads.audio_encoder, workers=0)
     torch.manual_seed(1)
     other = type(heads)(TINY)
     with pytest.raises(ValueError, match="other clips or weights"):
-        FeatureCache(tmp_path, Recipe(count=1), TINY, other.video_encoder, other.audio_encoder, workers=0)
+        FeatureCache(
+            tmp_path, Renderer(Recipe(count=1), TINY), TINY, other.video_encoder, other.audio_encoder, workers=0
+        )
 
 
 def test_provable_crops_hold_a_shared_event(cache):
