@@ -129,11 +129,8 @@ def test_unimodal_loss_falls_on_one_batch(pools):
 def cache(tmp_path_factory, pools):
     torch.manual_seed(0)
     heads = UnimodalTask(TINY, *pools, batch=1).heads
-    recipe = Recipe(seed=0, count=10)
-    folder = tmp_path_factory.mktemp("features")
-    return FeatureCache(
-        folder, Renderer(recipe, TINY), TINY, heads.video_encoder, heads.audio_encoder, workers=0
-    ), heads
+    clips, folder = Renderer(Recipe(seed=0, count=10), TINY), tmp_path_factory.mktemp("features")
+    return FeatureCache(folder, clips, TINY, heads.video_encoder, heads.audio_encoder, workers=0), heads
 
 
 def test_cached_features_equal_encoded_ones(cache):
@@ -155,13 +152,12 @@ def test_cached_features_equal_encoded_ones(cache):
 
 def test_cache_of_other_weights_is_refused(tmp_path, cache):
     _, heads = cache
-    FeatureCache(tmp_path, Renderer(Recipe(count=1), TINY), TINY, heads.video_encoder, heads.audio_encoder, workers=0)
+    clips = Renderer(Recipe(count=1), TINY)
+    FeatureCache(tmp_path, clips, TINY, heads.video_encoder, heads.audio_encoder, workers=0)
     torch.manual_seed(1)
     other = type(heads)(TINY)
     with pytest.raises(ValueError, match="other clips or weights"):
-        FeatureCache(
-            tmp_path, Renderer(Recipe(count=1), TINY), TINY, other.video_encoder, other.audio_encoder, workers=0
-        )
+        FeatureCache(tmp_path, clips, TINY, other.video_encoder, other.audio_encoder, workers=0)
 
 
 def test_provable_crops_hold_a_shared_event(cache):
@@ -207,7 +203,15 @@ def test_whole_pipeline_from_commands(tmp_path, monkeypatch):
     assert torch.equal(second.video_encoder.norm.weight, model.video_encoder.norm.weight), "frozen"
 
 
-@pytest.mark.parametrize("data", ["folder:clips", "synthetic:x", f"synthetic:{HELD_OUT}"])
-def test_unknown_data_is_a_sentence(tmp_path, data, capsys):
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ("folder:clips", "there is no folder clips"),
+        ("synthetic:x", "needs a seed"),
+        (f"synthetic:{HELD_OUT}", "train clips have seeds from 0"),
+        ("tape:0", "is no data set; give one of synthetic:SEED"),
+    ],
+)
+def test_unknown_data_is_a_sentence(tmp_path, data, said, capsys):
     assert run.main(["unimodal", "--out", str(tmp_path), "--data", data]) == 1
-    assert "synthetic:SEED" in capsys.readouterr().err
+    assert said in capsys.readouterr().err
