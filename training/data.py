@@ -29,19 +29,19 @@ if TYPE_CHECKING:
 Split = Literal["train", "valid"]
 FOLDERS: dict[Split, str] = {"train": "train", "valid": "held-out"}
 GENERATED: dict[Split, int] = {"train": 1000, "valid": 60}  # clips, where no number is asked for
-TOLD = 5  # clips that are left out and named on the screen; the file names all
+TOLD = 5  # clips that are named on the screen; the file names all
 
 
 class Data:
     """What a command's `--data` names, for one stage."""
 
-    def __init__(self, stage: Stage, request: Request) -> None:
-        """Open the data set.
+    def __init__(self, stage: Stage, request: Request, leads: bool = True) -> None:
+        """Open the data set; the process that `leads` writes down what is left out.
 
         Raises:
             ValueError: when there is none of that name, or it does not suit the stage.
         """
-        self.stage, self.request = stage, request
+        self.stage, self.request, self.leads = stage, request, leads
         self.source = self._open()
         self.generated = isinstance(self.source, GeneratedSource)
         if stage == "unimodal" and not self.generated:
@@ -78,7 +78,7 @@ class Data:
             except ValueError as error:
                 raise ValueError(f"{error}\nMend that, or train on what is usable of it with --unchecked.") from error
         if not self.generated:
-            self._tell_left_out("left-out.csv", self._left_out)
+            self._tell("left-out.csv", "left out", self._left_out)
         return f"{request.data}: {self.count} clips to train on, {self._count('valid')} to validate on\n\n{found}\n"
 
     @property
@@ -155,7 +155,10 @@ class Data:
         listed = [item for item in self.source.left_out if item.split != "test"]
         return listed + [item for split in FOLDERS for item in self._rolls[split].left_out(self.least)]
 
-    def _tell_left_out(self, name: str, items: Sequence[LeftOut]) -> None:
+    def _tell(self, name: str, what: str, items: Sequence[LeftOut]) -> None:
+        """Name the first clips on the screen, and all of them in a file."""
+        if not self.leads:
+            return
         path = self.request.out / self.stage / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
@@ -163,8 +166,8 @@ class Data:
             return
         write_table(path, items)
         for item in items[:TOLD]:
-            tqdm.write(f"left out: {item.id} ({item.split or 'no split'}): {item.reason}")
-        tqdm.write(f"{len(items)} clips are left out; {path} names all of them")
+            tqdm.write(f"{what}: {item.id} ({item.split or 'no split'}): {item.reason}")
+        tqdm.write(f"{what}: {len(items)} in all, listed in {path}")
 
     # What the stages read
 
@@ -213,7 +216,7 @@ class Data:
         valid = encode(self._place("valid"), self._whole("valid"))
         if not self.generated:
             caches: dict[Split, FeatureCache] = {"train": train, "valid": valid}
-            self._tell_left_out("not-encoded.csv", [item for split in FOLDERS for item in self._lost(split, caches)])
+            self._tell("damaged.csv", "damaged", [item for split in FOLDERS for item in self._lost(split, caches)])
         return train, valid
 
     def _place(self, split: Split) -> Path:

@@ -16,7 +16,7 @@ from synchformer.config import SynchformerConfig
 from synchformer.preprocess import LOG_FLOOR, MEL_MEAN, MEL_STD, mel_spectrogram
 from training.pixels import model_frames
 
-WIDTH = 112  # pixels of a segment's column
+WIDTH, GAP = 112, 2  # pixels of a segment's column, and behind it
 LOUDEST = 7.0  # natural logarithm of the mel energy that is shown white; LOG_FLOOR is black
 
 
@@ -30,15 +30,19 @@ def fed_picture(frames: Tensor, waves: Tensor, config: SynchformerConfig) -> Ten
     """
     shown = (model_frames(frames[:, [0, config.segment_frames // 2, -1]]) + 1) / 2
     columns = F.interpolate(shown.flatten(0, 1).float(), (WIDTH, WIDTH), mode="area").unflatten(0, shown.shape[:2])
-    pictures = columns.permute(2, 1, 3, 0, 4).flatten(3).flatten(1, 2)  # (3, 3 * WIDTH, S * WIDTH)
-    return torch.cat([pictures, _spectrograms(waves, config)], dim=1)
+    pictures = _side_by_side(columns.permute(0, 2, 1, 3, 4).flatten(2, 3))
+    return torch.cat([pictures, _side_by_side(_spectrograms(waves, config))], dim=1)
+
+
+def _side_by_side(columns: Tensor) -> Tensor:
+    """Pictures (S, 3, H, W) in a row, with white gaps: (3, H, S * (W + GAP))."""
+    return F.pad(columns, (0, GAP), value=1.0).permute(1, 2, 0, 3).flatten(2)
 
 
 def _spectrograms(waves: Tensor, config: SynchformerConfig) -> Tensor:
-    """The model's spectrograms side by side, low notes at the bottom; (3, M, S * WIDTH) in colours."""
+    """The model's spectrograms in colours, low notes at the bottom: (S, 3, M, WIDTH)."""
     energies = mel_spectrogram(waves.float(), config) * 2 * MEL_STD + MEL_MEAN  # (S, M, C), logarithms
     floor = math.log(LOG_FLOOR)
     shades = ((energies - floor) / (LOUDEST - floor)).clamp(0, 1).flip(1)
     columns = F.interpolate(shades[:, None], (config.mel_bins, WIDTH), mode="nearest")[:, 0]
-    row = columns.permute(1, 0, 2).flatten(1)  # (M, S * WIDTH)
-    return torch.from_numpy(mpl.colormaps["magma"](row.numpy())[..., :3]).permute(2, 0, 1).float()
+    return torch.from_numpy(mpl.colormaps["magma"](columns.numpy())[..., :3]).permute(0, 3, 1, 2).float()

@@ -91,13 +91,14 @@ def call_roll(source: Source, split: Split, config: SynchformerConfig, folder: P
     records = source.records(split)
     found = {known.key: known for known in _read(path)}
     missing = [record for record in records if _key(source, record) not in found]
-    with path.open("a") as file:
-        file.write("\n")  # a line that a killed run left half written ends here
-        looks = in_order(partial(look, source), missing, workers)
-        for record, probe in tqdm(looks, f"look at {split}", len(missing), mininterval=5, disable=not missing):
-            known = Known(*_key(source, record), _seconds(probe.info), probe.error)
-            found[known.key] = known
-            file.write(json.dumps(asdict(known)) + "\n")
+    if missing:
+        with path.open("a") as file:
+            file.write("\n")  # a line that a killed run left half written ends here
+            looks = in_order(partial(look, source), missing, workers)
+            for record, probe in tqdm(looks, f"look at {split}", len(missing), mininterval=5):
+                known = Known(*_key(source, record), _seconds(probe.info), probe.error)
+                found[known.key] = known
+                file.write(json.dumps(asdict(known)) + "\n")
     return Roll(tuple((record, found[_key(source, record)]) for record in records), config.video_fps)
 
 

@@ -60,7 +60,7 @@ def _run(arguments: argparse.Namespace) -> None:
         config, choices = ablate(PRESETS[arguments.preset], arguments.ablation)
         given = {"augment": AUGMENTS[arguments.recipe], **_given(arguments, Request), **choices}
         request = Request(config=config, options=options, **given)
-        data = Data(arguments.stage, request)
+        data = Data(arguments.stage, request, here.leads)
         if here.leads:
             print(data.check())
         here.wait()  # what the leading process looks into, renders and encodes, the others read
