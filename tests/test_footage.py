@@ -232,7 +232,7 @@ def test_damaged_files_are_listed_and_never_drawn(cache, source, encoders):
     assert "no sound" in cache.lost[1]
     assert cache.lost[2].startswith("damaged: ends after 5.")
     last = {clip: int(cache.starts(clip, 120).max()) for clip in range(3)}
-    assert last[0] == 225 - 120 - (225 - 120) % 8
+    assert last[0] == 96, "the last of every eighth frame, whatever the phase"
     assert 0 <= last[1] < 30, "what is left of the film that is cut off"
     for seed in range(40):
         crop = draw_offset(cache, TINY, rng(seed))
@@ -258,7 +258,7 @@ def test_picture_of_what_was_fed():
     waves[1] = 0.5 * torch.sin(torch.arange(10_240) * 2 * torch.pi * 7000 / 16_000)
     picture = fed_picture(frames, waves, TINY)
     assert picture.shape == (3, 3 * WIDTH + 128, 3 * (WIDTH + GAP))
-    assert picture[:, : 3 * WIDTH, :WIDTH].numpy() == pytest.approx(0.2)
+    assert (picture[:, : 3 * WIDTH, :WIDTH] - 0.2).abs().max() < 1e-6
     heard = picture[:, 3 * WIDTH :].mean(0)
     assert heard[:, 5 : WIDTH - 5].max() < 0.01, "silence is black"
     bright = heard[:, WIDTH + GAP + 56]
@@ -369,7 +369,6 @@ def test_what_files_cannot_do_is_a_sentence(films, tmp_path, tiny, capsys, stage
 
 def test_folder_without_clips_to_validate_on_is_a_sentence(films, tmp_path, tiny, capsys):
     command = ["avclip", "--out", str(tmp_path), "--data", f"folder:{films / 'test'}"]
-    (tmp_path / "avclip").mkdir()
     assert run.main(command) == 1
     assert "there is nothing to" in capsys.readouterr().err
 
