@@ -122,6 +122,9 @@ def _request(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--views", type=int, help="crops of the picture in cached features; the first is the centre")
     parser.add_argument("--init", help="name or file of a trained model to go on from")
+    parser.add_argument(
+        "--module", help="name or file of a trained model whose synchronization module sync starts from"
+    )
     parser.add_argument("--audio-init", help="AST of AudioSet for the audio encoder: a file, or hub to download it")
     parser.add_argument("--video-init", help="Motionformer of Something-Something v2 for the video encoder (.pyth)")
     parser.add_argument(
@@ -129,6 +132,7 @@ def _request(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--trained-extractors", action="store_true", help="train the encoders too, on pixels")
     parser.add_argument("--no-cache", dest="cached", action="store_false", help="encode every crop anew")
+    parser.add_argument("--replace", type=float, help="largest share of moments that sync fills from other clips")
     parser.add_argument("--labels", choices=("truth", "published"), help="what counts as synchronisable")
     parser.add_argument("--published-positions", action="store_true", help="cut the position table as published")
 

@@ -46,10 +46,13 @@ class Request:
         workers: processes that render, look into and encode clips.
         init: name or file of a trained model to go on from: its encoders in the stages before stage II, all of it from
             there on.
+        module: name or file of a trained model whose synchronization module stage II starts from, on the encoders of
+            this folder's stage I.
         trained_extractors: whether stage II and after train the encoders too (table 2); they read pixels then.
         cached: whether frozen features are computed once and kept; otherwise every crop is encoded anew.
         labels: what counts as synchronisable in training; the truth where it is known, otherwise as published.
         published_positions: cut the position table as published.
+        replace: largest share of a crop's moments that stage II fills from other generated clips.
         audio_init, video_init: files that single encoders start from (`training.pretrained`), where none is trained.
         unimodal: whether stage I goes on from the unimodal start of this folder.
         stage_one: whether stage II goes on from stage I of this folder; otherwise from where stage I would start.
@@ -70,10 +73,12 @@ class Request:
     held_out: int | None = None
     workers: int = 2
     init: str | None = None
+    module: str | None = None
     trained_extractors: bool = False
     cached: bool = True
     labels: Labels | None = None
     published_positions: bool = False
+    replace: float = 0.0
     audio_init: str | None = None
     video_init: str | None = None
     unimodal: bool = True
@@ -138,13 +143,16 @@ def _sync(request: Request, data: Data) -> Task:
     config = request.config
     model = _trained(request)
     encoders = (model.video_encoder, model.audio_encoder) if model else _encoders(request)
+    if request.replace and not data.generated:
+        raise ValueError("--replace keeps what decides, which only generated clips tell; leave it out")
     clips, held_out, extractors = _readers(request, data, *encoders)
     stage = stage2(config, extractors, timed=scenes_of(clips) is not None)
-    if model:
-        stage.synchronizer.load_state_dict(model.synchronizer.state_dict())
+    begun = model or _trained(request, request.module)
+    if begun:
+        stage.synchronizer.load_state_dict(begun.synchronizer.state_dict())
     elif isinstance(clips, FeatureCache):
         start_from(stage.synchronizer, config, *clips.features_of(CLIPS))
-    return SyncTask(config, stage, clips, held_out, request.options.batch, **_validation(request))
+    return SyncTask(config, stage, clips, held_out, request.options.batch, request.replace, **_validation(request))
 
 
 def _synchronizability(request: Request, data: Data) -> Task:
@@ -191,18 +199,19 @@ def _readers(
     return *data.features(video, audio), None
 
 
-def _trained(request: Request) -> Synchformer | None:
-    """The model that --init names, with the offset head.
+def _trained(request: Request, name: str | None = None) -> Synchformer | None:
+    """The model that --init names, or the one of another name, with the offset head.
 
     Raises:
         ValueError: when it has other sizes or another head than what is trained.
     """
-    if request.init is None:
+    name = name or request.init
+    if name is None:
         return None
-    model = load_model(request.init, "cpu")
+    model = load_model(name, "cpu")
     if replace(model.config, name="") != replace(request.config, name=""):
         raise ValueError(
-            f"--init {request.init} is {model.config.name!r} with the head {model.config.head!r}, which does not fit "
+            f"{name} is {model.config.name!r} with the head {model.config.head!r}, which does not fit "
             f"what is trained ({request.config.name!r}, {request.config.head!r}); choose its --preset"
         )
     return model

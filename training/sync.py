@@ -20,13 +20,13 @@ from synchformer.sync import SynchronizationModule
 from synthetic import Scene
 from training.ahead import made_ahead
 from training.crops import Crop, Timeline, draw_offset
-from training.events import time_bins
+from training.events import TIME_BINS, time_bins
 from training.fed import fed_picture
 from training.metrics import accuracy
 from training.pixels import model_frames, read_readable
+from training.replacement import replace_moments
 from training.task import Batch
 
-TIME_BINS = 48  # bins of 0.1 s over the 4.8 s that the segments cover
 RARE = -3.3  # log odds of an event in a bin, to start with
 WHEN_WEIGHT = 5.0  # of the time head's loss beside the offset's
 PROVABLE = 0.85  # share of crops that must hold an event seen and heard; the others teach doubt
@@ -129,12 +129,13 @@ class CropTask(ABC):
         clips: Reader,
         held_out: Reader,
         batch: int,
+        replace: float = 0.0,
         *,
         valid_crops: int = VALIDATION_CROPS,
         loaders: int = 0,
     ) -> None:
         self.config, self.stage, self.clips, self.held_out, self.size = config, stage, clips, held_out, batch
-        self.valid_crops, self.loaders = valid_crops, loaders
+        self.replace, self.valid_crops, self.loaders = replace, valid_crops, loaders
         self.chance = config.chance_loss
 
     @property
@@ -157,8 +158,11 @@ class CropTask(ABC):
     def batch(self, rng: np.random.Generator) -> Batch:
         """Crops with their classes; with "when" (B, 2 * TIME_BINS) where there is a time head."""
         crops, batch = read_drawn(self.clips, lambda: self.draw(self.clips, rng), self.size, self.config, rng)
+        scenes = scenes_of(self.clips)
         if self.stage.time_head is not None:
-            batch["when"] = event_times(scenes_of(self.clips), crops, self.config)
+            batch["when"] = event_times(scenes, crops, self.config)
+        if self.replace and "video" in batch and scenes is not None:
+            batch = replace_moments(batch, crops, scenes, self.config, rng, self.replace)
         return batch
 
     def validate(self) -> dict[str, float]:
