@@ -363,12 +363,12 @@ def test_data_with_errors_stop_a_training_unless_told_otherwise(films, tmp_path,
     ],
 )
 def test_what_files_cannot_do_is_a_sentence(films, tmp_path, tiny, capsys, stage, more, said):
-    assert run.main([stage, "--out", str(tmp_path), "--data", f"folder:{films}", *more]) == 1
+    assert run.main([stage, "--out", str(tmp_path), "--data", f"folder:{films}", *SIZES, *more]) == 1
     assert said in capsys.readouterr().err
 
 
 def test_folder_without_clips_to_validate_on_is_a_sentence(films, tmp_path, tiny, capsys):
-    command = ["avclip", "--out", str(tmp_path), "--data", f"folder:{films / 'test'}"]
+    command = ["avclip", "--out", str(tmp_path), "--data", f"folder:{films / 'test'}", *SIZES]
     assert run.main(command) == 1
     assert "there is nothing to" in capsys.readouterr().err
 

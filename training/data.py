@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 Split = Literal["train", "valid"]
 FOLDERS: dict[Split, str] = {"train": "train", "valid": "held-out"}
 GENERATED: dict[Split, int] = {"train": 1000, "valid": 60}  # clips, where no number is asked for
+FEW = 1000  # clips that one process looks into in seconds
 TOLD = 5  # clips that are named on the screen; the file names all
 
 
@@ -71,15 +72,21 @@ class Data:
         """
         request = self.request
         if request.unchecked:
-            found = table(check_source(self.source, request.config, workers=request.workers))
+            found = table(check_source(self.source, request.config, workers=self._lookers))
         else:
             try:
-                found = require_usable(self.source, request.config, workers=request.workers)
+                found = require_usable(self.source, request.config, workers=self._lookers)
             except ValueError as error:
                 raise ValueError(f"{error}\nMend that, or train on what is usable of it with --unchecked.") from error
         if not self.generated:
             self._tell("left-out.csv", "left out", self._left_out)
         return f"{request.data}: {self.count} clips to train on, {self._count('valid')} to validate on\n\n{found}\n"
+
+    @property
+    def _lookers(self) -> int:
+        """Processes that look into clips: none of their own where they would start longer than they work."""
+        listed = 0 if self.generated else sum(len(self.source.records(split)) for split in FOLDERS)
+        return self.request.workers if listed > FEW else 0
 
     @property
     def count(self) -> int:
@@ -130,7 +137,7 @@ class Data:
         request = self.request
         name = "".join(letter if letter.isalnum() else "-" for letter in request.data)[-60:]
         call = partial(call_roll, self.source, config=request.config, folder=request.out / "roll" / name)
-        return {split: call(split, workers=request.workers) for split in FOLDERS}
+        return {split: call(split, workers=self._lookers) for split in FOLDERS}
 
     def _pieces(self, split: Split, least: int) -> list[Piece]:
         """The clips of a split, as many as are asked for, spread evenly over it.
