@@ -10,19 +10,20 @@ ones stream: each object is complete in itself, the last one is the result, and 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from attribution.result import Attribution
 from attribution.settings import Settings
-from interface.checks import check_file, lacks, notes_on_clip
+from interface.checks import lacks, notes_on_clip
+from interface.endpoint import LOADING_SECONDS, Reply, asked, endpoint, model_field, video_field
 from interface.errors import PageError, number, sentences
+from interface.film_api import add_films
 from interface.models import Models, wait_for
 from interface.parts import JOB, QUICK
 from interface.session import Session
@@ -30,14 +31,10 @@ from interface.workspace import Opened
 from synchformer.clip import possible_offsets
 from synchformer.prediction import Prediction
 
-SUFFIXES = ("video", ".mkv", ".avi", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".flv", ".3gp", ".wmv", ".ogv")
-LOADING_SECONDS = 240.0  # how long a request waits for weights that are not here yet
 LONGEST_JOB = 600.0  # s after which an attribution ends with what it has
 MOST_SAMPLES = 20_000  # masks
 MOST_STEPS = 101  # offsets of a sweep
 STREAMS = {"both": ("audio", "video"), "audio": ("audio",), "video": ("video",)}
-
-Answer = dict[str, Any]
 
 
 def mcp_available() -> bool:
@@ -53,12 +50,10 @@ def add_api(models: Models) -> None:
     """
     ask = Endpoints(models)
     largest = models.first.model.config.max_offset
-    job = {name: value for name, value in JOB.items() if name.startswith("concurrency")}
-    quick = {name: value for name, value in QUICK.items() if name.startswith("concurrency")}
 
     def place() -> list[gr.components.Component]:
         return [
-            gr.File(label="a video file with sound", file_types=list(SUFFIXES), visible=False),
+            video_field(),
             gr.Number(label="first second of the five that are looked at", value=0.0, minimum=0, visible=False),
         ]
 
@@ -66,27 +61,11 @@ def add_api(models: Models) -> None:
         told = "seconds by which the sound is made early before asking; late below zero"
         return gr.Number(label=told, value=0.0, minimum=-largest, maximum=largest, visible=False)
 
-    def model() -> gr.Dropdown:
-        told = "a model by name; weights that are not here yet are downloaded first"
-        return gr.Dropdown(label=told, choices=list(models.names), value=models.first.name, visible=False)
-
-    _endpoint(ask.predict, [*place(), offset(), model()], quick)
-    _endpoint(ask.synchronizability, [*place(), offset(), model()], quick)
-    _endpoint(ask.sweep, [*place(), *_range(largest), model()], job)
-    _endpoint(ask.attribute, [*place(), offset(), *_settings(), model()], job)
-
-
-def _endpoint(fn: Callable[..., Any], inputs: list[gr.components.Component], limits: dict[str, Any]) -> None:
-    """One endpoint with the name of its function; its description is the docstring's first sentences."""
-    told = " ".join((fn.__doc__ or "").split("Args:")[0].split())
-    gr.Button(visible=False).click(
-        fn=fn,
-        inputs=inputs,
-        outputs=[gr.JSON(label="the answer as one JSON object", visible=False)],
-        api_name=fn.__name__,
-        api_description=told,
-        **limits,
-    )
+    endpoint(ask.predict, [*place(), offset(), model_field(models)], QUICK)
+    endpoint(ask.synchronizability, [*place(), offset(), model_field(models)], QUICK)
+    endpoint(ask.sweep, [*place(), *_range(largest), model_field(models)], JOB)
+    endpoint(ask.attribute, [*place(), offset(), *_settings(), model_field(models)], JOB)
+    add_films(models)
 
 
 def _range(largest: float) -> list[gr.components.Component]:
@@ -120,7 +99,7 @@ class Endpoints:
     def __init__(self, models: Models) -> None:
         self._models = models
 
-    def predict(self, video: str, start: float = 0.0, offset: float = 0.0, model: str = "mini") -> Answer:
+    def predict(self, video: str, start: float = 0.0, offset: float = 0.0, model: str = "mini") -> Reply:
         """Measure how far a video's sound is off, in a crop of five seconds. Offset above zero: the sound is early.
 
         Args:
@@ -138,7 +117,7 @@ class Endpoints:
             found = session.predict(clip.key, start, offset)
             return _told(found, session, start) | self._notes(session, clip, start, offset)
 
-    def synchronizability(self, video: str, start: float = 0.0, offset: float = 0.0, model: str = "mini") -> Answer:
+    def synchronizability(self, video: str, start: float = 0.0, offset: float = 0.0, model: str = "mini") -> Reply:
         """Tell whether a video's sound can be matched to its picture at all (section 4.2 of the paper).
 
         Args:
@@ -165,7 +144,7 @@ class Endpoints:
         last: float = 2.0,
         step: float = 0.2,
         model: str = "mini",
-    ) -> Iterator[Answer]:
+    ) -> Iterator[Reply]:
         """Measure a video under many applied offsets: a model that works follows the sound. Streams after each offset.
 
         Args:
@@ -184,7 +163,7 @@ class Endpoints:
             wanted = _steps(first, last, step)
             offsets = _possible(session, clip, number("start", start), wanted)
             answer = {"model": session.name, "start": start, "grid": list(session.model.config.grid)}
-            results: list[Answer] = []
+            results: list[Reply] = []
             for found in session.sweep(clip.key, start, offsets):
                 results.append(_row(found))
                 state = {"finished": len(results) == len(offsets), "left_out": len(wanted) - len(offsets)}
@@ -204,7 +183,7 @@ class Endpoints:
         reference: str = "prediction",
         seed: int = 0,
         model: str = "mini",
-    ) -> Iterator[Answer]:
+    ) -> Iterator[Reply]:
         """Find the moments of a video that made the model decide (section 4.1 of the paper). Streams partial results.
 
         Args:
@@ -241,31 +220,22 @@ class Endpoints:
     @contextmanager
     def _asked(self, video: str | None, model: str) -> Iterator[tuple[Session, Opened]]:
         """The session of a model and the opened video, which is forgotten afterwards; errors become gradio's."""
-        try:
-            if not video:
-                raise PageError("No video was sent; give a file, such as handle_file('clip.mp4').")
-            path = Path(video)
-            wait_for(self._models.steps(model), LOADING_SECONDS)
-            session = self._models.get(model)
-            with sentences(path.name):
-                check_file(path, session.model.config)
+        with asked(self._models, video, model) as (session, path):
             clip = session.open(path)
             try:
                 yield session, clip
             finally:
                 self._models.workspace.forget(clip.key)
-        except PageError as error:
-            raise gr.Error(str(error), print_exception=False) from error
 
     @staticmethod
-    def _notes(session: Session, clip: Opened, start: float, offset: float) -> Answer:
+    def _notes(session: Session, clip: Opened, start: float, offset: float) -> Reply:
         """What the crop lacks; with anything of that, no answer tells."""
         crop = session.clip(clip.key, start, offset)
-        notes: Answer = {"notes": list(notes_on_clip(crop))}
+        notes: Reply = {"notes": list(notes_on_clip(crop))}
         return notes | {"telling": False} if lacks(crop) else notes
 
 
-def _told(found: Prediction, session: Session, start: float) -> Answer:
+def _told(found: Prediction, session: Session, start: float) -> Reply:
     return {
         "model": session.name,
         "start": start,
@@ -279,7 +249,7 @@ def _told(found: Prediction, session: Session, start: float) -> Answer:
     }
 
 
-def _row(found: Prediction) -> Answer:
+def _row(found: Prediction) -> Reply:
     return {
         "applied_offset": found.applied_offset,
         "offset": found.offset,
@@ -290,7 +260,7 @@ def _row(found: Prediction) -> Answer:
     }
 
 
-def _found(found: Attribution, name: str, *, stopped: bool) -> Answer:
+def _found(found: Attribution, name: str, *, stopped: bool) -> Reply:
     states = {curve.state for curve in found.curves}
     state = "running" if "running" in states else "precise" if states == {"precise"} else "complete"
     progress = {"masks": found.masks, "left": found.left, "rate": found.rate}

@@ -24,7 +24,7 @@ from interface.evidence import FIELDS, Evidence, read_settings, sorry
 from interface.examples import truth_of
 from interface.figures import panel
 from interface.models import label
-from interface.parts import JOB, Shared, script
+from interface.parts import JOB, Shared, panels
 from interface.session import Session
 from interface.timeline import base_sketch
 
@@ -51,13 +51,7 @@ def tab(shared: Shared, evidence: Evidence, plotly: Path) -> None:
         run = gr.Button("Compare", variant="primary", elem_id="compare", size="md")
         stop = gr.Button("Stop", elem_id="compare-stop", size="md")
     words = gr.HTML(value=ABOUT, elem_id="compare-words")
-    panels = gr.HTML(
-        value="[]",
-        html_template=script("panels.html"),
-        js_on_load=script("shared.js", "panels.js"),
-        plotly=str(plotly),
-        elem_id="compare-figure",
-    )
+    figure = panels(plotly, "compare-figure")
     kind.change(
         fn=lambda chosen: (gr.update(visible=chosen == "offset"), gr.update(visible=chosen == "model")),
         inputs=[kind], outputs=[offset, model], api_visibility="private", show_progress="hidden",
@@ -65,7 +59,7 @@ def tab(shared: Shared, evidence: Evidence, plotly: Path) -> None:
     running = run.click(
         fn=partial(_compare, shared),
         inputs=[kind, offset, model, shared.key, shared.model, shared.start, shared.offset, *evidence.fields.values()],
-        outputs=[panels, words],
+        outputs=[figure, words],
         show_progress_on=[words],
         **JOB,
     )

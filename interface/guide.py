@@ -12,6 +12,8 @@ line. <b>Sweep</b> does this for the whole range.</p>
 often a moment was visible when the answer stayed right: at the dashed line it does not matter, above it it helps, below
 it it misleads. The band is a 95 % interval: a bump is a finding only where its band clears the dashed line. Blue is
 what is seen, orange is what is heard; the brackets are the model's segments, which overlap by half.</p>
+<p><b>A whole film.</b> Each dot is a window of five seconds; hollow ones are less sure. The line is what explains them
+together: one offset, a drift, or jumps at edits. The band is the 90 % interval of the offset.</p>
 <p><b>The clock.</b> Everything stands at the player's time. Moved sound stands where it is heard now, so evidence that
 belongs together lies apart by the offset.</p>
 </div>"""

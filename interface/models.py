@@ -138,6 +138,10 @@ class Models:
         name = self.judge_name(session)
         return name is not None and (name in self._judges or not CHECKPOINTS[name].sources)
 
+    def judge_to_fetch(self, session: Session) -> str | None:
+        """The name of the weights that a download would bring, so that synchronizability can be told; else None."""
+        return None if self.judge_ready(session) else self.judge_name(session)
+
     def judge_missing(self, session: Session) -> str | None:
         """Why synchronizability cannot be told at once, in a sentence; None when it can."""
         if self.judge_ready(session):
@@ -150,7 +154,12 @@ class Models:
             f"({CHECKPOINTS[name].size}), which are not downloaded."
         )
 
-    def _judge(self, session: Session) -> Synchformer:
+    def judge_of(self, session: Session) -> Synchformer:
+        """What tells synchronizability for a session, loaded first where needed.
+
+        Raises:
+            PageError: as `judge_steps`.
+        """
         for _ in self.judge_steps(session):
             pass
         return self._judges[self.judge_name(session) or ""]
@@ -166,7 +175,7 @@ class Models:
 
     def attach(self, session: Session) -> Session:
         """Let a session tell synchronizability with the weights that suit it."""
-        session.judge = lambda: self._judge(session)
+        session.judge = lambda: self.judge_of(session)
         return session
 
     def _in_background(self, name: str, work: Callable[[], object]) -> Iterator[str]:

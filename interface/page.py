@@ -8,7 +8,7 @@ from pathlib import Path
 import gradio as gr
 import plotly
 
-from interface import compare, evidence, probe, sweep, take
+from interface import compare, evidence, film, judge, probe, sweep, take
 from interface.api import add_api
 from interface.guide import GUIDE
 from interface.models import Models
@@ -44,6 +44,7 @@ def build_interface(models: Models, examples: Sequence[Path] = ()) -> gr.Blocks:
                 start, offset, picks = probe.controls_column(models, examples)
             with gr.Column(scale=6, min_width=320, elem_id="right"):
                 result = probe.answer(models, PLOTLY)
+                judged = judge.bar()
         with gr.Column(elem_id="evidence"):
             found, actions = evidence.buttons()
             timeline = gr.HTML(
@@ -63,11 +64,15 @@ def build_interface(models: Models, examples: Sequence[Path] = ()) -> gr.Blocks:
                 sweep.tab(shared, PLOTLY)
             with gr.Tab("Compare"):
                 compare.tab(shared, found, PLOTLY)
+            with gr.Tab("Whole film"):
+                film.tab(shared, PLOTLY)
             with gr.Tab("What the model was fed"):
                 take.fed_tab(shared)
             with gr.Tab("Take away"):
                 take.tab(shared, found)
-        parts = probe.Probe(upload, player, file, caption, another, start, offset, picks, result, names, weights, told)
+        parts = probe.Probe(
+            upload, player, file, caption, another, start, offset, picks, result, names, weights, told, judged
+        )  # fmt: skip
         probe.wire(shared, parts, found.progress)
         page.load(
             fn=probe.link_follower(shared, tuple(found.fields)),

@@ -12,6 +12,7 @@ import gradio as gr
 from interface.models import Models
 
 STATIC = Path(__file__).parent / "static"
+SUFFIXES = ("video", ".mkv", ".avi", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".flv", ".3gp", ".wmv", ".ogv")
 
 # Short work waits for nobody but the accelerator's lock; long work is done one at a time, and its place in the queue
 # is shown.
@@ -27,6 +28,7 @@ JOB: dict[str, Any] = {
     "concurrency_id": "job",
     "concurrency_limit": 1,
 }
+FILM: dict[str, Any] = JOB | {"concurrency_id": "film"}  # takes minutes, in short turns at the accelerator
 
 
 @dataclass
@@ -45,6 +47,17 @@ class Shared:
     result: gr.HTML
     timeline: gr.HTML
     buttons: list[gr.Button]
+
+
+def panels(plotly: Path, name: str) -> gr.HTML:
+    """Figures side by side; their value is the JSON text of a list of {title, figure}."""
+    return gr.HTML(
+        value="[]",
+        html_template=script("panels.html"),
+        js_on_load=script("shared.js", "panels.js"),
+        plotly=str(plotly),
+        elem_id=name,
+    )
 
 
 def script(*names: str) -> str:

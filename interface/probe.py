@@ -12,17 +12,16 @@ from typing import Any
 
 import gradio as gr
 
-from interface import link, timeline
+from interface import judge, link, timeline
 from interface.errors import PageError
 from interface.evidence import IDLE, states
 from interface.examples import strip, truth_of
 from interface.models import Models, label
-from interface.parts import QUICK, Shared, script
+from interface.parts import QUICK, SUFFIXES, Shared, script
 from interface.session import Session
-from interface.view import View, empty_view, error_view, prediction_view, synchronizability_view
+from interface.view import View, empty_view, error_view, prediction_view
 from interface.workspace import Opened
 
-SUFFIXES = ("video", ".mkv", ".avi", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".flv", ".3gp", ".wmv", ".ogv")
 WEIGHTS = (".safetensors", ".pt", ".pth")
 OFFSET_STEP = 0.04  # seconds: one frame at 25 fps
 PICTURE_HEIGHT = 248  # pixels
@@ -48,6 +47,7 @@ class Probe:
     chooser: gr.Dropdown
     weights: gr.UploadButton
     told: gr.HTML
+    judge: judge.Judge
 
 
 def chooser(models: Models) -> tuple[gr.Dropdown, gr.UploadButton, gr.HTML]:
@@ -120,26 +120,22 @@ def wire(shared: Shared, probe: Probe, progress: gr.HTML) -> None:
     """Connect uploads, examples, sliders and the model's choice."""
     outputs = opened(shared, probe, progress)
     busy: dict[str, Any] = {"fn": None, "js": "() => document.dispatchEvent(new CustomEvent('synchformer:busy'))"}
-    judge: dict[str, Any] = {
-        "fn": partial(_judge, shared), "inputs": [shared.key, shared.model, shared.start, shared.offset],
-        "outputs": [probe.result],
-    }  # fmt: skip
+    judged = judge.told(shared, probe.judge)
     uploads: list[Any] = [(field.upload, partial(_open, shared), [field, shared.model])
                for field in (probe.upload, probe.another)]  # fmt: skip
     picked = (probe.picks.pick, _picker(shared), [shared.model])
     for chosen, fn, inputs in (*uploads, picked):
         chosen(**busy)
-        chosen(fn=fn, inputs=inputs, outputs=outputs, **QUICK).then(**judge, **QUICK)
+        chosen(fn=fn, inputs=inputs, outputs=outputs, **QUICK).then(**judged)
     place = [shared.key, shared.model, shared.start, shared.offset]
     moves: list[Any] = [
         (probe.result.settle, _move, [probe.player, probe.result, shared.timeline]),
         (probe.result.restart, _restart, [probe.player, probe.result, shared.timeline, progress, *shared.buttons]),
     ]
     for moved, fn, answers in moves:
-        moved(fn=partial(fn, shared), inputs=place, outputs=answers, trigger_mode="always_last", **QUICK).then(
-            **judge, **QUICK
-        )
+        moved(fn=partial(fn, shared), inputs=place, outputs=answers, trigger_mode="always_last", **QUICK).then(**judged)
     changed = [shared.model, probe.told, probe.result, shared.timeline, progress, *shared.buttons]
+    judge.wire(shared, probe.judge)
     choices: list[Any] = [
         (probe.chooser.input, _choose, probe.chooser),
         (probe.weights.upload, _own_weights, probe.weights),
@@ -150,7 +146,7 @@ def wire(shared: Shared, probe: Probe, progress: gr.HTML) -> None:
             inputs=[field, shared.model, shared.key, shared.start, shared.offset],
             outputs=[*changed, probe.chooser],
             **QUICK,
-        ).then(**judge, **QUICK)
+        ).then(**judged)
 
 
 def _open(shared: Shared, path: str | None, model: str) -> tuple[Any, ...]:
@@ -256,21 +252,6 @@ def _restart(shared: Shared, key: str | None, model: str, start: float, offset: 
     except PageError as error:
         return gr.skip(), json.dumps(error_view(str(error))), *(gr.skip(),) * (2 + count)
     return copy, json.dumps(view), json.dumps(line), IDLE, *states(running=False, kept=False)
-
-
-def _judge(shared: Shared, key: str | None, model: str, start: float, offset: float) -> Any:
-    """After the answer: whether the clip can be synchronised at all, or why that cannot be told here."""
-    if key is None:
-        return gr.skip()
-    try:
-        session = shared.models.get(model)
-        missing = shared.models.judge_missing(session)
-        if missing:
-            raise PageError(missing)
-        found = session.synchronizability(key, start, offset)
-    except PageError as error:
-        return json.dumps({"sync": {"key": key, "start": start, "error": str(error)}})
-    return json.dumps({"sync": synchronizability_view(found, key=key, start=start)})
 
 
 def _choose(

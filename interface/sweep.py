@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -14,8 +13,9 @@ import gradio as gr
 from interface.errors import PageError
 from interface.evidence import sorry
 from interface.figures import response
-from interface.parts import JOB, Shared, script
-from interface.workspace import Workspace
+from interface.parts import JOB, Shared, panels
+from interface.report import sweep_csv
+from interface.whole import own_folder
 from synchformer.prediction import Prediction
 
 ABOUT = (
@@ -31,17 +31,11 @@ def tab(shared: Shared, plotly: Path) -> None:
         stop = gr.Button("Stop", elem_id="sweep-stop", size="md")
         table = gr.DownloadButton("Table (CSV)", elem_id="sweep-csv", size="md", interactive=False)
         words = gr.HTML(value=ABOUT, elem_id="sweep-words")
-    panels = gr.HTML(
-        value="[]",
-        html_template=script("panels.html"),
-        js_on_load=script("shared.js", "panels.js"),
-        plotly=str(plotly),
-        elem_id="sweep-figure",
-    )
+    figure = panels(plotly, "sweep-figure")
     running = run.click(
         fn=partial(_sweep, shared),
         inputs=[shared.key, shared.model, shared.start],
-        outputs=[panels, words, table],
+        outputs=[figure, words, table],
         show_progress_on=[words],
         **JOB,
     )
@@ -58,8 +52,10 @@ def _sweep(shared: Shared, key: str | None, model: str, start: float) -> Iterato
             found.append(prediction)
             figure = {"title": "", "figure": response(session.model.config.grid, found)}
             yield json.dumps([figure]), told(found), gr.skip()
-        path = write_table(found, shared.models.workspace)
-        yield gr.skip(), told(found), gr.update(value=str(path), interactive=True)
+        with own_folder(shared.models.workspace) as folder:
+            path = folder / "sweep.csv"
+            path.write_bytes(sweep_csv(found).encode())
+            yield gr.skip(), told(found), gr.update(value=str(path), interactive=True)
     except PageError as error:
         yield gr.skip(), sorry(str(error)), gr.skip()
 
@@ -75,19 +71,3 @@ def told(found: Sequence[Prediction]) -> str:
         f'<p class="note"><b>{exact} of {len(found)}</b> on the diagonal, {near} within one class, '
         f"{unsure} too unsure to tell. (Right, if the file itself is in sync.)</p>"
     )
-
-
-def write_table(found: Sequence[Prediction], workspace: Workspace) -> Path:
-    """A row per applied offset: what was predicted, how surely, and the distribution."""
-    path = workspace.file("sweep.csv")
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        grid = [f"p({offset:+.1f})" for offset in found[0].grid]
-        writer.writerow(["applied_offset", "offset", "residual", "confidence", "telling", *grid])
-        for each in found:
-            residual = round(each.offset - each.applied_offset, 6)
-            shares = [f"{share:.6f}" for share in each.probabilities]
-            writer.writerow(
-                [each.applied_offset, each.offset, residual, f"{each.confidence:.6f}", each.telling, *shares]
-            )
-    return path

@@ -1,18 +1,28 @@
 """The offset over time: on densities whose truth is known, and on films with a planted offset, drift and cut."""
 
+import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from made_films import write_film
+from page_server import TINY
 from test_shift import write_flash_click
 
 from synchformer import cli
 from synchformer.checkpoint import load_model
+from synchformer.clip import cut_clip
+from synchformer.decode import read_media
 from synchformer.media import MediaError
+from synchformer.model import Synchformer
+from synchformer.prediction import predict_synchronizability
 from synchformer.shift import write_shifted
 from synchformer.tools import scan
+from synchformer.tools.calibration import calibration_of
 from synchformer.tools.posterior import offset_grid
+from synchformer.tools.scan import Survey, scan_plan
 from synchformer.tools.track import explain, mixed, slope_grid
 
 OFFSETS = offset_grid(4.0, 0.02)
@@ -97,6 +107,50 @@ def test_constant_film(mini, films):
     assert found.whole.offset == pytest.approx(0.33, abs=0.08)
     assert "ms early throughout" in found.sentence
     assert {verdict.judgement for verdict in found.verdicts} == {"outside"}
+
+
+def test_synchronizability_of_every_window(tmp_path):
+    """The second pass says what a prediction about the same five seconds says, beside the same windows."""
+    out, clip = tmp_path / "clip.csv", write_flash_click(tmp_path / "clip.mp4", seconds=10, event=5.0)
+    asked = ["scan", str(clip), "--reach", "0", "--csv", str(out), "--synchronizability"]
+    assert cli.main([*asked, "mini-synchronizability"]) == 0
+    rows = list(csv.DictReader(out.open()))
+    judge = load_model("mini-synchronizability", "cpu")
+    media = read_media(clip, short_side=judge.config.short_side)
+    assert [float(row["start"]) for row in rows] == pytest.approx([0.0, 1.92, 3.84])
+    before = (judge.config.crop_frames - judge.config.span_frames) // 2 / 25  # s of a crop before its first segment
+    for row in rows[1:]:
+        alone = predict_synchronizability(judge, cut_clip(media, float(row["start"]) - before, config=judge.config))
+        assert float(row["synchronizability"]) == pytest.approx(alone.probability, abs=2e-4)
+    assert cli.main([*asked, "mini"]) == 1  # tells offsets, and not whether there is one
+
+
+def test_a_survey_that_is_left_tells_what_it_has(films):
+    class LeftError(Exception):
+        pass
+
+    def leave(done, total):
+        if done > 12:
+            raise LeftError
+
+    torch.manual_seed(0)
+    model = Synchformer(TINY).eval()
+    plan = scan_plan(TINY, 1.92, 0.0, 0.0, None)
+    survey = Survey(model, films["constant"], replace(plan, chunk=16), 0.0, calibration_of(model))
+    assert survey.windows == 14
+    with pytest.raises(MediaError, match=r"no 4\.8 s"):
+        survey.timeline()
+    with pytest.raises(LeftError):
+        survey.run(leave)
+    found = survey.timeline()
+    assert 2 <= len(found.moments) < survey.windows
+    assert found.moments[-1].stop <= 12
+    survey = Survey(model, films["constant"], plan, 0.0, calibration_of(model))
+    survey.run()
+    assert len(survey.moments) == survey.windows
+    for one, other in zip(found.moments, survey.moments, strict=False):
+        assert (one.start, one.offset) == (other.start, other.offset)
+        assert one.interval == pytest.approx(other.interval, abs=1e-5)
 
 
 @pytest.mark.slow

@@ -17,6 +17,8 @@ async function draw() {
     panel.lastChild.setAttribute('role', 'img');
     panel.lastChild.setAttribute('aria-label', each.title || 'predicted against applied offset');
     const figure = themed(each.figure, getComputedStyle(element));
+    if (matchMedia('(pointer: coarse)').matches) figure.layout.dragmode = false; // a finger scrolls the page
+    panel.lastChild.style.height = `${figure.layout.height}px`; // which may have grown by a row
     Plotly.react(panel.lastChild, figure.data, figure.layout, { displayModeBar: false, responsive: true });
   });
   box.dataset.count = String(shown.length);

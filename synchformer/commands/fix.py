@@ -35,7 +35,7 @@ def add(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the copy; status 1 when that was refused or failed."""
-    from synchformer.tools.repair import fix
+    from synchformer.tools.repair import RefusedError, fix
 
     if options.no_proof and options.offset is None:
         return complain("synchformer fix: --no-proof needs --offset, for measuring is how the offset is found", 2)
@@ -58,6 +58,8 @@ def run(options: argparse.Namespace) -> int:
                 precision=options.precision,
                 progress=progress,
             )
+    except RefusedError as error:
+        return complain(f"{options.video}\n  {error}\n  (--resample undoes a drift, --force writes all the same)")
     except (ValueError, OSError, MemoryError) as error:
         return complain(f"{options.video}\n  {str(error) or type(error).__name__}")
     print(

@@ -99,13 +99,9 @@ def fine(
     """Measure the offset of a part of a file, finer than the model's classes.
 
     Args:
-        model: a Synchformer with the offset head, in evaluation mode.
-        path: a video file with sound.
         start: first second of the part.
         seconds: its length; intervals are calibrated for 10 s.
-        precision: as in `predict`.
-        progress: called with the seconds that are done and their total.
-        calibration: constants; those of the model when None.
+        model, path, precision, progress, calibration: as in `scan`.
 
     Raises:
         MediaError: as `read_media`, or the part is shorter than one window of the model.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -97,6 +98,7 @@ def fix(
     reach: float = REACH,
     precision: Precision = "auto",
     progress: StageProgress | None = None,
+    before: Timeline | None = None,
 ) -> Repair:
     """Write a copy of a video whose sound is in sync, and measure it again.
 
@@ -109,7 +111,8 @@ def fix(
         force: write even where the evidence is weak.
         reach: as in `scan`.
         precision: as in `predict`.
-        progress: called with the stage, the seconds that are done and their total.
+        progress: called with the stage, the seconds that are done and their total; what it raises ends the work.
+        before: what a scan of the whole video found already, so that it is not measured once more.
 
     Raises:
         RefusedError: the evidence is too weak, says that nothing is wrong, or says that one shift cannot repair it.
@@ -119,11 +122,13 @@ def fix(
     path, out = Path(path), Path(out)
     if out.exists() and path.exists() and out.samefile(path):
         raise ValueError("the output is the input itself, which is never changed; choose another name")
-    before, why = None, None
+    look = None if model is None else partial(scan, model, reach=reach, precision=precision)
+    why = None
     if offset is None:
-        if model is None:
-            raise ValueError("give a model to measure with, or the offset")
-        before = scan(model, path, reach=reach, precision=precision, progress=_stage(progress, "before"))
+        if before is None:
+            if look is None:
+                raise ValueError("give a model to measure with, or the offset")
+            before = look(path, progress=_stage(progress, "before"))
         correction, why = decide(before, resample)
         if why and not force:
             raise RefusedError(f"nothing was written: {why}")
@@ -131,9 +136,7 @@ def fix(
         probe(path)
         correction = Correction(offset)
     _write(path, out, correction, _stage(progress, "writing"))
-    after = None
-    if model is not None:
-        after = scan(model, out, reach=reach, precision=precision, progress=_stage(progress, "after"))
+    after = None if look is None else look(out, progress=_stage(progress, "after"))
     return Repair(path, out, correction, before, after, why, left_out(path))
 
 
@@ -143,8 +146,7 @@ def decide(found: Timeline, resample: bool) -> tuple[Correction, str | None]:
         drift = found.drift
         if not resample:
             return Correction(found.whole.offset), (
-                f"{found.sentence}; moving the sound cannot undo a drift: allow resampling (--resample), or force one "
-                "shift for all"
+                f"{found.sentence}; moving the sound cannot undo a drift: allow resampling, or force one shift for all"
             )
         start = drift.at_start - drift.slope * found.moments[0].start
         return Correction(start, drift.slope), _doubt(found, drift.per_minute_interval)
@@ -170,8 +172,11 @@ def _doubt(found: Timeline, interval: tuple[float, float]) -> str | None:
 def _write(path: Path, out: Path, correction: Correction, progress: Callable[[float, float], None] | None) -> None:
     if correction.slope:
         write_stretched(path, correction.offset, correction.slope, out, progress)
-    else:
-        write_shifted(path, -correction.offset, out, every_stream=True)
+        return
+    tell = progress or (lambda done, total: None)
+    tell(0.0, 1.0)
+    write_shifted(path, -correction.offset, out, every_stream=True)
+    tell(1.0, 1.0)
 
 
 def _stage(progress: StageProgress | None, stage: Stage) -> Callable[[float, float], None] | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -52,45 +54,131 @@ def scan(
         stop: last second; None for the end.
         synchronizability: a model with that head, asked about every window in a second pass.
         precision: as in `predict`.
-        progress: called with the seconds that are done and their total.
+        progress: called with the seconds that are done and their total; what it raises ends the work.
         calibration: constants; those of the model when None.
 
     Raises:
         MediaError: as `read_media`, or the part is shorter than one window.
         ValueError: a model with another head, or a plan that is none.
     """
-    check_model(model)
-    if synchronizability is not None:
-        check_model(synchronizability, "synchronizability")
-    begin, info, notes = time.perf_counter(), probe(path), []  # type: ignore[var-annotated]
-    constants = calibration or calibration_of(model)
     plan = scan_plan(model.config, every, reach, start, stop)
-    offsets = offset_grid(reach + constants.response.reach, STEP)
-    spans, densities = [], []
-    for window in read_windows(model, path, plan, precision=precision, progress=progress, notes=notes):
-        spans.append((window.start, window.stop))
-        densities.append(window_density(offsets, window, constants))
-    if not spans:
-        need = model.config.span_frames / model.config.video_fps
-        raise MediaError(f"{info.path.name} has no {need:.1f} s of picture and sound from {start:.2f} s on, which "
-                         " one window of the model needs; choose an earlier start or a longer file")  # fmt: skip
-    matched = _matched(synchronizability, path, plan, precision, notes)
-    log_densities = np.array(densities)
-    moments = tuple(
-        _moment(offsets, span, density, constants, matched.get(round(span[0], 2)))
-        for span, density in zip(spans, log_densities, strict=True)
-    )
-    return _timeline(
-        path=Path(path),
-        model=model.config.name,
-        seconds=info.seconds,
-        moments=moments,
-        offsets=offsets,
-        log_densities=_thinned(log_densities, plan, model.config, constants),
-        constants=constants,
-        took=time.perf_counter() - begin,
-        notes=tuple(notes),
-    )
+    constants = calibration or calibration_of(model)
+    survey = Survey(model, Path(path), plan, reach, constants, synchronizability, precision)
+    survey.run(progress)
+    return survey.timeline()
+
+
+@dataclass
+class Survey:
+    """A scan under way: `run` asks window after window, `timeline` tells what those that were asked amount to.
+
+    A run that is ended by its `progress` leaves the windows before it, and `timeline` tells of these.
+
+    Args:
+        model: as in `scan`, like the others.
+        path: the video.
+        plan: which windows and shifts, from `scan_plan`.
+        reach: as in `scan`.
+        constants: the model's calibration.
+        synchronizability: as in `scan`.
+        precision: as in `scan`.
+
+    Raises:
+        ValueError: a model with another head.
+        MediaError: as `probe`.
+    """
+
+    model: Synchformer
+    path: Path
+    plan: Plan
+    reach: float
+    constants: Calibration
+    synchronizability: Synchformer | None = None
+    precision: Precision = "auto"
+    moments: list[Moment] = field(default_factory=list, init=False)
+    _densities: list[Floats] = field(default_factory=list, init=False)
+    _notes: list[str] = field(default_factory=list, init=False)
+    _took: float = field(default=0.0, init=False)
+
+    def __post_init__(self) -> None:
+        check_model(self.model)
+        if self.synchronizability is not None:
+            check_model(self.synchronizability, "synchronizability")
+        self.seconds = probe(self.path).seconds
+        self.offsets = offset_grid(self.reach + self.constants.response.reach, STEP)
+
+    @property
+    def windows(self) -> int:
+        """How many windows the plan has in this file."""
+        config = self.model.config
+        end = int(self.seconds * config.video_fps + 1e-6)
+        last = end if self.plan.stop is None else min(end, self.plan.stop)
+        return max(0, (last - self.plan.start - config.span_frames) // self.plan.hop + 1)
+
+    def run(self, progress: Progress | None = None) -> None:
+        """Ask every window; with a model for synchronizability, the second half of the progress is its pass.
+
+        Raises:
+            MediaError: as `scan`.
+        """
+        begin, passes = time.perf_counter(), 1 if self.synchronizability is None else 2
+        try:
+            for window in self._windows(self.model, self.plan, _part(progress, 0, passes)):
+                density = window_density(self.offsets, window, self.constants)
+                self._densities.append(density)
+                self.moments.append(_moment(self.offsets, window, density, self.constants))
+            if not self.moments:
+                raise self._too_short()
+            if self.synchronizability is not None:
+                self._judge(self.synchronizability, _part(progress, 1, passes))
+        finally:
+            self._took += time.perf_counter() - begin
+
+    def timeline(self) -> Timeline:
+        """The explanation of the windows so far.
+
+        Raises:
+            MediaError: when there is none yet.
+        """
+        if not self.moments:
+            raise self._too_short()
+        overlap = min(1.0, self.plan.hop / self.model.config.span_frames)  # what several windows see counts once
+        return _timeline(
+            path=self.path,
+            model=self.model.config.name,
+            seconds=self.seconds,
+            moments=tuple(self.moments),
+            offsets=self.offsets,
+            log_densities=overlap * mixed(np.array(self._densities), self.constants.window.uniform),
+            constants=self.constants,
+            took=self._took,
+            notes=tuple(self._notes),
+        )
+
+    def _windows(self, model: Synchformer, plan: Plan, progress: Progress | None) -> Iterator[Window]:
+        return read_windows(model, self.path, plan, precision=self.precision, progress=progress, notes=self._notes)
+
+    def _judge(self, model: Synchformer, progress: Progress | None) -> None:
+        """Add the probability of class 1 to every moment."""
+        places = {round(moment.start, 2): index for index, moment in enumerate(self.moments)}
+        for window in self._windows(model, replace(self.plan, shifts=(0,)), progress):
+            index = places.get(round(window.start, 2))
+            if index is not None:
+                matched = float(window.probabilities[0, 1])
+                self.moments[index] = replace(self.moments[index], synchronizability=matched)
+
+    def _too_short(self) -> MediaError:
+        config = self.model.config
+        need, start = config.span_frames / config.video_fps, self.plan.start / config.video_fps
+        return MediaError(f"{self.path.name} has no {need:.1f} s of picture and sound from {start:.2f} s on, which "
+                          "one window of the model needs; choose an earlier start or a longer file")  # fmt: skip
+
+
+def _part(progress: Progress | None, index: int, passes: int) -> Progress | None:
+    """The progress of one of several passes over the same seconds."""
+    if progress is None:
+        return None
+    return lambda done, total: progress((index * total + done) / passes, total)
 
 
 def scan_plan(config: SynchformerConfig, every: float, reach: float, start: float, stop: float | None) -> Plan:
@@ -117,29 +205,10 @@ def window_density(offsets: Floats, window: Window, constants: Calibration) -> F
     return found
 
 
-def _thinned(log_densities: Floats, plan: Plan, config: SynchformerConfig, constants: Calibration) -> Floats:
-    """Mixed log densities (W, K), weighted so that what several windows see counts once."""
-    overlap = min(1.0, plan.hop / config.span_frames)
-    return overlap * mixed(log_densities, constants.window.uniform)
-
-
-def _matched(
-    model: Synchformer | None, path: str | Path, plan: Plan, precision: Precision, notes: list[str]
-) -> dict[float, float]:
-    """The probability of class 1 by the window's first second."""
-    if model is None:
-        return {}
-    plain = Plan(plan.hop, (0,), plan.start, plan.stop, plan.chunk)
-    windows = read_windows(model, path, plain, precision=precision, notes=notes)
-    return {round(window.start, 2): float(window.probabilities[0, 1]) for window in windows}
-
-
-def _moment(
-    offsets: Floats, span: tuple[float, float], density: Floats, constants: Calibration, matched: float | None
-) -> Moment:
+def _moment(offsets: Floats, window: Window, density: Floats, constants: Calibration) -> Moment:
     found = to_posterior(offsets, density, constants.window.uniform)
     best = float(offsets[found.mass.argmax()])
-    return Moment(*span, best, found.interval(constants.window.q), found.near(best, NEAR), matched)
+    return Moment(window.start, window.stop, best, found.interval(constants.window.q), found.near(best, NEAR))
 
 
 def _timeline(

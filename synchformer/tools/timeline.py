@@ -121,6 +121,8 @@ class Timeline:
     def sentence(self) -> str:
         """The result in words."""
         found = {"constant": self._constant, "drift": self._drifting, "jumps": self._jumping}[self.kind]()
+        if self.kind != "constant" and not self.telling:
+            return f"cannot tell: the best guess is that {found}"
         rival = max((kind for kind in self.probability if kind != self.kind), key=lambda kind: self.probability[kind])
         if self.probability[self.kind] >= SURE or not self.telling:
             return found

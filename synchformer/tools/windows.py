@@ -32,6 +32,7 @@ from synchformer.preprocess import mel_spectrogram, normalise_frames
 CHUNK_SEGMENTS = 128  # strides decoded together: 41 s
 ENCODE_TOGETHER = 16  # segments per pass of an encoder
 ASK_TOGETHER = 32  # pairs of window and shift per pass of the synchronization module
+ENCODED, ASKED = 0.7, 0.99  # of the progress through a chunk, when all is encoded and when all is asked
 
 Floats = NDArray[np.float64]
 
@@ -125,7 +126,8 @@ def read_windows(
         plan: which windows and shifts; shifts without sound in the part are left out of a window.
         precision: as in `predict`.
         watch: called with every decoded chunk; neighbours overlap by one segment's length.
-        progress: called with the seconds that are done and their total.
+        progress: called with the seconds that are done and their total after every pass of an encoder or of the
+            synchronization module; what it raises ends the work.
         notes: gets a sentence for everything that a reader of the result must know, such as damage.
 
     Raises:
@@ -138,6 +140,8 @@ def read_windows(
     notes = [] if notes is None else notes
     fps = model.config.video_fps
     for first, last in reader.chunks():
+        if progress:
+            reader.tell = _within(progress, first - plan.start, last - plan.start, reader.stop - plan.start, fps)
         try:
             media = reader.read(first, last)
         except MediaError as error:
@@ -150,9 +154,18 @@ def read_windows(
             watch(media)
         reader.encode(media, first, last)
         yield from reader.ready(last)
-        if progress:
-            progress((last - plan.start) / fps, (reader.stop - plan.start) / fps)
+        reader.tell(1.0)
+    reader.tell = _ignore
     yield from reader.ready(None)
+
+
+def _within(progress: Progress, first: int, last: int, total: int, fps: int) -> Callable[[float], None]:
+    """Progress through the chunk from frame `first` to `last` of `total`, by the share of its work that is done."""
+    return lambda share: progress((first + share * (last - first)) / fps, total / fps)
+
+
+def _ignore(share: float) -> None:
+    """Nobody asked how far the work is."""
 
 
 def check_model(model: Synchformer, head: Head = "offset") -> None:
@@ -180,6 +193,7 @@ class _Reader:
         self.stop = end if plan.stop is None else min(end, plan.stop)
         self.store = Store()
         self.next = plan.start  # first frame of the next window
+        self.tell: Callable[[float], None] = _ignore  # called with the share of the chunk's work that is done
 
     def chunks(self) -> Iterator[tuple[int, int]]:
         """The starts of segments that each chunk holds: the first, and the one after the last."""
@@ -203,16 +217,20 @@ class _Reader:
         """Encode what the windows need of the chunk's segments into the store."""
         config = self.config
         square = centre_crop(media.video, config.image_size) if len(media.video) else media.video
-        pictures = self._needed((0,), first, min(last, first + len(square) - config.segment_frames + 1))
-        for places in _batches(pictures, ENCODE_TOGETHER):
-            cut = [square[place - first : place - first + config.segment_frames] for place in places]
-            self._keep(self.store.video, places, torch.stack(cut), self._encode_video)
         per_frame, length = config.samples_per_frame, config.segment_samples
         heard = (len(media.audio) - length) // per_frame + 1
-        for places in _batches(self._needed(self.plan.shifts, first, min(last, first + heard)), ENCODE_TOGETHER):
+        pictures = self._needed((0,), first, min(last, first + len(square) - config.segment_frames + 1))
+        sounds = self._needed(self.plan.shifts, first, min(last, first + heard))
+        whole = max(1, len(pictures) + len(sounds))
+        for done, places in _batches(pictures, ENCODE_TOGETHER):
+            cut = [square[place - first : place - first + config.segment_frames] for place in places]
+            self._keep(self.store.video, places, torch.stack(cut), self._encode_video)
+            self.tell(ENCODED * done / whole)
+        for done, places in _batches(sounds, ENCODE_TOGETHER):
             begins = [(place - first) * per_frame for place in places]
             cut = [media.audio[begin : begin + length] for begin in begins]
             self._keep(self.store.audio, places, torch.stack(cut), self._encode_audio)
+            self.tell(ENCODED * (len(pictures) + done) / whole)
 
     def _needed(self, shifts: tuple[int, ...], first: int, last: int) -> list[int]:
         """Frames from `first` to before `last` at which a segment of some window begins, its sound shifted."""
@@ -249,7 +267,10 @@ class _Reader:
     def _ask(self, frames: list[int]) -> Iterator[Window]:
         """The distributions of all pairs of window and shift whose segments are there, many pairs at a time."""
         pairs = [(frame, shift) for frame in frames for shift in self.plan.shifts if self._has(frame, shift)]
-        answers = [self._answer(part) for part in _batches(pairs, ASK_TOGETHER)]
+        answers = []
+        for done, part in _batches(pairs, ASK_TOGETHER):
+            answers.append(self._answer(part))
+            self.tell(ENCODED + (ASKED - ENCODED) * done / len(pairs))
         found = np.concatenate(answers) if answers else np.empty((0, self.config.classes))
         for frame in dict.fromkeys(frame for frame, _ in pairs):
             mine = [index for index, pair in enumerate(pairs) if pair[0] == frame]
@@ -284,6 +305,8 @@ class _Reader:
 Item = TypeVar("Item")
 
 
-def _batches(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
+def _batches(items: Sequence[Item], size: int) -> Iterator[tuple[int, list[Item]]]:
+    """Parts of `size`, each with the number of items up to its end."""
     for first in range(0, len(items), size):
-        yield list(items[first : first + size])
+        part = list(items[first : first + size])
+        yield first + len(part), part
