@@ -24,7 +24,7 @@ from synchformer.clip import load_clip
 from synchformer.config import SynchformerConfig
 from synchformer.model import Synchformer
 from synthetic import write_clip
-from training.clips import Recipe
+from training.clips import Recipe, Renderer
 from training.crops import Crop, draw_offset
 from training.features import FeatureCache
 
@@ -65,7 +65,8 @@ def main(argv: list[str] | None = None) -> int:
         folder = Path(place)
         files = [write_clip(recipe.scene(i), folder / f"{i}.mp4", size=(256, 256)) for i in range(recipe.count)]
         begin = perf_counter()
-        cache = FeatureCache(folder / "cache", recipe, config, model.video_encoder, model.audio_encoder, workers=0)
+        clips, encoders = Renderer(recipe, config), (model.video_encoder, model.audio_encoder)
+        cache = FeatureCache(folder / "cache", clips, config, *encoders, workers=0)
         filling = (perf_counter() - begin) / recipe.count
         crops = [draw_offset(cache, config, rng) for _ in range(arguments.samples)]
         slow, fast = decoded(model, files, crops), cached(cache, config)

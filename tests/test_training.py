@@ -11,7 +11,7 @@ import torch
 from synchformer.config import BASE, MINI
 from synthetic import Event
 from training import run
-from training.clips import HELD_OUT, ClipPool, Recipe
+from training.clips import HELD_OUT, ClipPool, Recipe, Renderer
 from training.crops import Crop, draw_offset
 from training.evaluate import draw_trial, summarise, wilson
 from training.events import AUDIO_WIDTH, audio_centers, time_bins, token_targets, video_centers
@@ -129,36 +129,35 @@ def test_unimodal_loss_falls_on_one_batch(pools):
 def cache(tmp_path_factory, pools):
     torch.manual_seed(0)
     heads = UnimodalTask(TINY, *pools, batch=1).heads
-    recipe = Recipe(seed=0, count=10)
-    folder = tmp_path_factory.mktemp("features")
-    return FeatureCache(folder, recipe, TINY, heads.video_encoder, heads.audio_encoder, workers=0), heads
+    clips, folder = Renderer(Recipe(seed=0, count=10), TINY), tmp_path_factory.mktemp("features")
+    return FeatureCache(folder, clips, TINY, heads.video_encoder, heads.audio_encoder, workers=0), heads
 
 
 def test_cached_features_equal_encoded_ones(cache):
     """A crop read from the cache is what the encoders make of its frames and samples."""
     from synchformer.preprocess import mel_spectrogram, normalise_frames
-    from training.clips import Renderer
 
     features, heads = cache
     clip, first, shift = 9, 1 + 2 * 8, 15  # the phase of clip 9 is 1
     batch = features.read([Crop(clip, first, clip, first + shift, 0)], TINY)
-    frames, wave = Renderer(features.recipe, TINY)(clip)
+    frames, wave = features.clips(clip)
     with torch.inference_mode():
-        segment = normalise_frames(torch.from_numpy(frames[first + 24 : first + 40]))[None]
+        segment = normalise_frames(frames[first + 24 : first + 40])[None]
         assert torch.allclose(heads.video_encoder(segment)[0], batch["video"][0, 3], atol=2e-3)
         begin = (first + shift + 24) * 640
-        sound = torch.from_numpy(wave[begin : begin + 10_240].astype(np.float32) / 32767)[None]
+        sound = wave[begin : begin + 10_240].float()[None] / 32767
         expected = heads.audio_encoder(mel_spectrogram(sound, TINY))[0]
         assert torch.allclose(expected, batch["audio"][0, 3], atol=2e-3)
 
 
 def test_cache_of_other_weights_is_refused(tmp_path, cache):
     _, heads = cache
-    FeatureCache(tmp_path, Recipe(count=1), TINY, heads.video_encoder, heads.audio_encoder, workers=0)
+    clips = Renderer(Recipe(count=1), TINY)
+    FeatureCache(tmp_path, clips, TINY, heads.video_encoder, heads.audio_encoder, workers=0)
     torch.manual_seed(1)
     other = type(heads)(TINY)
     with pytest.raises(ValueError, match="other clips or weights"):
-        FeatureCache(tmp_path, Recipe(count=1), TINY, other.video_encoder, other.audio_encoder, workers=0)
+        FeatureCache(tmp_path, clips, TINY, other.video_encoder, other.audio_encoder, workers=0)
 
 
 def test_provable_crops_hold_a_shared_event(cache):
@@ -204,7 +203,15 @@ def test_whole_pipeline_from_commands(tmp_path, monkeypatch):
     assert torch.equal(second.video_encoder.norm.weight, model.video_encoder.norm.weight), "frozen"
 
 
-@pytest.mark.parametrize("data", ["folder:clips", "synthetic:x", f"synthetic:{HELD_OUT}"])
-def test_unknown_data_is_a_sentence(tmp_path, data, capsys):
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ("folder:clips", "there is no folder clips"),
+        ("synthetic:x", "needs a seed"),
+        (f"synthetic:{HELD_OUT}", "train clips have seeds from 0"),
+        ("tape:0", "is no data set; give one of synthetic:SEED"),
+    ],
+)
+def test_unknown_data_is_a_sentence(tmp_path, data, said, capsys):
     assert run.main(["unimodal", "--out", str(tmp_path), "--data", data]) == 1
-    assert "synthetic:SEED" in capsys.readouterr().err
+    assert said in capsys.readouterr().err

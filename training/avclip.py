@@ -5,20 +5,22 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from synchformer.avclip import SegmentAVCLIP, window_precision
 from synchformer.config import SynchformerConfig
-from synchformer.preprocess import mel_spectrogram, normalise_frames
-from training.augment import augment_frames, augment_waveform
+from synchformer.preprocess import mel_spectrogram
+from training.ahead import made_ahead
 from training.clips import ClipPool
+from training.crops import Crop
+from training.fed import fed_picture
+from training.pixels import PixelClips, model_frames, read_readable
 from training.task import Batch
 from training.unimodal import EventHeads, audio_batch, event_loss, video_batch
 
 SECONDS = 8.96  # of every clip (section 3.2): 14 segments of 0.64 s without overlap
 KEEP_EVENTS = 8  # segments per stream and micro-batch on which the unimodal start's loss is kept
-VALIDATION_BATCHES = 12
+VALIDATION_CLIPS = 24
 
 
 def segment_count(config: SynchformerConfig) -> int:
@@ -44,7 +46,8 @@ class Stage1(nn.Module):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Equation 4, averaged over both directions, plus the event loss where there are heads."""
-        contrastive = self.avclip.contrastive_loss(batch["frames"], mel_spectrogram(batch["waves"], self.config))
+        mel = mel_spectrogram(batch["waves"], self.config)
+        contrastive = self.avclip.contrastive_loss(model_frames(batch["frames"]), mel)
         figures = {"contrastive": contrastive.detach(), "temperature": self.avclip.temperature.detach().clone()}
         if self.heads is None:
             return {"loss": contrastive, **figures}
@@ -65,9 +68,25 @@ class AVCLIPTask:
     partial = False
 
     def __init__(
-        self, config: SynchformerConfig, pool: ClipPool, held_out: ClipPool, batch: int, heads: EventHeads | None = None
+        self,
+        config: SynchformerConfig,
+        pool: PixelClips,
+        held_out: PixelClips,
+        batch: int,
+        heads: EventHeads | None = None,
+        *,
+        valid_clips: int = VALIDATION_CLIPS,
+        loaders: int = 0,
     ) -> None:
+        """Stage I on `pool`; `heads` need clips with a truth table.
+
+        Raises:
+            ValueError: when there are heads and the clips have none.
+        """
+        if heads is not None and not isinstance(pool, ClipPool):
+            raise ValueError("only generated clips tell when events happen; train stage I without event heads")
         self.config, self.pool, self.held_out, self.size = config, pool, held_out, batch
+        self.valid_clips, self.loaders = valid_clips, loaders
         self.stage = Stage1(config, heads)
         self.chance = math.log(batch * segment_count(config))
 
@@ -78,13 +97,8 @@ class AVCLIPTask:
 
     def batch(self, rng: np.random.Generator) -> Batch:
         """Segments of random clips, changed at random, and segments with event targets where there are heads."""
-        frames, waves = clip_batch(self.pool, rng, self.size)
-        shape = frames.shape[:2]
-        batch = {
-            "frames": augment_frames(frames.flatten(0, 1), rng).unflatten(0, shape),
-            "waves": augment_waveform(waves.flatten(0, 1), rng).unflatten(0, shape),
-        }
-        if self.stage.heads is None:
+        batch = clip_batch(self.pool, rng, self.size, changed=True)
+        if self.stage.heads is None or not isinstance(self.pool, ClipPool):
             return batch
         seen_frames, seen = video_batch(self.pool, rng, KEEP_EVENTS)
         heard_waves, heard = audio_batch(self.pool, rng, KEEP_EVENTS)
@@ -93,12 +107,10 @@ class AVCLIPTask:
     def validate(self) -> dict[str, float]:
         """Contrastive loss and precision of shifted windows on held-out clips, with the levels of chance."""
         avclip, losses, precisions = self.stage.avclip, [], []
-        device = next(avclip.parameters()).device
-        for index in range(VALIDATION_BATCHES):
-            frames, waves = clip_batch(self.held_out, np.random.Generator(np.random.PCG64([2, index])), self.size)
-            mel = mel_spectrogram(waves.to(device), self.config)
-            losses.append(float(avclip.contrastive_loss(frames.to(device), mel)))
-            video, audio = (part.unflatten(0, frames.shape[:2]) for part in avclip.embed(frames.to(device), mel))
+        for batch in made_ahead(self._held_out_batch, -(-self.valid_clips // self.size), self.loaders):
+            frames, mel = self._input(batch)
+            losses.append(float(avclip.contrastive_loss(frames, mel)))
+            video, audio = (part.unflatten(0, frames.shape[:2]) for part in avclip.embed(frames, mel))
             precisions.append(float(window_precision(video, audio, self.window).mean()))
         return {
             "contrastive": float(np.mean(losses)),
@@ -107,31 +119,56 @@ class AVCLIPTask:
             "window_precision_chance": 1 / (segment_count(self.config) - self.window + 1),
         }
 
+    def _held_out_batch(self, index: int) -> Batch:
+        return clip_batch(self.held_out, np.random.Generator(np.random.PCG64([2, index])), self.size)
+
+    def _input(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Normalised frames (B, S, F, 3, H, W) and spectrograms (B, S, M, C), where the parameters are."""
+        device = next(self.stage.parameters()).device
+        return model_frames(batch["frames"].to(device)), mel_spectrogram(batch["waves"].to(device), self.config)
+
     @property
     def window(self) -> int:
         """Segments of a shifted window: 8 of 14, and as large a part of any other number."""
         return max(1, round(segment_count(self.config) * 8 / 14))
 
     def pictures(self) -> dict[str, Tensor]:
-        """Similarities of every picture segment (row) with every sound segment (column) of held-out clips."""
-        frames, waves = clip_batch(self.held_out, np.random.Generator(np.random.PCG64([2, 0])), self.size)
-        device = next(self.stage.parameters()).device
-        similarity = self.stage.avclip(frames.to(device), mel_spectrogram(waves.to(device), self.config))
+        """Similarities of every picture segment (row) with every sound segment (column) of held-out clips, and what a
+        training clip looks and sounds like.
+        """
+        similarity = self.stage.avclip(*self._input(self._held_out_batch(0)))
         similarity = similarity * self.stage.avclip.temperature  # cosines
         picture = ((similarity.float().cpu() + 1) / 2).repeat_interleave(8, 0).repeat_interleave(8, 1)
-        return {"similarity": picture.expand(3, -1, -1)}
+        fed = clip_batch(self.pool, np.random.Generator(np.random.PCG64(4)), 1, changed=True)
+        return {
+            "similarity": picture.expand(3, -1, -1),
+            "fed": fed_picture(fed["frames"][0], fed["waves"][0], self.config),
+        }
 
 
-def clip_batch(pool: ClipPool, rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
-    """Normalised frames (B, S, F, 3, H, W) and waveforms (B, S, n) of non-overlapping segments of random clips."""
-    length, segments = pool.config.segment_frames, segment_count(pool.config)
-    spare = pool.frames.shape[1] - segments * length
-    places = [(int(rng.integers(len(pool))), int(rng.integers(spare + 1))) for _ in range(count)]
-    starts = [[first + index * length for index in range(segments)] for _, first in places]
-    frames = np.stack(
-        [np.stack([pool.video_segment(clip, s) for s in row]) for (clip, _), row in zip(places, starts, strict=True)]
+def clip_batch(pool: PixelClips, rng: np.random.Generator, count: int, changed: bool = False) -> Batch:
+    """Non-overlapping segments of random clips: "frames" (B, S, F, 3, H, W) and "waves" (B, S, n).
+
+    Args:
+        pool: clips of at least 8.96 s.
+        rng: random numbers.
+        count: clips.
+        changed: whether they are changed at random, for training.
+
+    Raises:
+        CropError: when clip after clip cannot be read.
+    """
+    segments, stride = segment_count(pool.config), pool.config.segment_frames
+    crops = [_side_by_side(pool, rng, segments * stride) for _ in range(count)]
+    return read_readable(
+        crops,
+        lambda: _side_by_side(pool, rng, segments * stride),
+        lambda wanted: pool.segments(wanted, segments, stride, rng if changed else None),
     )
-    waves = np.stack(
-        [np.stack([pool.audio_segment(clip, s) for s in row]) for (clip, _), row in zip(places, starts, strict=True)]
-    )
-    return normalise_frames(torch.from_numpy(frames)), torch.from_numpy(waves)
+
+
+def _side_by_side(pool: PixelClips, rng: np.random.Generator, length: int) -> Crop:
+    """Picture and sound of `length` frames of a random clip, from the same random frame on."""
+    clip = int(rng.integers(len(pool)))
+    start = int(rng.integers(pool.frames_of(clip) - length + 1))
+    return Crop(clip, start, clip, start, 0)

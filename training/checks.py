@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Literal, TypeVar
 
 from synchformer.clip import SPARE, possible_starts
 from synchformer.config import SynchformerConfig
@@ -14,6 +14,7 @@ from synchformer.media import MediaError, MediaInfo
 from training.pool import in_order
 from training.records import SPLITS, Record, Source, count_reasons
 
+Item = TypeVar("Item")
 Level = Literal["error", "warning", "note"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "note")
 STAGE1_SECONDS = 8.96  # 14 segments without overlap (section 3.2), and twice the shift of synchronizability (4.2)
@@ -148,8 +149,8 @@ def _check_lists(source: Source) -> Iterator[Finding]:
         yield Finding("note", f"left out: {reason}", count, tuple(ids), "nothing, if that is meant")
 
 
-def spread(records: Sequence[Record], count: int | None) -> list[Record]:
-    """`count` records at even distances, or all."""
+def spread(records: Sequence[Item], count: int | None) -> list[Item]:
+    """`count` records (or other items) at even distances, or all."""
     if count is None or len(records) <= count:
         return list(records)
     return [records[index * len(records) // count] for index in range(count)]

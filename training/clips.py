@@ -7,23 +7,24 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from tqdm import tqdm
 
+from synchformer.clip import centre_crop
 from synchformer.config import SynchformerConfig
 from synthetic import Kind, Scene, frame_times, render_frames, render_sound, sample_scene
 from training.crops import Crop
-from training.task import Batch
+from training.pixels import Change, PixelClips
+from training.pool import in_order
 
 HELD_OUT = 1_000_000  # seeds from here on are never trained on
 
@@ -55,73 +56,98 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Renderer:
-    """Draws and sounds the clips of a recipe as the model's centre crop shows them."""
+    """Draws and sounds the clips of a recipe as the model's centre crop shows them.
+
+    With `whole`, frames are squares of the short side, of which the centre crop is the middle.
+    """
 
     recipe: Recipe
     config: SynchformerConfig
-
-    def __call__(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
-        """Frames uint8 (T, 3, H, W) and samples int16 (n,) of clip `index`."""
-        scene, config = self.recipe.scene(index), self.config
-        size = (config.image_size, config.image_size)
-        frames = render_frames(scene, frame_times(scene, config.video_fps), size, config.image_size / config.short_side)
-        return frames.numpy(), np.round(render_sound(scene, config.sample_rate) * 32767).astype(np.int16)
-
-
-class ClipPool:
-    """Rendered clips on disk, memory-mapped: `frames` uint8 (N, T, 3, H, W), `audio` int16 (N, n), `scenes`.
-
-    Building goes on where an interrupted one stopped.
-    """
-
-    def __init__(self, folder: Path, recipe: Recipe, config: SynchformerConfig, workers: int = 2) -> None:
-        self.recipe, self.config = recipe, config
-        self.scenes = [recipe.scene(index) for index in range(recipe.count)]
-        folder.mkdir(parents=True, exist_ok=True)
-        frames = round(recipe.duration * config.video_fps)
-        size = config.image_size
-        self.frames = map_array(folder / "frames.u8", np.dtype(np.uint8), (recipe.count, frames, 3, size, size))
-        self.audio = map_array(
-            folder / "audio.i16", np.dtype(np.int16), (recipe.count, frames * config.samples_per_frame)
-        )
-        identity = {**recipe.identity, "config": repr(config)}
-        build(folder, identity, recipe.count, Renderer(recipe, config), self._keep, workers)
+    whole: bool = False
 
     def __len__(self) -> int:
         return self.recipe.count
 
-    def _keep(self, index: int, rendered: tuple[NDArray[np.uint8], NDArray[np.int16]]) -> None:
+    @cached_property
+    def scenes(self) -> list[Scene]:
+        """The truth about every clip."""
+        return [self.recipe.scene(index) for index in range(self.recipe.count)]
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What tells these clips from others, as plain values."""
+        return self.recipe.identity
+
+    @property
+    def side(self) -> int:
+        """Pixels of a frame's side."""
+        return self.config.short_side if self.whole else self.config.image_size
+
+    def frames_of(self, _: int) -> int:
+        """Frames of a clip."""
+        return round(self.recipe.duration * self.config.video_fps)
+
+    def __call__(self, index: int) -> tuple[Tensor, Tensor]:
+        """Frames uint8 (T, 3, H, W) and samples int16 (n,) of clip `index`."""
+        scene, config, side = self.recipe.scene(index), self.config, self.side
+        frames = render_frames(scene, frame_times(scene, config.video_fps), (side, side), side / config.short_side)
+        sound = np.round(render_sound(scene, config.sample_rate) * 32767).astype(np.int16)
+        return frames, torch.from_numpy(sound)
+
+
+class ClipPool(PixelClips):
+    """Rendered clips on disk, memory-mapped: `frames` uint8 (N, T, 3, H, W), `audio` int16 (N, n), `scenes`.
+
+    Building goes on where an interrupted one stopped. Frames are whole squares where training cuts them at random.
+    """
+
+    scenes: Sequence[Scene]
+
+    def __init__(
+        self,
+        folder: Path,
+        recipe: Recipe,
+        config: SynchformerConfig,
+        workers: int = 2,
+        change: Change = Change(),  # noqa: B008, frozen
+    ) -> None:
+        renderer = Renderer(recipe, config, change.settings.random_crop)
+        self.recipe, self.config, self.change, self.scenes = recipe, config, change, renderer.scenes
+        folder.mkdir(parents=True, exist_ok=True)
+        frames, side = renderer.frames_of(0), renderer.side
+        self.frames = map_array(folder / "frames.u8", np.dtype(np.uint8), (recipe.count, frames, 3, side, side))
+        self.audio = map_array(
+            folder / "audio.i16", np.dtype(np.int16), (recipe.count, frames * config.samples_per_frame)
+        )
+        identity = {**renderer.identity, "config": repr(config), **({"side": side} if renderer.whole else {})}
+        build(folder, identity, recipe.count, renderer, self._keep, workers)
+
+    def __len__(self) -> int:
+        return self.recipe.count
+
+    def _keep(self, index: int, rendered: tuple[Tensor, Tensor]) -> None:
         self.frames[index], self.audio[index] = rendered
 
-    def starts(self, _: int, span: int) -> NDArray[np.int64]:
-        """Frames at which a picture of `span` frames may begin: all that leave room for it."""
-        return np.arange(self.frames.shape[1] - span + 1)
+    def frames_of(self, _: int) -> int:
+        """Frames of a clip: as many in all."""
+        return int(self.frames.shape[1])
 
-    def last_sound(self, _: int, span: int) -> int:
-        """Last frame at which sound of `span` frames may begin."""
-        return int(self.frames.shape[1]) - span
+    def cut(self, crop: Crop, length: int, later: int = 0) -> tuple[Tensor, Tensor]:
+        """Frames and sound of a crop; see `PixelClips.cut`."""
+        first = crop.sound * self.config.samples_per_frame + later
+        samples = self.audio[crop.sound_clip, first : first + length * self.config.samples_per_frame]
+        frames = np.array(self.frames[crop.clip, crop.start : crop.start + length])
+        return torch.from_numpy(frames), torch.from_numpy(samples.astype(np.float32) / np.float32(32767))
 
-    def shared(self, clip: int, picture: tuple[float, float], sound: tuple[float, float]) -> int:
-        """Events seen inside `picture` and heard inside `sound` (seconds)."""
-        return len(self.scenes[clip].shared_events(picture, sound))
+    def video_segment(self, clip: int, start: int) -> NDArray[np.uint8]:
+        """The model's square of a segment's frames (F, 3, H, W) from frame `start`."""
+        frames, _ = self.cut(Crop(clip, start, clip, start, 0), self.config.segment_frames)
+        return centre_crop(frames, self.config.image_size).numpy()
 
-    def read(self, crops: list[Crop], config: SynchformerConfig) -> Batch:
-        """Segments of crops: frames uint8 (B, S, F, 3, H, W) and waves float32 (B, S, n)."""
-        steps = [index * config.segment_stride for index in range(config.segments)]
-        length = config.segment_frames
-        frames = np.stack([[self.video_segment(c.clip, c.start + step, length) for step in steps] for c in crops])
-        waves = np.stack([[self.audio_segment(c.sound_clip, c.sound + step, length) for step in steps] for c in crops])
-        return {"frames": torch.from_numpy(frames), "waves": torch.from_numpy(waves)}
-
-    def video_segment(self, clip: int, start: int, length: int = 0) -> NDArray[np.uint8]:
-        """Frames (length, 3, H, W) from frame `start`; a whole segment when no length in frames is given."""
-        return np.asarray(self.frames[clip, start : start + (length or self.config.segment_frames)])
-
-    def audio_segment(self, clip: int, start: int, length: int = 0) -> NDArray[np.float32]:
-        """Samples (n,) float32 of `length` frames from frame `start`; a whole segment when no length is given."""
-        each = self.config.samples_per_frame
-        samples = self.audio[clip, start * each : (start + (length or self.config.segment_frames)) * each]
-        return samples.astype(np.float32) / np.float32(32767)
+    def audio_segment(self, clip: int, start: int) -> NDArray[np.float32]:
+        """Samples (n,) float32 of a segment from frame `start`."""
+        _, wave = self.cut(Crop(clip, start, clip, start, 0), self.config.segment_frames)
+        return wave.numpy()
 
 
 def build(
@@ -150,35 +176,11 @@ def build(
     if {key: found.get(key) for key in identity} != identity:
         raise ValueError(f"{folder} was made from other clips or weights; choose another folder or remove it")
     missing = range(found["done"], count)
-    with ExitStack() as stack:
-        made = (
-            map(make, missing)
-            if not workers
-            else stack.enter_context(_processes(make, workers)).map(_Worker.work, missing, chunksize=2)
-        )
-        for index, item in zip(missing, tqdm(made, folder.name, len(missing)), strict=True):
-            keep(index, item)
-            if (index + 1) % 20 == 0 or index + 1 == count:
-                record.write_text(json.dumps({**identity, "done": index + 1}))
-
-
-def _processes(make: Callable[[int], Any], count: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(count, get_context("spawn"), initializer=_Worker.start, initargs=(make,))
-
-
-class _Worker:
-    """What a process of `build` remembers between its items."""
-
-    make: Callable[[int], Any]
-
-    @classmethod
-    def start(cls, make: Callable[[int], Any]) -> None:
-        torch.set_num_threads(1)
-        cls.make = staticmethod(make)
-
-    @classmethod
-    def work(cls, index: int) -> Any:
-        return cls.make(index)
+    made = in_order(make, missing, workers, ahead=2)
+    for index, item in tqdm(made, folder.name, len(missing)):
+        keep(index, item)
+        if (index + 1) % 20 == 0 or index + 1 == count:
+            record.write_text(json.dumps({**identity, "done": index + 1}))
 
 
 def map_array(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:

@@ -131,14 +131,17 @@ def draw_foreign(clips: Timeline, config: SynchformerConfig, rng: np.random.Gene
     """Sound of another clip, at a place of its own: class 0.
 
     Raises:
-        CropError: when there is one clip only.
+        CropError: when there is one clip only, or clips are too short.
     """
     if len(clips) < 2:
         raise CropError("sound of another clip needs at least two clips")
-    clip, other = (int(index) for index in rng.choice(len(clips), 2, replace=False))
     span = config.span_frames
-    start = int(rng.choice(clips.starts(clip, span)))
-    return Crop(clip, start, other, int(rng.integers(clips.last_sound(other, span) + 1)), 0)
+    for _ in range(TRIES):
+        clip, other = (int(index) for index in rng.choice(len(clips), 2, replace=False))
+        starts, last = clips.starts(clip, span), clips.last_sound(other, span)
+        if len(starts) and last >= 0:
+            return Crop(clip, int(rng.choice(starts)), other, int(rng.integers(last + 1)), 0)
+    raise CropError(f"no two of {len(clips)} clips hold a crop of {span / config.video_fps:.2f} s; use longer clips")
 
 
 def class_shift(target: int, config: SynchformerConfig) -> int:

@@ -1,30 +1,73 @@
-"""Features of generated clips, computed once: stage II then trains without touching a frame or a sample.
+"""Features of clips, computed once: stage II then trains without touching a frame or a sample.
 
 Offsets are whole frames, so audio features at every frame start cover every offset; video features are kept at one
-phase per clip (segments start at phase, phase + 8, ...), and the audio moves against them.
+phase per clip (segments start at phase, phase + 8, ...), and the audio moves against them. Further views of the picture
+are random crops of it, whose segments are mirrored at random, as published.
 
-Shape legend: N clips, P video positions, Q audio positions, t tokens per segment, D width.
+Shape legend: V views, P video positions, Q audio positions of a clip, t tokens per segment, D width.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import json
+import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from synchformer.clip import centre_crop
 from synchformer.config import SynchformerConfig
+from synchformer.media import MediaError
 from synchformer.preprocess import mel_spectrogram, normalise_frames
-from training.clips import Recipe, Renderer, build, map_array
+from synthetic import Scene
+from training.augmentation import AUGMENTATIONS, crop, picture_changes, seeded
+from training.clips import build, map_array
 from training.crops import Crop
+from training.distributed import CPU
 from training.task import Batch
 
 ENCODE_TOGETHER = 40  # segments per forward pass
+LOST = "lost.jsonl"
+HALF = np.dtype(np.float16)
+
+Features = tuple[NDArray[np.float16], NDArray[np.float16]]
+
+
+class Whole(Protocol):
+    """Clips that can be read whole: rendered ones, or files. They can be pickled into worker processes."""
+
+    @property
+    def scenes(self) -> Sequence[Scene] | None:
+        """The truth about generated clips; None for others."""
+        ...
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What tells these clips from others, as plain values."""
+        ...
+
+    def __len__(self) -> int:
+        """Number of clips."""
+        ...
+
+    def frames_of(self, clip: int) -> int:
+        """Frames of a clip, as far as is known before it is read."""
+        ...
+
+    def __call__(self, index: int) -> tuple[Tensor, Tensor]:
+        """Frames uint8 (T, 3, H, W), not smaller than the model's square, and samples (n,), int16 or float32.
+
+        Raises:
+            MediaError: when it cannot be read.
+        """
+        ...
 
 
 def encoder_digest(*modules: nn.Module) -> str:
@@ -37,107 +80,277 @@ def encoder_digest(*modules: nn.Module) -> str:
     return digest.hexdigest()[:16]
 
 
-class FeatureCache:
-    """Memory-mapped features: `video` float16 (N, P, t_v, D), `audio` float16 (N, Q, t_a, D), and the clips' scenes.
+@dataclass(frozen=True)
+class Layout:
+    """Where the features of clips of `frames` frames each lie."""
 
-    Building goes on where an interrupted one stopped; a cache of other weights or clips is refused.
+    config: SynchformerConfig
+    frames: NDArray[np.int64]
+    views: int = 1
+
+    def phase(self, clip: int) -> int:
+        """First frame of a clip's first video position; spread evenly over the clips that are long enough."""
+        return clip % self._phases(clip)
+
+    def _phases(self, clip: int) -> int:
+        return int(np.clip(self.frames[clip] - self.config.span_frames + 1, 1, self.config.segment_stride))
+
+    def positions(self, clip: int) -> int:
+        """Video positions of a clip in each view."""
+        spare = int(self.frames[clip]) - self.config.segment_frames - (self._phases(clip) - 1)
+        return max(0, spare // self.config.segment_stride + 1)
+
+    def sounds(self, clip: int) -> int:
+        """Audio positions of a clip: every frame."""
+        return max(0, int(self.frames[clip]) - self.config.segment_frames + 1)
+
+    def firsts(self, rows: Callable[[int], int]) -> NDArray[np.int64]:
+        """The first row of every clip that has `rows` rows, and the number of all."""
+        return np.concatenate([[0], np.cumsum([rows(clip) for clip in range(len(self.frames))])]).astype(np.int64)
+
+
+class FeatureCache:
+    """Memory-mapped features: `video` float16 (rows, t_v, D), V * P rows a clip, and `audio` (rows, t_a, D), Q a clip.
+
+    Building goes on where an interrupted one stopped; a cache of other weights or clips is refused. Clips that cannot
+    be read are listed in `lost`, with the reason, and never drawn.
     """
 
     def __init__(
         self,
         folder: Path,
-        recipe: Recipe,
+        clips: Whole,
         config: SynchformerConfig,
         video_encoder: nn.Module,
         audio_encoder: nn.Module,
         workers: int = 2,
+        *,
+        views: int = 1,
+        seed: int = 0,
+        jitter: int = 0,
+        least: int = 0,
+        device: torch.device = CPU,
     ) -> None:
-        self.recipe, self.config = recipe, config
-        self.scenes = [recipe.scene(index) for index in range(recipe.count)]
-        self.total_frames = round(recipe.duration * config.video_fps)
-        spare = self.total_frames - config.segment_frames
-        self.positions = (spare - (config.segment_stride - 1)) // config.segment_stride + 1
+        """Encode what is missing.
+
+        Args:
+            folder: where the features are kept.
+            clips: what to encode.
+            config: sizes.
+            video_encoder: of frames.
+            audio_encoder: of spectrograms.
+            workers: processes that read and, on the CPU, encode clips.
+            views: of the picture; the first is the centre crop.
+            seed: of the other views.
+            jitter: frames by which the sound of a crop may be earlier or later than its label says, in training.
+            least: frames of the shortest clip that is drawn.
+            device: where the encoders run.
+
+        Raises:
+            ValueError: when the folder holds features of other clips or weights, or the disk has no room.
+        """
+        self.clips, self.config, self.views, self.jitter = clips, config, views, jitter
+        self.layout = Layout(config, np.array([clips.frames_of(clip) for clip in range(len(clips))], np.int64), views)
+        self._seen = self.layout.firsts(lambda clip: views * self.layout.positions(clip))
+        self._heard = self.layout.firsts(self.layout.sounds)
         folder.mkdir(parents=True, exist_ok=True)
-        half = np.dtype(np.float16)
-        self.video = map_array(
-            folder / "video.f16", half, (recipe.count, self.positions, config.video_steps, config.dim)
-        )
-        self.audio = map_array(folder / "audio.f16", half, (recipe.count, spare + 1, config.audio_steps, config.dim))
-        identity = {"weights": encoder_digest(video_encoder, audio_encoder), **recipe.identity}
-        encoder = Encoder(Renderer(recipe, config), video_encoder.eval(), audio_encoder.eval(), self.positions)
-        build(folder, identity, recipe.count, encoder, self._keep, workers)
+        shapes: dict[str, tuple[int, ...]] = {
+            "video": (int(self._seen[-1]), config.video_steps, config.dim),
+            "audio": (int(self._heard[-1]), config.audio_steps, config.dim),
+        }
+        require_room(folder, shapes)
+        self.video, self.audio = (map_array(folder / f"{name}.f16", HALF, shape) for name, shape in shapes.items())
+        self._lost_file = folder / LOST
+        identity = {"weights": encoder_digest(video_encoder, audio_encoder), **clips.identity}
+        if views > 1:
+            identity |= {"views": views, "seed": seed}
+        encoder = Encoder(clips, self.layout, video_encoder.eval().to(device), audio_encoder.eval().to(device), seed)
+        if device == CPU:
+            build(folder, identity, len(clips), encoder, self._keep, workers)
+        else:  # read in processes, encoded here
+            build(folder, identity, len(clips), Reading(clips), lambda i, it: self._keep(i, encoder.of(i, it)), workers)
+        self._choose(least)
+
+    def _choose(self, least: int) -> None:
+        """Number the clips that are long enough."""
+        kept = {int(entry["clip"]): entry for entry in map(json.loads, self._lost_lines())}
+        self.lost = {clip: str(entry["reason"]) for clip, entry in sorted(kept.items())}
+        self._frames = self.layout.frames.copy()
+        for clip, entry in kept.items():
+            if clip < len(self._frames):
+                self._frames[clip] = entry["frames"]
+        self._chosen = np.flatnonzero(self._frames >= max(1, least))
+        scenes = self.clips.scenes
+        self.scenes = None if scenes is None else [scenes[int(clip)] for clip in self._chosen]
+
+    def _lost_lines(self) -> list[str]:
+        return self._lost_file.read_text().splitlines() if self._lost_file.exists() else []
 
     def __len__(self) -> int:
-        return self.recipe.count
+        return len(self._chosen)
 
     def phase(self, clip: int) -> int:
         """First frame of the clip's first video position."""
-        return phase(clip, self.config)
+        return self.layout.phase(int(self._chosen[clip]))
 
     def starts(self, clip: int, span: int) -> NDArray[np.int64]:
         """Frames at which a picture of `span` frames may begin: every stride-th from the clip's phase on."""
-        config = self.config
-        count = self.positions - (span - config.segment_frames) // config.segment_stride
-        return self.phase(clip) + np.arange(count) * config.segment_stride
+        config, which, first = self.config, int(self._chosen[clip]), self.phase(clip)
+        there = (int(self._frames[which]) - first - config.segment_frames) // config.segment_stride + 1
+        count = min(there, self.layout.positions(which)) - (span - config.segment_frames) // config.segment_stride
+        return first + np.arange(max(0, count)) * config.segment_stride
 
-    def last_sound(self, _: int, span: int) -> int:
+    def last_sound(self, clip: int, span: int) -> int:
         """Last frame at which sound of `span` frames may begin."""
-        return self.total_frames - span
+        return int(self._frames[self._chosen[clip]]) - span
 
-    def shared(self, clip: int, picture: tuple[float, float], sound: tuple[float, float]) -> int:
-        """Events seen inside `picture` and heard inside `sound` (seconds)."""
-        return len(self.scenes[clip].shared_events(picture, sound))
+    def shared(self, clip: int, picture: tuple[float, float], sound: tuple[float, float]) -> int | None:
+        """Events seen inside `picture` and heard inside `sound` (seconds); None where the truth is not known."""
+        return None if self.scenes is None else len(self.scenes[clip].shared_events(picture, sound))
 
-    def read(self, crops: list[Crop], config: SynchformerConfig) -> Batch:
-        """Features of crops of `config.segments` segments: video (B, S, t_v, D) and audio (B, S, t_a, D), float32."""
-        pairs = [self._crop(crop, config.segments) for crop in crops]
+    def read(self, crops: list[Crop], config: SynchformerConfig, rng: np.random.Generator | None = None) -> Batch:
+        """Features of crops of `config.segments` segments: video (B, S, t_v, D) and audio (B, S, t_a, D), float32.
+
+        With `rng`, the view is drawn, and the sound jitters.
+        """
+        pairs = [self._crop(crop, config, rng) for crop in crops]
         video, audio = (torch.from_numpy(np.stack(part)).float() for part in zip(*pairs, strict=True))
         return {"video": video, "audio": audio}
 
-    def _crop(self, crop: Crop, count: int) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
-        stride = self.config.segment_stride
-        position = (crop.start - self.phase(crop.clip)) // stride
-        video = self.video[crop.clip, position : position + count]
-        return video, self.audio[crop.sound_clip, crop.sound : crop.sound + count * stride : stride]
+    def _crop(self, crop: Crop, config: SynchformerConfig, rng: np.random.Generator | None) -> Features:
+        count, stride = config.segments, config.segment_stride
+        clip, other = int(self._chosen[crop.clip]), int(self._chosen[crop.sound_clip])
+        view, later = 0, 0
+        if rng is not None:
+            view = int(rng.integers(self.views)) if self.views > 1 else 0
+            later = int(rng.integers(-self.jitter, self.jitter + 1)) if self.jitter else 0
+        first = int(self._seen[clip]) + view * self.layout.positions(clip)
+        first += (crop.start - self.phase(crop.clip)) // stride
+        sound = int(np.clip(crop.sound + later, 0, self.last_sound(crop.sound_clip, config.span_frames)))
+        sound += int(self._heard[other])
+        return self.video[first : first + count], self.audio[sound : sound + count * stride : stride]
 
-    def _keep(self, index: int, features: tuple[NDArray[np.float16], NDArray[np.float16]]) -> None:
-        self.video[index], self.audio[index] = features
+    def features_of(self, count: int) -> Features:
+        """Features of the first `count` clips: video (rows, t_v, D) and audio (rows, t_a, D)."""
+        chosen = self._chosen[:count]
+        video = [self.video[self._seen[clip] : self._seen[clip + 1]] for clip in chosen]
+        return np.concatenate(video), np.concatenate(
+            [self.audio[self._heard[clip] : self._heard[clip + 1]] for clip in chosen]
+        )
+
+    def look(self, crop: Crop, config: SynchformerConfig) -> Batch:
+        """What a crop's features were made of: "frames" (1, S, F, 3, H, W) and "waves" (1, S, n); the clip is read."""
+        picture, sound = (self.clips(int(self._chosen[clip])) for clip in (crop.clip, crop.sound_clip))
+        frames = picture[0][crop.start : crop.start + config.span_frames]
+        windows = centre_crop(frames, config.image_size).unfold(0, config.segment_frames, config.segment_stride)
+        wave = as_wave(sound[1])[crop.sound * config.samples_per_frame :][
+            : config.span_frames * config.samples_per_frame
+        ]
+        waves = wave.unfold(0, config.segment_samples, config.segment_stride * config.samples_per_frame)
+        return {"frames": windows.permute(0, 4, 1, 2, 3)[None], "waves": waves[None]}
+
+    def _keep(self, index: int, found: Features | str) -> None:
+        promised = int(self.layout.frames[index])
+        if isinstance(found, str):
+            self._lose(index, 0, found)
+            return
+        video, audio = found
+        first, each = int(self._seen[index]), self.layout.positions(index)
+        for view, rows in enumerate(video):
+            self.video[first + view * each : first + view * each + len(rows)] = rows
+        self.audio[self._heard[index] : self._heard[index] + len(audio)] = audio
+        decoded = len(audio) + self.config.segment_frames - 1 if len(audio) else 0
+        if decoded < promised:
+            seconds = decoded / self.config.video_fps
+            self._lose(
+                index, decoded, f"damaged: ends after {seconds:.2f} s, not {promised / self.config.video_fps:.2f}"
+            )
+
+    def _lose(self, index: int, frames: int, reason: str) -> None:
+        with self._lost_file.open("a") as file:
+            file.write(json.dumps({"clip": index, "frames": frames, "reason": reason}) + "\n")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Reads clips whole; one that cannot be read gives the reason instead."""
+
+    clips: Whole
+
+    def __call__(self, index: int) -> tuple[Tensor, Tensor] | str:
+        """Clip `index`, or why there is none."""
+        try:
+            return self.clips(index)
+        except MediaError as error:
+            return str(error)
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """Renders a clip and encodes it at `positions` places of its phase (picture) and at every frame (sound)."""
+    """Encodes a clip at the places of a layout: of every view of its picture, and its sound at every frame."""
 
-    renderer: Renderer
+    clips: Whole
+    layout: Layout
     video_encoder: nn.Module
     audio_encoder: nn.Module
-    positions: int
+    seed: int = 0
+
+    def __call__(self, index: int) -> Features | str:
+        """Features of clip `index`: picture (V, P, t_v, D) and sound (Q, t_a, D); or why there are none."""
+        return self.of(index, Reading(self.clips)(index))
 
     @torch.inference_mode()
-    def __call__(self, index: int) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
-        """Features of clip `index`: picture (P, t_v, D) and sound (Q, t_a, D)."""
-        frames, audio = self.renderer(index)
-        return self._video(frames, index), self._audio(audio)
+    def of(self, index: int, clip: tuple[Tensor, Tensor] | str) -> Features | str:
+        """Features of clip `index`, which was read."""
+        if isinstance(clip, str):
+            return clip
+        frames, sound = clip
+        if len(frames) < self.layout.config.span_frames:
+            return f"damaged: only {len(frames) / self.layout.config.video_fps:.2f} s of it can be decoded"
+        views = [self._video(self._view(frames, index, view)) for view in range(self.layout.views)]
+        return np.stack(views), self._audio(as_wave(sound))
 
-    def _video(self, frames: NDArray[np.uint8], index: int) -> NDArray[np.float16]:
-        config = self.renderer.config
-        later = torch.from_numpy(frames)[phase(index, config) :]
-        windows = later.unfold(0, config.segment_frames, config.segment_stride)
-        segments = windows.permute(0, 4, 1, 2, 3)[: self.positions]  # (P, F, 3, H, W)
-        return _in_parts(segments, lambda part: self.video_encoder(normalise_frames(part)))
+    def _view(self, frames: Tensor, index: int, view: int) -> Tensor:
+        """Segments uint8 (P, F, 3, H, W) of one view of frames (T, 3, h, w)."""
+        config, settings = self.layout.config, AUGMENTATIONS["sync" if view else "none"]
+        with seeded(np.random.Generator(np.random.PCG64([self.seed, index, view]))):
+            later = crop(frames, config.image_size, settings)[self.layout.phase(index) :]
+            windows = later.unfold(0, config.segment_frames, config.segment_stride)
+            segments = windows.permute(0, 4, 1, 2, 3)[: self.layout.positions(index)]
+            return torch.stack(list(map(picture_changes(settings), segments))) if view else segments
 
-    def _audio(self, audio: NDArray[np.int16]) -> NDArray[np.float16]:
-        config = self.renderer.config
-        wave = torch.from_numpy(audio).float() / 32767
+    def _video(self, segments: Tensor) -> NDArray[np.float16]:
+        return _in_parts(segments, self.video_encoder, normalise_frames)
+
+    def _audio(self, wave: Tensor) -> NDArray[np.float16]:
+        config = self.layout.config
         segments = wave.unfold(0, config.segment_samples, config.samples_per_frame)  # (Q, n)
-        return _in_parts(segments, lambda part: self.audio_encoder(mel_spectrogram(part, config)))
+        return _in_parts(segments, self.audio_encoder, lambda part: mel_spectrogram(part, config))
 
 
-def phase(clip: int, config: SynchformerConfig) -> int:
-    """First frame of the clip's first video position; spread evenly over the clips."""
-    return clip % config.segment_stride
+def as_wave(sound: Tensor) -> Tensor:
+    """Samples as float32 in [-1, 1]; rendered ones are kept as int16."""
+    return sound.float() / 32767 if sound.dtype == torch.int16 else sound
 
 
-def _in_parts(segments: Tensor, encode: Callable[[Tensor], Tensor]) -> NDArray[np.float16]:
-    parts = [encode(part).half() for part in segments.split(ENCODE_TOGETHER)]
+def require_room(folder: Path, shapes: dict[str, tuple[int, ...]]) -> None:
+    """See that the disk has room for what is still to be written.
+
+    Raises:
+        ValueError: when it has not.
+    """
+    needed = sum(HALF.itemsize * int(np.prod(shape, dtype=np.int64)) for shape in shapes.values())
+    files = [folder / f"{name}.f16" for name in shapes]
+    there = sum(path.stat().st_blocks * 512 for path in files if path.exists())
+    free = shutil.disk_usage(folder).free
+    if needed - there > free:
+        raise ValueError(
+            f"the features take {needed / 1e9:.1f} GB and the disk of {folder} has {free / 1e9:.1f} GB free; train on "
+            "fewer clips (--count), keep fewer --views, or encode every crop anew (--no-cache)"
+        )
+
+
+def _in_parts(segments: Tensor, encoder: nn.Module, prepare: Callable[[Tensor], Tensor]) -> NDArray[np.float16]:
+    device = next((value.device for value in encoder.parameters()), CPU)
+    parts = [encoder(prepare(part.to(device))).half().cpu() for part in segments.split(ENCODE_TOGETHER)]
     return torch.cat(parts).numpy()

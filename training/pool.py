@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from itertools import islice
 from multiprocessing import get_context
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -23,7 +23,8 @@ def in_order(
     """Yield every item with its result, in the order of the items.
 
     Args:
-        work: called in a process of one thread; it and the items are sent there, so both must be picklable.
+        work: called in a process of one thread; it is sent to every process once and the items one by one, so both
+            must be picklable.
         items: may be endless: at most `ahead` times `workers` are taken in advance.
         workers: number of processes; 0 works in this one.
         ahead: items per process that are begun in advance.
@@ -32,8 +33,8 @@ def in_order(
         for item in items:
             yield item, work(item)
         return
-    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        started = ((item, pool.submit(work, item)) for item in items)
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_Worker.start, initargs=(work,)) as pool:
+        started = ((item, pool.submit(_Worker.do, item)) for item in items)
         pending = deque(islice(started, ahead * workers))
         try:
             while pending:
@@ -44,3 +45,18 @@ def in_order(
         finally:
             for _, future in pending:
                 future.cancel()
+
+
+class _Worker:
+    """What a process remembers between its items."""
+
+    work: Callable[[Any], Any]
+
+    @classmethod
+    def start(cls, work: Callable[[Any], Any]) -> None:
+        torch.set_num_threads(1)
+        cls.work = staticmethod(work)
+
+    @classmethod
+    def do(cls, item: Any) -> Any:
+        return cls.work(item)

@@ -6,6 +6,9 @@ python -m training.run sync     --out runs/mini               # stage II: synchr
 python -m training.run synchronizability --out runs/mini      # section 4.2: can picture and sound be matched at all?
 python -m training.run export   --out runs/mini --to assets/mini.safetensors
 
+python -m training.run avclip   --out runs/mine --data folder:videos --init mini      # your own videos, the same stages
+python -m training.run sync     --out runs/vgg --data vggsound:vggsound --annotations lists --preset base --recipe paper
+
 torchrun --nproc-per-node 8 -m training.run sync ...          # the same on many GPUs (nccl) or processes (gloo)
 """
 
@@ -13,19 +16,24 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import Field, fields
+from dataclasses import Field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
 from synchformer.config import PRESETS
+from synthetic import KINDS
 from training.ablations import NAMES, ablate
+from training.data import Data
 from training.distributed import world
 from training.loop import train
 from training.options import HERE, RECIPES, Options
+from training.pixels import Augment
 from training.stages import Request, build_task
 from training.watch import DivergedError
+
+AUGMENTS: dict[str, Augment] = {"here": "light", "paper": "published"}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -48,14 +56,20 @@ def main(argv: list[str] | None = None) -> int:
 def _run(arguments: argparse.Namespace) -> None:
     with world(arguments.device) as here:
         options = RECIPES[arguments.recipe][arguments.stage].with_values(**_given(arguments, Options))
-        options = options.for_clips(arguments.count, here.size)
         torch.manual_seed(options.seed)
         config, choices = ablate(PRESETS[arguments.preset], arguments.ablation)
-        request = Request(config=config, options=options, **{**_given(arguments, Request), **choices})
-        task = build_task(arguments.stage, request) if here.leads else None
-        here.wait()  # what the leading process renders and encodes, the others read
+        given = {"augment": AUGMENTS[arguments.recipe], **_given(arguments, Request), **choices}
+        request = Request(config=config, options=options, **given)
+        data = Data(arguments.stage, request, here.leads)
+        if here.leads:
+            print(data.check())
+        here.wait()  # what the leading process looks into, renders and encodes, the others read
+        options = options.for_clips(data.count, here.size)
+        request = replace(request, options=options)
+        task = build_task(arguments.stage, request, data) if here.leads else None
+        here.wait()
         torch.manual_seed(options.seed)
-        task = task or build_task(arguments.stage, request)
+        task = task or build_task(arguments.stage, request, data)
         train(task, options, arguments.out / arguments.stage, here, request.about())
 
 
@@ -90,12 +104,24 @@ def _common(parser: argparse.ArgumentParser) -> None:
 
 
 def _request(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", help="synthetic:SEED, generated clips from this seed on (default synthetic:0)")
-    parser.add_argument("--count", type=int, default=1000, help="clips to train on (default 1000)")
-    parser.add_argument("--held-out", type=int, help="clips to validate on, never trained on (default 60)")
-    parser.add_argument("--workers", type=int, help="processes that render clips; 0: this one (default 2)")
+    parser.add_argument("--data", help="data set: synthetic:SEED (default synthetic:0), folder:DIR, vggsound:DIR, ...")
+    parser.add_argument(
+        "--annotations", type=Path, help="folder of the published lists, for the data sets that need it"
+    )
+    parser.add_argument("--count", type=int, help="clips to train on (default 1000 generated ones, or all there are)")
+    parser.add_argument(
+        "--held-out", type=int, help="clips to validate on (default 60 generated ones, or all there are)"
+    )
+    parser.add_argument("--valid-crops", type=int, help="crops (stage I: clips) of a validation (default 512; 24)")
+    parser.add_argument("--without", nargs="+", choices=KINDS, help="kinds of generated events that are left out")
+    parser.add_argument("--unchecked", action="store_true", help="train although the check of the data finds errors")
+    parser.add_argument("--workers", type=int, help="processes that render or encode clips; 0: this one (default 2)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    parser.add_argument("--init", help="name or file of a trained model to go on from (not in stage I)")
+    parser.add_argument(
+        "--augment", choices=get_args(Augment), help="random changes (default: light; published in paper)"
+    )
+    parser.add_argument("--views", type=int, help="crops of the picture in cached features; the first is the centre")
+    parser.add_argument("--init", help="name or file of a trained model to go on from")
     parser.add_argument(
         "--module", help="name or file of a trained model whose synchronization module sync starts from"
     )

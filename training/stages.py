@@ -14,16 +14,18 @@ from synchformer.checkpoint import load_model
 from synchformer.config import SynchformerConfig
 from synchformer.model import Synchformer
 from synchformer.video import VideoEncoder
-from training.avclip import AVCLIPTask, Stage1
-from training.clips import HELD_OUT, ClipPool, Recipe
+from synthetic import Kind
+from training.avclip import VALIDATION_CLIPS, AVCLIPTask, Stage1
 from training.crops import Labels
+from training.data import Data
 from training.features import FeatureCache
 from training.loop import BEST, STATE
 from training.options import Options
+from training.pixels import Augment
 from training.pretrained import load_ast, load_motionformer
-from training.start import start_from
+from training.start import CLIPS, start_from
 from training.state import load_state
-from training.sync import Extractors, Reader, Stage2, SyncTask, stage2
+from training.sync import VALIDATION_CROPS, Extractors, Reader, Stage2, SyncTask, scenes_of, stage2
 from training.synchronizability import SynchronizabilityTask, adapt
 from training.task import Task
 from training.unimodal import EventHeads, UnimodalTask
@@ -39,110 +41,134 @@ class Request:
         out: folder of the run, where the stages find each other.
         config: sizes, with the offset head.
         options: optimisation.
-        data: data set to train on and to validate on, `synthetic:SEED`.
-        count, held_out: clips to train on and to validate on.
-        workers: processes that render and encode clips.
-        init: name or file of a trained model to go on from: its encoders in the unimodal stage, all of it in stage II
-            and after.
+        data: data set to train on and to validate on (`training.sources`).
+        count, held_out: clips to train on and to validate on, at most; None: some generated ones, or all there are.
+        workers: processes that render, look into and encode clips.
+        init: name or file of a trained model to go on from: its encoders in the stages before stage II, all of it from
+            there on.
         module: name or file of a trained model whose synchronization module stage II starts from, on the encoders of
             this folder's stage I.
         trained_extractors: whether stage II and after train the encoders too (table 2); they read pixels then.
         cached: whether frozen features are computed once and kept; otherwise every crop is encoded anew.
-        labels: what counts as synchronisable in training.
+        labels: what counts as synchronisable in training; the truth where it is known, otherwise as published.
         published_positions: cut the position table as published.
         replace: largest share of a crop's moments that stage II fills from other generated clips.
         audio_init, video_init: files that single encoders start from (`training.pretrained`), where none is trained.
         unimodal: whether stage I goes on from the unimodal start of this folder.
         stage_one: whether stage II goes on from stage I of this folder; otherwise from where stage I would start.
+        annotations: folder of the published lists, for the data sets that have some.
+        without: kinds of events that are neither seen nor heard in generated clips.
+        augment: what is changed at random in training.
+        views: of the picture, in cached features: the centre crop, and random ones.
+        unchecked: whether training goes on when the data are not as they should be.
+        valid_crops: crops (in stage I clips) of a validation; a usual number if not given.
+        device: auto, cpu or cuda, where features are computed.
     """
 
     out: Path
     config: SynchformerConfig
     options: Options
     data: str = "synthetic:0"
-    count: int = 1000
-    held_out: int = 60
+    count: int | None = None
+    held_out: int | None = None
     workers: int = 2
     init: str | None = None
     module: str | None = None
     trained_extractors: bool = False
     cached: bool = True
-    labels: Labels = "truth"
+    labels: Labels | None = None
     published_positions: bool = False
     replace: float = 0.0
     audio_init: str | None = None
     video_init: str | None = None
     unimodal: bool = True
     stage_one: bool = True
+    annotations: Path | None = None
+    without: tuple[Kind, ...] = ()
+    augment: Augment = "light"
+    views: int = 1
+    unchecked: bool = False
+    valid_crops: int | None = None
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("count", "held_out", "views", "valid_crops"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"--{name.replace('_', '-')} must be at least 1, not {value}")
 
     def about(self) -> dict[str, Any]:
         """All of it in plain values, to be kept in saved states."""
-        return {**asdict(self), "out": str(self.out)}
+        annotations = None if self.annotations is None else str(self.annotations)
+        return {**asdict(self), "out": str(self.out), "annotations": annotations}
 
 
-def build_task(stage: Stage, request: Request) -> Task:
+def build_task(stage: Stage, request: Request, data: Data | None = None) -> Task:
     """The task of a stage, its clips rendered or encoded where they were not yet.
 
     Raises:
         ValueError: data or weights that cannot be used.
         FileNotFoundError: when the stage before was not run in this folder.
     """
-    return _BUILDERS[stage](request)
+    return _BUILDERS[stage](request, data or Data(stage, request))
 
 
-def _recipes(request: Request) -> tuple[Recipe, Recipe]:
-    source, _, seed = request.data.partition(":")
-    if source != "synthetic" or not seed.isdecimal() or int(seed) >= HELD_OUT:
-        raise ValueError(f"--data must be synthetic:SEED with a seed below {HELD_OUT}, not {request.data!r}")
-    recipe = Recipe(seed=int(seed), count=request.count)
-    return recipe, replace(recipe, seed=HELD_OUT, count=request.held_out)
-
-
-def _pools(request: Request) -> tuple[ClipPool, ClipPool]:
-    trained, held_out = _recipes(request)
-    folder = request.out / "clips"
-    return (
-        ClipPool(folder / "train", trained, request.config, request.workers),
-        ClipPool(folder / "held-out", held_out, request.config, request.workers),
-    )
-
-
-def _unimodal(request: Request) -> Task:
-    task = UnimodalTask(request.config, *_pools(request), request.options.batch)
+def _unimodal(request: Request, data: Data) -> Task:
+    task = UnimodalTask(request.config, *data.pools(), request.options.batch)
     model = _trained(request)
     if model:
         task.heads.video_encoder, task.heads.audio_encoder = model.video_encoder, model.audio_encoder
     return task
 
 
-def _avclip(request: Request) -> Task:
+def _avclip(request: Request, data: Data) -> Task:
     heads = _heads(request.out, request.config) if request.unimodal else None
-    task = AVCLIPTask(request.config, *_pools(request), request.options.batch, heads)
-    _start_encoders(request, task.stage.avclip.video_encoder, task.stage.avclip.audio_encoder)
+    task = AVCLIPTask(
+        request.config,
+        *data.pixels(),
+        request.options.batch,
+        heads if data.generated else None,
+        valid_clips=request.valid_crops or VALIDATION_CLIPS,
+        loaders=request.options.loaders,
+    )
+    avclip, found = task.stage.avclip, _trained(request) or heads
+    if found:
+        avclip.video_encoder.load_state_dict(found.video_encoder.state_dict())
+        avclip.audio_encoder.load_state_dict(found.audio_encoder.state_dict())
+    _start_encoders(request, avclip.video_encoder, avclip.audio_encoder)
     return task
 
 
-def _sync(request: Request) -> Task:
+def _sync(request: Request, data: Data) -> Task:
     config = request.config
     model = _trained(request)
     encoders = (model.video_encoder, model.audio_encoder) if model else _encoders(request)
-    clips, held_out, extractors = _readers(request, *encoders)
-    stage = stage2(config, extractors, timed=True)
+    if request.replace and not data.generated:
+        raise ValueError("--replace keeps what decides, which only generated clips tell; leave it out")
+    clips, held_out, extractors = _readers(request, data, *encoders)
+    stage = stage2(config, extractors, timed=scenes_of(clips) is not None)
     begun = model or _trained(request, request.module)
     if begun:
         stage.synchronizer.load_state_dict(begun.synchronizer.state_dict())
     elif isinstance(clips, FeatureCache):
-        start_from(stage.synchronizer, config, clips.video, clips.audio)
-    return SyncTask(config, stage, clips, held_out, request.options.batch, request.replace)
+        start_from(stage.synchronizer, config, *clips.features_of(CLIPS))
+    return SyncTask(config, stage, clips, held_out, request.options.batch, request.replace, **_validation(request))
 
 
-def _synchronizability(request: Request) -> Task:
+def _synchronizability(request: Request, data: Data) -> Task:
+    labels: Labels = request.labels or ("truth" if data.generated else "published")
+    if labels == "truth" and not data.generated:
+        raise ValueError("--labels truth asks when events happen, which only generated clips tell; use published")
     model = _trained(request) or assemble(request.out, request.config, "sync")
-    clips, held_out, extractors = _readers(request, model.video_encoder, model.audio_encoder)
+    clips, held_out, extractors = _readers(request, data, model.video_encoder, model.audio_encoder)
     module = adapt(model.synchronizer, request.config, request.published_positions)
     config = request.config.with_head("synchronizability")
-    stage = Stage2(module, config, extractors)
-    return SynchronizabilityTask(config, stage, clips, held_out, request.options.batch, request.labels)
+    stage, batch = Stage2(module, config, extractors), request.options.batch
+    return SynchronizabilityTask(config, stage, clips, held_out, batch, labels, **_validation(request))
+
+
+def _validation(request: Request) -> dict[str, int]:
+    return {"valid_crops": request.valid_crops or VALIDATION_CROPS, "loaders": request.options.loaders}
 
 
 def _encoders(request: Request) -> tuple[VideoEncoder, AudioEncoder]:
@@ -164,17 +190,13 @@ def _start_encoders(request: Request, video: VideoEncoder, audio: AudioEncoder) 
         tqdm.write(f"{request.audio_init}: read; {len(unused)} tensors not used {unused[:5]}")
 
 
-def _readers(request: Request, video: VideoEncoder, audio: AudioEncoder) -> tuple[Reader, Reader, Extractors | None]:
+def _readers(
+    request: Request, data: Data, video: VideoEncoder, audio: AudioEncoder
+) -> tuple[Reader, Reader, Extractors | None]:
     """Clips to train on and to validate on, and extractors where features are not cached."""
     if not request.cached or request.trained_extractors:
-        extractors = Extractors(request.config, video, audio, request.trained_extractors)
-        return *_pools(request), extractors
-    folder = request.out / "features"
-    trained, held_out = (
-        FeatureCache(folder / name, recipe, request.config, video, audio, request.workers)
-        for name, recipe in zip(("train", "held-out"), _recipes(request), strict=True)
-    )
-    return trained, held_out, None
+        return *data.pixels(), Extractors(request.config, video, audio, request.trained_extractors)
+    return *data.features(video, audio), None
 
 
 def _trained(request: Request, name: str | None = None) -> Synchformer | None:

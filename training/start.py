@@ -4,7 +4,7 @@ The architecture stays the paper's; only the first values of some parameters dif
 from a standard normal distribution, small attention weights) `mini` was still at chance after 900 steps: the module has
 to find out at once which tokens matter, where they are and how far apart.
 
-Shape legend: N clips, P positions, t tokens per segment, S segments, D width.
+Shape legend: n segments, t tokens per segment, S segments of a crop, D width.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from training.events import audio_centers, video_centers
 
 SHARPNESS = 2.0  # query and key weights are this much larger: attention starts less even
 PERIODS = (0.2, 10.0)  # s: shortest and longest period of the time code
-CLIPS = 200  # whose features are looked at
+CLIPS = 200  # whose features are enough to look at
 
 
 @torch.no_grad()
 def start_from(
     module: SynchronizationModule, config: SynchformerConfig, video: NDArray[np.float16], audio: NDArray[np.float16]
 ) -> None:
-    """Set the first values of a synchronization module from features (N, P, t, D) of both streams.
+    """Set the first values of a synchronization module from features (n, t, D) of both streams.
 
     Both projections see features of mean 0 and spread 1, both streams' positions are sines of the tokens' times on one
     clock, and attention is sharper.
     """
-    _standardise(module.video_projection, video[:CLIPS])
-    _standardise(module.audio_projection, audio[:CLIPS])
+    _standardise(module.video_projection, video)
+    _standardise(module.audio_projection, audio)
     starts = np.array(config.segment_starts)[:, None] / config.video_fps
     codes = [
         time_code((starts + centers).ravel(), config.sync_dim)
@@ -56,7 +56,7 @@ def time_code(times: NDArray[np.floating], width: int) -> Tensor:
 
 def _standardise(projection: nn.Linear, features: NDArray[np.float16]) -> None:
     """An orthogonal map of features whose every channel has mean 0 and spread 1."""
-    seen = torch.from_numpy(np.asarray(features, np.float32)).flatten(0, 2)
+    seen = torch.from_numpy(np.asarray(features, np.float32)).flatten(0, 1)
     mean, spread = seen.mean(0), seen.std(0) + 1e-4
     nn.init.orthogonal_(projection.weight)
     projection.weight /= spread

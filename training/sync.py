@@ -6,7 +6,7 @@ Shape legend: B crops, S segments, t tokens per segment, D encoder width.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -15,12 +15,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from synchformer.config import SynchformerConfig
-from synchformer.preprocess import mel_spectrogram, normalise_frames
+from synchformer.preprocess import mel_spectrogram
 from synchformer.sync import SynchronizationModule
 from synthetic import Scene
+from training.ahead import made_ahead
 from training.crops import Crop, Timeline, draw_offset
 from training.events import TIME_BINS, time_bins
+from training.fed import fed_picture
 from training.metrics import accuracy
+from training.pixels import model_frames, read_readable
 from training.replacement import replace_moments
 from training.task import Batch
 
@@ -33,8 +36,12 @@ VALIDATION_CROPS, VALIDATION_BATCH = 512, 64
 class Reader(Timeline, Protocol):
     """Clips of which crops can be read, as features or as pixels and samples."""
 
-    def read(self, crops: list[Crop], config: SynchformerConfig) -> Batch:
-        """ "video" and "audio" features, or "frames" and "waves" of segments."""
+    def read(self, crops: list[Crop], config: SynchformerConfig, rng: np.random.Generator | None = None) -> Batch:
+        """ "video" and "audio" features, or "frames" and "waves" of segments; changed at random where there is `rng`.
+
+        Raises:
+            UnreadableError: when a crop cannot be read.
+        """
         ...
 
 
@@ -53,9 +60,11 @@ class Extractors(nn.Module):
         return super().train(mode and self.trained)
 
     def forward(self, frames: Tensor, waves: Tensor) -> tuple[Tensor, Tensor]:
-        """Segments uint8 (B, S, F, 3, H, W) and samples (B, S, n) to features (B, S, t_v, D) and (B, S, t_a, D)."""
+        """Segments (B, S, F, 3, H, W), uint8 or normalised, and samples (B, S, n) to features (B, S, t_v, D) and
+        (B, S, t_a, D).
+        """
         with torch.set_grad_enabled(self.trained and torch.is_grad_enabled()):
-            video = self.video_encoder(normalise_frames(frames.flatten(0, 1)))
+            video = self.video_encoder(model_frames(frames.flatten(0, 1)))
             audio = self.audio_encoder(mel_spectrogram(waves.flatten(0, 1), self.config))
         return video.unflatten(0, frames.shape[:2]), audio.unflatten(0, waves.shape[:2])
 
@@ -121,9 +130,13 @@ class CropTask(ABC):
         held_out: Reader,
         batch: int,
         replace: float = 0.0,
+        *,
+        valid_crops: int = VALIDATION_CROPS,
+        loaders: int = 0,
     ) -> None:
         self.config, self.stage, self.clips, self.held_out, self.size = config, stage, clips, held_out, batch
-        self.chance, self.replace = config.chance_loss, replace
+        self.replace, self.valid_crops, self.loaders = replace, valid_crops, loaders
+        self.chance = config.chance_loss
 
     @property
     def module(self) -> Stage2:
@@ -144,8 +157,7 @@ class CropTask(ABC):
 
     def batch(self, rng: np.random.Generator) -> Batch:
         """Crops with their classes; with "when" (B, 2 * TIME_BINS) where there is a time head."""
-        crops = [self.draw(self.clips, rng) for _ in range(self.size)]
-        batch = {**self.clips.read(crops, self.config), "target": torch.tensor([crop.target for crop in crops])}
+        crops, batch = read_drawn(self.clips, lambda: self.draw(self.clips, rng), self.size, self.config, rng)
         scenes = scenes_of(self.clips)
         if self.stage.time_head is not None:
             batch["when"] = event_times(scenes, crops, self.config)
@@ -155,18 +167,37 @@ class CropTask(ABC):
 
     def validate(self) -> dict[str, float]:
         """Figures on the same held-out crops every time."""
-        rng = np.random.Generator(np.random.PCG64(3))
-        crops = [self.validation_crop(rng) for _ in range(VALIDATION_CROPS)]
-        parts = [crops[first : first + VALIDATION_BATCH] for first in range(0, len(crops), VALIDATION_BATCH)]
         device = next(self.stage.parameters()).device
-        read = ({k: v.to(device) for k, v in self.held_out.read(part, self.config).items()} for part in parts)
-        logits = torch.cat([self.stage.logits(batch).cpu() for batch in read])
-        targets = torch.tensor([crop.target for crop in crops])
-        return {"loss": float(F.cross_entropy(logits, targets)), **self.judge(logits, targets)}
+        logits, targets = list[Tensor](), list[Tensor]()
+        for batch in made_ahead(self._held_out_batch, -(-self.valid_crops // self._together), self.loaders):
+            targets.append(batch["target"])
+            logits.append(self.stage.logits({name: value.to(device) for name, value in batch.items()}).cpu())
+        found, truth = torch.cat(logits), torch.cat(targets)
+        return {"loss": float(F.cross_entropy(found, truth)), **self.judge(found, truth)}
+
+    @property
+    def _together(self) -> int:
+        """Held-out crops per forward pass: pixels take as much room as in training."""
+        return min(self.valid_crops, VALIDATION_BATCH if self.stage.extractors is None else self.size)
+
+    def _held_out_batch(self, index: int) -> Batch:
+        rng = np.random.Generator(np.random.PCG64([3, index]))
+        count = min(self._together, self.valid_crops - index * self._together)
+        _, batch = read_drawn(self.held_out, lambda: self.validation_crop(rng), count, self.config)
+        return batch
 
     def pictures(self) -> dict[str, Tensor]:
-        """None."""
-        return {}
+        """What a training crop was made of: frames and spectrogram of each segment."""
+        rng = np.random.Generator(np.random.PCG64(4))
+        clips = self.clips
+        if self.stage.extractors is None:
+            crop, look = self.draw(clips, rng), getattr(clips, "look", None)
+            if look is None:
+                return {}
+            fed = look(crop, self.config)
+        else:
+            _, fed = read_drawn(clips, lambda: self.draw(clips, rng), 1, self.config, rng)
+        return {"fed": fed_picture(fed["frames"][0], fed["waves"][0], self.config)}
 
 
 class SyncTask(CropTask):
@@ -190,6 +221,23 @@ class SyncTask(CropTask):
     def judge(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
         """Acc@1, and within one class."""
         return {name: float(value) for name, value in accuracy(logits, targets).items()}
+
+
+def read_drawn(
+    clips: Reader,
+    draw: Callable[[], Crop],
+    count: int,
+    config: SynchformerConfig,
+    rng: np.random.Generator | None = None,
+) -> tuple[list[Crop], Batch]:
+    """`count` crops and what is read of them, with "target"; another one is drawn for a crop that cannot be read.
+
+    Raises:
+        CropError: when that happens time and again.
+    """
+    crops = [draw() for _ in range(count)]
+    batch = read_readable(crops, draw, lambda wanted: clips.read(wanted, config, rng))
+    return crops, {**batch, "target": torch.tensor([crop.target for crop in crops])}
 
 
 def stage2(config: SynchformerConfig, extractors: Extractors | None = None, timed: bool = False) -> Stage2:

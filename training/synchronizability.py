@@ -14,7 +14,7 @@ from synchformer.config import SynchformerConfig
 from synchformer.sync import SynchronizationModule
 from training.crops import Crop, Labels, draw_synchronizability
 from training.metrics import accuracy
-from training.sync import CropTask, Reader, Stage2
+from training.sync import VALIDATION_CROPS, CropTask, Reader, Stage2
 
 
 class SynchronizabilityTask(CropTask):
@@ -32,8 +32,11 @@ class SynchronizabilityTask(CropTask):
         held_out: Reader,
         batch: int,
         labels: Labels = "truth",
+        *,
+        valid_crops: int = VALIDATION_CROPS,
+        loaders: int = 0,
     ) -> None:
-        super().__init__(config, stage, clips, held_out, batch)
+        super().__init__(config, stage, clips, held_out, batch, valid_crops=valid_crops, loaders=loaders)
         self.labels = labels
 
     def draw(self, clips: Reader, rng: np.random.Generator) -> Crop:

@@ -22,8 +22,10 @@ from synthetic import KINDS, Event
 from training.augment import augment_frames, augment_waveform
 from training.clips import ClipPool
 from training.events import AUDIO_WIDTH, VIDEO_WIDTH, audio_centers, token_targets, video_centers
+from training.fed import fed_picture
 from training.task import Batch
 
+SHOWN = 14  # segments of a picture
 POSITIVE_WEIGHT = 4.0  # events are rare: a missed one costs this much more than a false one
 HEARING = 0.3  # share of steps that train the audio encoder too: it learns several times faster
 Stream = Literal["seen", "heard"]
@@ -85,8 +87,11 @@ class UnimodalTask:
         return {**batch, "waves": augment_waveform(waves, rng), "heard": heard}
 
     def pictures(self) -> dict[str, Tensor]:
-        """None."""
-        return {}
+        """What training segments look like, and others sound like."""
+        rng = np.random.Generator(np.random.PCG64(4))
+        frames = augment_frames(video_batch(self.pool, rng, SHOWN)[0], rng)
+        waves = augment_waveform(audio_batch(self.pool, rng, SHOWN)[0], rng)
+        return {"fed": fed_picture(frames, waves, self.config)}
 
     def validate(self) -> dict[str, float]:
         """Average precision of event tokens on held-out clips, with the level of chance."""

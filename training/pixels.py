@@ -1,0 +1,163 @@
+"""Clips that are read as pixels and samples: crops cut into segments, changed at random in training.
+
+Shape legend: B crops, S segments, F frames per segment, T frames, H x W pixels, n samples.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from synchformer.clip import centre_crop
+from synchformer.config import SynchformerConfig
+from synchformer.media import MediaError
+from synchformer.preprocess import normalise_frames
+from synthetic import Scene
+from training.augment import augment_frames, augment_waveform
+from training.augmentation import AUGMENTATIONS, Augmentation, augment, draw_jitter
+from training.crops import TRIES, Crop, CropError
+from training.task import Batch
+
+Augment = Literal["published", "light", "none"]
+
+
+class UnreadableError(MediaError):
+    """A crop that cannot be read: `place` is its number among those that were asked for."""
+
+    def __init__(self, place: int, reason: str) -> None:
+        super().__init__(reason)
+        self.place = place
+
+
+@dataclass(frozen=True)
+class Change:
+    """What training does to the segments of a crop.
+
+    Attributes:
+        kind: "published" (`training.augmentation`), "light" (`training.augment`) or "none".
+        settings: how often each published change is made.
+    """
+
+    kind: Augment = "none"
+    settings: Augmentation = AUGMENTATIONS["none"]
+
+    @classmethod
+    def named(cls, kind: Augment, settings: str) -> Change:
+        """A change, with the published settings of that name where it is the published one."""
+        return cls(kind, AUGMENTATIONS[settings if kind == "published" else "none"])
+
+    def later(self, rng: np.random.Generator, room: tuple[int, int], sample_rate: int) -> int:
+        """Samples by which the sound of a crop begins later than its label says; see `draw_jitter`."""
+        return draw_jitter(self.settings, rng, room, sample_rate) if self.settings.jitter else 0
+
+    def __call__(
+        self, frames: Tensor, waves: Tensor, config: SynchformerConfig, rng: np.random.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Segments uint8 (S, F, 3, H, W) and (S, n) as the model's squares; the light change gives normalised ones."""
+        if self.kind == "published":
+            return augment(frames, waves, config.image_size, self.settings, rng, config.sample_rate)
+        squares = centre_crop(frames, config.image_size)
+        if self.kind == "none":
+            return squares, waves
+        return augment_frames(normalise_frames(squares), rng), augment_waveform(waves, rng)
+
+
+def model_frames(frames: Tensor) -> Tensor:
+    """Frames as the encoder wants them: uint8 ones are normalised, normalised ones stay as they are."""
+    return normalise_frames(frames) if frames.dtype == torch.uint8 else frames
+
+
+def read_readable(crops: list[Crop], draw: Callable[[], Crop], read: Callable[[list[Crop]], Batch]) -> Batch:
+    """What `read` gives for crops; in the place of each that cannot be read, another one is drawn.
+
+    Raises:
+        CropError: when that happens time and again.
+    """
+    reason = ""
+    for _ in range(TRIES):
+        try:
+            return read(crops)
+        except UnreadableError as error:
+            crops[error.place], reason = draw(), str(error)
+    raise CropError(f"{TRIES} crops in a row cannot be read, the last because: {reason}")
+
+
+class PixelClips(ABC):
+    """Clips of which crops are read as pixels and samples.
+
+    Attributes:
+        config: sizes of the frames.
+        change: what happens to crops that are read with random numbers, in training.
+        scenes: the truth about generated clips; None for others.
+    """
+
+    config: SynchformerConfig
+    change: Change
+    scenes: Sequence[Scene] | None = None
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of clips."""
+
+    @abstractmethod
+    def frames_of(self, clip: int) -> int:
+        """Frames of a clip for which there is picture and sound."""
+
+    @abstractmethod
+    def cut(self, crop: Crop, length: int, later: int = 0) -> tuple[Tensor, Tensor]:
+        """`length` frames uint8 (T, 3, H, W) from `crop.start` on, and the sound (n,) from `later` samples after
+        `crop.sound` on.
+
+        Raises:
+            MediaError: when they cannot be read.
+        """  # fmt: skip
+
+    def starts(self, clip: int, span: int) -> NDArray[np.int64]:
+        """Frames at which a picture of `span` frames may begin: all that leave room for it."""
+        return np.arange(self.frames_of(clip) - span + 1)
+
+    def last_sound(self, clip: int, span: int) -> int:
+        """Last frame at which sound of `span` frames may begin."""
+        return self.frames_of(clip) - span
+
+    def shared(self, clip: int, picture: tuple[float, float], sound: tuple[float, float]) -> int | None:
+        """Events seen inside `picture` and heard inside `sound` (seconds); None where the truth is not known."""
+        return None if self.scenes is None else len(self.scenes[clip].shared_events(picture, sound))
+
+    def read(self, crops: list[Crop], config: SynchformerConfig, rng: np.random.Generator | None = None) -> Batch:
+        """Segments of crops: "frames" (B, S, F, 3, H, W) and "waves" float32 (B, S, n), changed where there is `rng`.
+
+        Raises:
+            UnreadableError: when a crop cannot be read.
+        """
+        return self.segments(crops, config.segments, config.segment_stride, rng)
+
+    def segments(self, crops: list[Crop], count: int, stride: int, rng: np.random.Generator | None = None) -> Batch:
+        """`count` segments of each crop, one every `stride` frames; see `read`."""
+        found = []
+        for place, crop in enumerate(crops):
+            try:
+                found.append(self._segments(crop, count, stride, rng))
+            except MediaError as error:
+                raise UnreadableError(place, str(error)) from error
+        frames, waves = (torch.stack(part) for part in zip(*found, strict=True))
+        return {"frames": frames, "waves": waves}
+
+    def _segments(self, crop: Crop, count: int, stride: int, rng: np.random.Generator | None) -> tuple[Tensor, Tensor]:
+        config = self.config
+        length, each = (count - 1) * stride + config.segment_frames, config.samples_per_frame
+        behind = (self.frames_of(crop.sound_clip) - crop.sound - length) * each
+        later = self.change.later(rng, (crop.sound * each, behind), config.sample_rate) if rng is not None else 0
+        picture, sound = self.cut(crop, length, later)
+        frames = picture.unfold(0, config.segment_frames, stride).permute(0, 4, 1, 2, 3)
+        waves = sound.unfold(0, config.segment_samples, stride * each)
+        if rng is None:
+            return centre_crop(frames, config.image_size), waves
+        return self.change(frames, waves, config, rng)
