@@ -8,11 +8,11 @@ from pathlib import Path
 from synchformer.clip import cut_clip
 from synchformer.decode import read_media
 from synchformer.media import Media
-from synchformer.model import Synchformer
+from synchformer.model import TwoStreams
 from synchformer.prediction import Precision, Prediction, decide, encode
 
 
-def read_around(model: Synchformer, path: str | Path, start: float, reach: float | None = None) -> Media:
+def read_around(model: TwoStreams, path: str | Path, start: float, reach: float | None = None) -> Media:
     """Decode what a crop at `start` needs when its sound moves by up to `reach` seconds either way, as far as it goes.
 
     Args:
@@ -37,7 +37,7 @@ def read_around(model: Synchformer, path: str | Path, start: float, reach: float
 
 
 def sweep(
-    model: Synchformer, media: Media, start: float, offsets: Sequence[float], *, precision: Precision = "auto"
+    model: TwoStreams, media: Media, start: float, offsets: Sequence[float], *, precision: Precision = "auto"
 ) -> Iterator[Prediction]:
     """Predict one crop under each of `offsets` (seconds, above zero: the sound is made early), in their order.
 

@@ -86,8 +86,8 @@ class AVCLIPTask:
         }
         if self.stage.heads is None:
             return batch
-        seen_frames, seen = video_batch(self.pool, rng, KEEP_EVENTS)
-        heard_waves, heard = audio_batch(self.pool, rng, KEEP_EVENTS)
+        seen_frames, seen = video_batch(self.pool, rng, KEEP_EVENTS, self.config)
+        heard_waves, heard = audio_batch(self.pool, rng, KEEP_EVENTS, self.config)
         return {**batch, "seen_frames": seen_frames, "seen": seen, "heard_waves": heard_waves, "heard": heard}
 
     def validate(self) -> dict[str, float]:

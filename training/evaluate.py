@@ -22,7 +22,7 @@ from typing import get_args
 from tqdm import tqdm
 
 from synchformer.checkpoint import load_model
-from synchformer.model import Synchformer
+from synchformer.model import TwoStreams
 from synthetic import KINDS
 from training.checks import spread
 from training.generated import SEEDS, GeneratedSource
@@ -40,7 +40,7 @@ WRITTEN = "one random offset and start per clip, through MP4 files"
 
 
 def evaluate(
-    model: Synchformer,
+    model: TwoStreams,
     name: str,
     source: Source,
     split: Split,

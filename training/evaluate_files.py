@@ -16,7 +16,7 @@ from pathlib import Path
 from synchformer.checkpoint import load_model
 from synchformer.clip import possible_starts
 from synchformer.media import MediaError, probe
-from synchformer.model import Synchformer
+from synchformer.model import TwoStreams
 from synchformer.sweep import read_around, sweep
 from training.metrics import chance
 from training.report import Row, count_row, table
@@ -25,7 +25,7 @@ from training.trials import Trial
 EVERY = 1.0  # s between starts
 
 
-def trials_of(model: Synchformer, path: Path) -> Iterator[Trial]:
+def trials_of(model: TwoStreams, path: Path) -> Iterator[Trial]:
     """A trial for every start and every class whose sound the file holds; `seed` counts starts.
 
     Raises:
@@ -42,7 +42,7 @@ def trials_of(model: Synchformer, path: Path) -> Iterator[Trial]:
             yield Trial(number, start, target, config.offset_class(found.offset), found.confidence, shared=1)
 
 
-def _fits(start: float, offset: float, end: float, model: Synchformer) -> bool:
+def _fits(start: float, offset: float, end: float, model: TwoStreams) -> bool:
     return 0 <= start + offset <= end - model.config.crop_seconds
 
 

@@ -9,18 +9,17 @@ from typing import Any, Literal
 import torch
 from tqdm import tqdm
 
-from synchformer.audio import AudioEncoder
 from synchformer.checkpoint import load_model
 from synchformer.config import SynchformerConfig
+from synchformer.encoders import AnyAudioEncoder, AnyVideoEncoder, Encoders
 from synchformer.model import Synchformer
-from synchformer.video import VideoEncoder
 from training.avclip import AVCLIPTask, Stage1
 from training.clips import HELD_OUT, ClipPool, Recipe
 from training.crops import Labels
 from training.features import FeatureCache
 from training.loop import BEST, STATE
 from training.options import Options
-from training.pretrained import load_ast, load_motionformer
+from training.pretrained import load_audio, load_video
 from training.start import start_from
 from training.state import load_state
 from training.sync import Extractors, Reader, Stage2, SyncTask, stage2
@@ -134,7 +133,7 @@ def _synchronizability(request: Request) -> Task:
     return SynchronizabilityTask(config, stage, clips, held_out, request.options.batch, request.labels)
 
 
-def _encoders(request: Request) -> tuple[VideoEncoder, AudioEncoder]:
+def _encoders(request: Request) -> Encoders:
     """The encoders that stage II starts from."""
     if request.stage_one:
         return _stage1(request.out, request.config)
@@ -143,17 +142,19 @@ def _encoders(request: Request) -> tuple[VideoEncoder, AudioEncoder]:
     return found.video_encoder, found.audio_encoder
 
 
-def _start_encoders(request: Request, video: VideoEncoder, audio: AudioEncoder) -> None:
+def _start_encoders(request: Request, video: AnyVideoEncoder, audio: AnyAudioEncoder) -> None:
     """Fill encoders from the files that were named for them."""
     if request.video_init is not None:
-        unused = load_motionformer(request.video_init, video)
+        unused = load_video(request.video_init, video)
         tqdm.write(f"{request.video_init}: read; {len(unused)} tensors not used {unused[:5]}")
     if request.audio_init is not None:
-        unused = load_ast(request.audio_init, audio)
+        unused = load_audio(request.audio_init, audio)
         tqdm.write(f"{request.audio_init}: read; {len(unused)} tensors not used {unused[:5]}")
 
 
-def _readers(request: Request, video: VideoEncoder, audio: AudioEncoder) -> tuple[Reader, Reader, Extractors | None]:
+def _readers(
+    request: Request, video: AnyVideoEncoder, audio: AnyAudioEncoder
+) -> tuple[Reader, Reader, Extractors | None]:
     """Clips to train on and to validate on, and extractors where features are not cached."""
     if not request.cached or request.trained_extractors:
         extractors = Extractors(request.config, video, audio, request.trained_extractors)
@@ -194,7 +195,7 @@ def _heads(out: Path, config: SynchformerConfig) -> EventHeads | None:
     return heads
 
 
-def _stage1(out: Path, config: SynchformerConfig) -> tuple[VideoEncoder, AudioEncoder]:
+def _stage1(out: Path, config: SynchformerConfig) -> Encoders:
     """The encoders of stage I.
 
     Raises:
@@ -241,7 +242,7 @@ def assemble(out: Path, config: SynchformerConfig, stage: Literal["sync", "synch
     return model
 
 
-def _frozen(out: Path, config: SynchformerConfig, stage: Stage, init: str | None) -> tuple[VideoEncoder, AudioEncoder]:
+def _frozen(out: Path, config: SynchformerConfig, stage: Stage, init: str | None) -> Encoders:
     """The encoders that a stage was trained on without changing them."""
     if init is None and stage == "sync":
         return _stage1(out, config)
