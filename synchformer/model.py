@@ -12,7 +12,7 @@ from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
 from synchformer.config import SynchformerConfig
-from synchformer.encoders import audio_encoder, video_encoder
+from synchformer.encoders import AnyAudioEncoder, AnyVideoEncoder, audio_encoder, video_encoder
 from synchformer.sync import SynchronizationModule
 
 
@@ -52,6 +52,10 @@ class Synchformer(
 
     `save_pretrained`, `from_pretrained` and `push_to_hub` come from the Hugging Face Hub and use safetensors.
     """
+
+    video_encoder: AnyVideoEncoder
+    audio_encoder: AnyAudioEncoder
+    synchronizer: SynchronizationModule
 
     def __init__(self, config: SynchformerConfig) -> None:
         super().__init__()

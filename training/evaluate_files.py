@@ -13,11 +13,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from synchformer.checkpoint import load_model
 from synchformer.clip import possible_starts
 from synchformer.media import MediaError, probe
 from synchformer.model import TwoStreams
 from synchformer.sweep import read_around, sweep
+from training.baselines.model import load_any
 from training.metrics import chance
 from training.report import Row, count_row, table
 from training.trials import Trial
@@ -53,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("files", nargs="+", type=Path, help="videos that are in sync")
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args(argv)
-    model = load_model(arguments.model, arguments.device)
+    model = load_any(arguments.model, arguments.device)
     guess = chance(model.config.offset_classes)
     rows, failed = [Row("chance", guess["acc1"], guess["acc1_tol1"])], False
     for path in arguments.files:

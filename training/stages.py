@@ -14,6 +14,9 @@ from synchformer.config import SynchformerConfig
 from synchformer.encoders import AnyAudioEncoder, AnyVideoEncoder, Encoders
 from synchformer.model import Synchformer
 from training.avclip import AVCLIPTask, Stage1
+from training.baselines.model import segment_config
+from training.baselines.modules import KINDS, Kind
+from training.baselines.task import baseline_task
 from training.clips import HELD_OUT, ClipPool, Recipe
 from training.crops import Labels
 from training.features import FeatureCache
@@ -27,7 +30,7 @@ from training.synchronizability import SynchronizabilityTask, adapt
 from training.task import Task
 from training.unimodal import EventHeads, UnimodalTask
 
-Stage = Literal["unimodal", "avclip", "sync", "synchronizability"]
+Stage = Literal["unimodal", "avclip", "sync", "baseline", "synchronizability"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class Request:
         labels: what counts as synchronisable in training.
         published_positions: cut the position table as published.
         audio_init, video_init: files that single encoders start from (`training.pretrained`), where none is trained.
+        model: which baseline to train (stage `baseline`) or to prepare (unimodal start); none of them when not given.
         unimodal: whether stage I goes on from the unimodal start of this folder.
         stage_one: whether stage II goes on from stage I of this folder; otherwise from where stage I would start.
     """
@@ -65,6 +69,7 @@ class Request:
     published_positions: bool = False
     audio_init: str | None = None
     video_init: str | None = None
+    model: Kind | None = None
     unimodal: bool = True
     stage_one: bool = True
 
@@ -101,7 +106,16 @@ def _pools(request: Request) -> tuple[ClipPool, ClipPool]:
 
 
 def _unimodal(request: Request) -> Task:
-    return UnimodalTask(request.config, *_pools(request), request.options.batch)
+    config = request.config if request.model is None else segment_config(request.model, request.config)
+    return UnimodalTask(config, *_pools(request), request.options.batch)
+
+
+def _baseline(request: Request) -> Task:
+    if request.model is None:
+        raise ValueError(f"the stage baseline needs --model, one of {', '.join(KINDS)}")
+    start = stage_state(request.out, "unimodal")
+    pools = _pools(request)
+    return baseline_task(request.config, request.model, pools, request.options.batch, start and start["model"])
 
 
 def _avclip(request: Request) -> Task:
@@ -254,4 +268,10 @@ def _below(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tenso
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
-_BUILDERS = {"unimodal": _unimodal, "avclip": _avclip, "sync": _sync, "synchronizability": _synchronizability}
+_BUILDERS = {
+    "unimodal": _unimodal,
+    "avclip": _avclip,
+    "sync": _sync,
+    "baseline": _baseline,
+    "synchronizability": _synchronizability,
+}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from synchformer.config import SynchformerConfig
 from synchformer.preprocess import mel_spectrogram, normalise_frames
 from synchformer.sync import SynchronizationModule
 from synthetic import Scene
+from training.baselines.modules import BaselineModule
 from training.crops import Crop, Timeline, draw_offset
 from training.events import time_bins
 from training.metrics import accuracy
@@ -28,6 +29,7 @@ RARE = -3.3  # log odds of an event in a bin, to start with
 WHEN_WEIGHT = 5.0  # of the time head's loss beside the offset's
 PROVABLE = 0.85  # share of crops that must hold an event seen and heard; the others teach doubt
 VALIDATION_CROPS, VALIDATION_BATCH = 512, 64
+PIXELS_BATCH = 8  # crops that are validated together where they are read as pixels, which take memory
 
 
 class Reader(Timeline, Protocol):
@@ -69,13 +71,14 @@ class Stage2(nn.Module):
 
     def __init__(
         self,
-        synchronizer: SynchronizationModule,
+        synchronizer: SynchronizationModule | BaselineModule,
         config: SynchformerConfig,
         extractors: Extractors | None = None,
         timed: bool = False,
     ) -> None:
         super().__init__()
-        self.synchronizer, self.extractors = synchronizer, extractors
+        self.synchronizer: Any = synchronizer
+        self.extractors = extractors
         self.time_head = nn.Linear(config.sync_dim, 2 * TIME_BINS) if timed else None
         if self.time_head is not None:
             nn.init.constant_(self.time_head.bias, RARE)
@@ -146,7 +149,8 @@ class CropTask(ABC):
         """Figures on the same held-out crops every time."""
         rng = np.random.Generator(np.random.PCG64(3))
         crops = [self.validation_crop(rng) for _ in range(VALIDATION_CROPS)]
-        parts = [crops[first : first + VALIDATION_BATCH] for first in range(0, len(crops), VALIDATION_BATCH)]
+        together = VALIDATION_BATCH if self.stage.extractors is None else PIXELS_BATCH
+        parts = [crops[first : first + together] for first in range(0, len(crops), together)]
         device = next(self.stage.parameters()).device
         read = ({k: v.to(device) for k, v in self.held_out.read(part, self.config).items()} for part in parts)
         logits = torch.cat([self.stage.logits(batch).cpu() for batch in read])

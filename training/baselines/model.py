@@ -27,6 +27,10 @@ GRAIN = 8  # the transformers' width comes in multiples of this, so that the hea
 class Baseline(TwoStreams):
     """AVST- or SparseSync-style: maps of whole clips, and what compares them."""
 
+    video_encoder: S3DMaps
+    audio_encoder: ResNetMaps
+    synchronizer: BaselineModule
+
     def __init__(self, config: SynchformerConfig, kind: Kind) -> None:
         super().__init__()
         self.config, self.kind = config, kind
