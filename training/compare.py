@@ -3,8 +3,8 @@
 python -m training.evaluate runs/mini/model.safetensors --out runs/mini/evaluation.json    # for each of them
 python -m training.compare runs/mini runs/avst runs/sparsesync --out results/comparison    # .md, .csv and .json
 
-Every folder is one of `training.run`, with the model's evaluation as `evaluation.json`. The figures stand in those files
-and in the runs' logs and states; under the table it is said in what the models differ beside their kind.
+Every folder is one of `training.run`, with the model's evaluation as `evaluation.json`. The figures stand in those
+files and in the runs' logs and states; under the table it is said in what the models differ beside their kind.
 """
 
 from __future__ import annotations
@@ -33,14 +33,18 @@ EVALUATION = "evaluation.json"
 STAGES: tuple[Stage, ...] = ("unimodal", "avclip", "sync", "baseline")
 ALIKE = 1.05  # parameters or crops that differ by no more are called equal
 GROUP = "all clips"
+COLUMNS = (
+    "model", "parameters", "trained", "clips", "crops seen", "hours seen", "Acc@1", "within ±1 class", "s/step",
+    "CPU s/step",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Entry:
     """A model of the table.
 
-    `crops` is how many crops it was asked the offset of in training, `hours` the picture and sound that passed through
-    it in all stages, `clips` how many different clips they were cut from. Seconds are medians per step of the last
+    `crops` is how many crops it was asked the offset of in training, `hours` the length of all samples of all stages,
+    `clips` how many different clips they were cut from. Seconds are medians per step of the last
     stage, by the clock and of all processor cores together; None where the log does not tell.
     """
 
@@ -71,11 +75,11 @@ class Comparison:
     @property
     def markdown(self) -> str:
         """Table 1 of the paper for these models, with chance, and what is not equal in words."""
-        head = "| model | parameters | trained | clips | crops seen | hours seen | Acc@1 | within ±1 class | s/step | CPU s/step |"
+        head = f"| {' | '.join(COLUMNS)} |"
         guess = chance(self.classes)
         last = f"| chance | | | | | | {percent(guess['acc1'], None)} | {percent(guess['acc1_tol1'], None)} | | |"
         rows = [_line(entry) for entry in self.entries]
-        return "\n".join([head, "|---" * 10 + "|", *rows, last, "", self.measured, "", *self.differences])
+        return "\n".join([head, "|---" * len(COLUMNS) + "|", *rows, last, "", self.measured, "", *self.differences])
 
     @property
     def differences(self) -> list[str]:
@@ -143,8 +147,8 @@ def _entry(run: Path, report: dict[str, Any], group: str) -> Entry:
     seconds = {stage: count * _sample_seconds(stage, config) for stage, count in passes.items()}
     return Entry(
         name=run.name,
-        model=about["model"] or f"Synchformer ({config.extractors})",
-        parameters=parameter_count(lambda: _model(about["model"], config)),
+        model=about.get("model") or f"Synchformer ({config.extractors})",
+        parameters=parameter_count(lambda: _model(about.get("model"), config)),
         stages=", ".join(f"{stage} {state['step']}" for stage, state in states.items()),
         clips=about["count"],
         crops=passes[last],

@@ -33,6 +33,8 @@ def fitting_width(build: Callable[[float], nn.Module], target: int) -> float:
     def count(width: float) -> int:
         return parameter_count(lambda: build(width))
 
+    if count(1.0) <= target:
+        return 1.0
     widths = [number / STEPS for number in range(1, STEPS + 1)]
     above = min(bisect_left(widths, target, key=count), STEPS - 1)
     return min(widths[max(0, above - 1) : above + 1], key=lambda width: abs(count(width) - target))
