@@ -62,6 +62,9 @@ def _parser() -> argparse.ArgumentParser:
         "--level", choices=("token", "input"), default="token", help="what is replaced: features, or frames and samples"
     )
     parser.add_argument("--chunk", type=float, default=0.1, help="seconds of a unit (default: 0.1)")
+    parser.add_argument(
+        "--smooth", type=float, default=0.2, help="half-width in s over which curves are averaged (default: 0.2)"
+    )
     parser.add_argument("--keep", type=float, default=0.5, help="probability that a unit is kept (default: 0.5)")
     parser.add_argument("--reference", default="prediction", help="prediction (default), applied, or seconds")
     parser.add_argument("--distractors", type=Path, help="folder of videos that fill what is masked")
@@ -90,6 +93,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         keep=options.keep,
         tolerance=options.tolerance,
         reference=reference,
+        smooth=options.smooth,
         seed=options.seed,
     )
 

@@ -30,6 +30,7 @@ from attribution.proof import curve_area, pointing_chance, points_at, rank_corre
 from attribution.result import MEASURES, Attribution, Curve
 from attribution.scorers import TokenScorer
 from attribution.settings import MODALITIES, Settings
+from attribution.smoothing import triangle
 from attribution.study import attribute
 from synchformer.checkpoint import load_model
 from synchformer.clip import Clip, load_clip
@@ -92,17 +93,24 @@ def cases(
 
 
 def judge_curve(curve: Curve, case: Case, half: Curve) -> dict[str, dict[str, float]]:
-    """Figures of merit of each measure of a curve; `half` is the same from other masks."""
-    events = case.events(curve.modality)
+    """Figures of merit of each look at a curve; `half` is the same from other masks."""
+    events, other = case.events(curve.modality), looks(half)
     return {
         name: {
-            "pointing": points_at(curve.units, curve.measure(name).value, events),
+            "pointing": points_at(curve.units, values, events),
             "pointing_chance": pointing_chance(curve.units, events),
-            "auroc": roc_area(curve.units, curve.measure(name).value, events),
-            "repeatability": rank_correlation(curve.measure(name).value, half.measure(name).value),
+            "auroc": roc_area(curve.units, values, events),
+            "repeatability": rank_correlation(values, other[name]),
         }
-        for name in MEASURES
+        for name, values in looks(curve).items()
     }
+
+
+def looks(curve: Curve) -> dict[str, np.ndarray]:
+    """Every measure as it is shown, averaged over neighbours, and unit by unit."""
+    shown = {name: curve.measure(name).value for name in MEASURES}
+    single = {f"{name}, single units": getattr(curve.estimates, name).value for name in MEASURES}
+    return shown | (single if curve.smooth else {})
 
 
 def faithfulness(
@@ -133,10 +141,11 @@ def prove(
     rows: dict[str, dict[str, dict[str, float]]] = {}
     for curve in found.curves:
         rows[curve.modality] = judge_curve(curve, case, again.curve(curve.modality))
-        for name in MEASURES:
-            rows[curve.modality][name] |= faithfulness(model, encoding, bank, found, curve, curve.measure(name).value)
+        for name, values in looks(curve).items():
+            rows[curve.modality][name] |= faithfulness(model, encoding, bank, found, curve, values)
         for method in methods:
             values = explain(model, encoding, others, curve.units, found.target, method)
+            values = triangle(curve.middles, curve.smooth) @ values  # the same look as the curves
             events = case.events(curve.modality)
             rows[curve.modality][method] = {
                 "pointing": points_at(curve.units, values, events),
@@ -189,7 +198,12 @@ def main(argv: list[str] | None = None) -> int:
     events = int(low), int(high or low)
     model = load_model(options.model, options.device)
     settings = Settings(
-        samples=options.samples, level=options.level, keep=options.keep, chunk=options.chunk, reference="applied"
+        samples=options.samples,
+        level=options.level,
+        keep=options.keep,
+        chunk=options.chunk,
+        reference="applied",
+        smooth=options.smooth,
     )
     methods = tuple(name for name in METHODS if name in options.methods.split(","))
     if set(filter(None, options.methods.split(","))) - set(METHODS):
@@ -239,6 +253,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--level", choices=("token", "input"), default="token")
     parser.add_argument("--keep", type=float, default=0.5)
     parser.add_argument("--chunk", type=float, default=0.1)
+    parser.add_argument("--smooth", type=float, default=0.2, help="half-width of the curves' averages (default 0.2 s)")
     parser.add_argument("--methods", default="", help=f"also compare with some of {','.join(METHODS)}")
     parser.add_argument("--sanity", type=int, default=3, help="clips for the check with random weights (default 3)")
     parser.add_argument("--out", type=Path, help="JSON file of results; a run goes on from it")

@@ -129,7 +129,7 @@ def explained(sketch: Sketch, attribution: Attribution, *, measure: str = "score
         lines.append(_stretched(line) if scaled else line)
     note = (
         f"{settings.level}-level replacement, {attribution.masks} masks, {settings.chunk:g} s chunks, "
-        f"keep probability {settings.keep:g}, 95 % intervals, model {attribution.model}"
+        f"keep probability {settings.keep:g}, {_averaged(settings.smooth)}95 % intervals, model {attribution.model}"
     )
     return replace(
         sketch,
@@ -139,6 +139,10 @@ def explained(sketch: Sketch, attribution: Attribution, *, measure: str = "score
         label=f"{LABELS[measure]}, stretched" if scaled else LABELS[measure],
         offset=attribution.target.reference,
     )
+
+
+def _averaged(smooth: float) -> str:
+    return f"averaged over ±{smooth:g} s, " if smooth else ""
 
 
 def offset_note(offset: float) -> str:

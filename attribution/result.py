@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from attribution.settings import Modality, Settings
+from attribution.smoothing import smoothed
 from attribution.tally import Estimates, Measure, Sums
 from attribution.target import Target
 from attribution.units import Unit
@@ -26,7 +27,8 @@ class Curve:
     """A stream's attribution: its units in order of time, and what the masks say about each.
 
     `state` tells whether sampling goes on ("running"), ended with the last mask ("complete") or as soon as every
-    interval was narrow enough ("precise"). `left` is the expected number of masks to come.
+    interval was narrow enough ("precise"). `left` is the expected number of masks to come. `estimates` are those of
+    single units; `smooth` is the half-width in seconds over which `measure` averages them.
     """
 
     modality: Modality
@@ -34,6 +36,7 @@ class Curve:
     estimates: Estimates
     state: State
     left: int
+    smooth: float = 0.0
 
     @property
     def middles(self) -> tuple[float, ...]:
@@ -47,7 +50,7 @@ class Curve:
         return self.units[int(values.argmax())]
 
     def measure(self, name: str) -> Measure:
-        """`score`, `effect` or `margin`.
+        """`score`, `effect` or `margin`, averaged over neighbouring units (`attribution.smoothing`).
 
         Raises:
             ValueError: for another name.
@@ -55,7 +58,7 @@ class Curve:
         if name not in MEASURES:
             raise ValueError(f"measure must be one of {', '.join(MEASURES)}, not {name!r}")
         measure: Measure = getattr(self.estimates, name)
-        return measure
+        return smoothed(measure, self.middles, self.smooth)
 
 
 @dataclass(frozen=True)
@@ -179,9 +182,12 @@ class Attribution:
 
 
 def rows(attribution: Attribution, curves: Sequence[Curve]) -> list[dict[str, Any]]:
-    """One row per unit: stream, times in the crop and in the file, counts, and each measure with its interval."""
+    """One row per unit: stream, times in the crop and in the file, counts, each measure with its interval, and the
+    same averaged over neighbours (`_smooth`)."""
     table = []
     for curve in curves:
+        looks = {name: getattr(curve.estimates, name) for name in MEASURES}
+        looks |= {f"{name}_smooth": curve.measure(name) for name in MEASURES}
         begins = attribution.video_start if curve.modality == "video" else attribution.audio_start
         for index, unit in enumerate(curve.units):
             row: dict[str, Any] = {
@@ -192,8 +198,7 @@ def rows(attribution: Attribution, curves: Sequence[Curve]) -> list[dict[str, An
                 "kept": int(curve.estimates.kept[index]),
                 "masks": curve.estimates.masks,
             }
-            for name in MEASURES:
-                measure = curve.measure(name)
+            for name, measure in looks.items():
                 ends = {"": measure.value, "_low": measure.low, "_high": measure.high}
                 row |= {name + end: float(values[index]) for end, values in ends.items()}
             table.append(row)

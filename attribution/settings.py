@@ -36,6 +36,8 @@ class Settings:
         reference: the offset that counts as correct: `applied` for the shift that was put on the sound (right when
             the file was in sync), `prediction` for what the model says about the whole clip, or seconds. A
             synchronizability model is always compared with its own decision.
+        smooth: half-width, in seconds, of the triangle over which curves are averaged when they are shown; 0 shows
+            every unit alone, as the paper does. Masks and counts do not depend on it.
         seed: of the masks and of the distractors; each modality has streams of its own.
         batch: masks per pass; None chooses by memory. The result does not depend on it.
         precision: of the synchronization module; `auto` takes bf16 where the device is fast at it.
@@ -53,6 +55,7 @@ class Settings:
     paired: bool = True
     tolerance: float | None = None
     reference: ReferenceRule | float = "prediction"
+    smooth: float = 0.2
     seed: int = 0
     batch: int | None = None
     precision: Precision = "auto"
@@ -74,6 +77,7 @@ class Settings:
                 self.reference in get_args(ReferenceRule)
                 or (not isinstance(self.reference, str) and math.isfinite(self.reference))
             ),
+            f"smooth must be 0 to 1 s, not {self.smooth}": 0 <= self.smooth <= 1,
             f"seed must not be negative, not {self.seed}": self.seed >= 0,
             f"batch must be at least 2, not {self.batch}": self.batch is None or self.batch >= 2,
             f"precision must be one of {', '.join(get_args(Precision))}, not {self.precision!r}": (

@@ -71,7 +71,7 @@ class Run:
             owned = [index for index, unit in enumerate(self.units) if unit.modality == modality]
             if owned:
                 units = tuple(self.units[index] for index in owned)
-                found.append(Curve(modality, units, _only(self.estimates, owned), self.state, left))
+                found.append(Curve(modality, units, _only(self.estimates, owned), self.state, left, settings.smooth))
         return found
 
 
@@ -94,8 +94,9 @@ def stream(
         clip: cut for this model.
         bank: what masked moments are filled with; crops of the clip's own file are left out.
         settings: how to mask; the paper's way by default.
-        resume: an attribution of the same clip with the same model, distractors and settings, but for `samples` and
-            `tolerance`. Sampling goes on where it ended, with the masks that an uninterrupted run would have drawn.
+        resume: an attribution of the same clip with the same model, distractors and settings, but for `samples`,
+            `tolerance` and `smooth`. Sampling goes on where it ended, with the masks that an uninterrupted run would
+            have drawn.
         every: seconds after which a stream yields in the middle of a round, too; for masks that take long.
 
     Raises:
@@ -203,7 +204,7 @@ def _check_same(
 
 def _kind(settings: Settings) -> Settings:
     """Settings less what may change while sampling goes on."""
-    return replace(settings, samples=2, tolerance=None, batch=None)
+    return replace(settings, samples=2, tolerance=None, batch=None, smooth=0.0)
 
 
 def _only(estimates: Estimates, units: list[int]) -> Estimates:

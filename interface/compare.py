@@ -18,6 +18,7 @@ from attribution.methods import METHODS
 from attribution.proof import rank_correlation
 from attribution.result import Attribution
 from attribution.settings import Settings
+from attribution.smoothing import triangle
 from interface.errors import PageError, number
 from interface.evidence import FIELDS, Evidence, read_settings, sorry
 from interface.examples import truth_of
@@ -141,8 +142,9 @@ def _methods(
         lines = []
         for curve in found.curves:
             value = values[curve.modality]
-            lines.append(Line(curve.modality, np.array(curve.middles), value, value, value, 0.0, settings.chunk))
-            agree = rank_correlation(curve.measure("margin").value, value)
+            shown = triangle(curve.middles, curve.smooth) @ value
+            lines.append(Line(curve.modality, np.array(curve.middles), shown, shown, shown, 0.0, settings.chunk))
+            agree = rank_correlation(curve.estimates.margin.value, value)
             ranks.append(f"{method.replace('_', ' ')} on {curve.modality} {_rank(agree)}")
         whole = replace(sketch, lines=tuple(reversed(lines)), label="effect on the log odds")
         done.append({"title": NAMES[method], "figure": panel(whole)})
@@ -156,7 +158,7 @@ def _sketch(shared: Shared, session: Session, place: Place) -> Sketch:
 
 def _agreement(one: Attribution, other: Attribution) -> str:
     ranks = [
-        f"{first.modality} {_rank(rank_correlation(first.measure('effect').value, second.measure('effect').value))}"
+        f"{first.modality} {_rank(rank_correlation(first.estimates.effect.value, second.estimates.effect.value))}"
         for first, second in zip(one.curves, other.curves, strict=True)
         if len(first.units) == len(second.units)
     ]

@@ -88,6 +88,10 @@ def settings_form(evidence: Evidence) -> None:
             minimum=0, maximum=0.5, value=0, step=0.01, label="Stop when intervals are narrower than",
             info="0 draws all masks.", buttons=["reset"],
         )  # fmt: skip
+        fields["smooth"] = gr.Slider(
+            minimum=0, maximum=0.5, value=USUAL.smooth, step=0.1, label="Curves averaged over ± (s)",
+            info="0 shows every moment alone, as in the paper.", buttons=["reset"],
+        )  # fmt: skip
     with gr.Row():
         fields["modalities"] = gr.CheckboxGroup(choices=list(MODALITIES), value=list(MODALITIES), label="Explain")
         fields["together"] = gr.Checkbox(value=False, label="Hide both streams at once")
@@ -159,6 +163,7 @@ FIELDS = (
     "chunk",
     "keep",
     "tolerance",
+    "smooth",
     "modalities",
     "together",
     "level",

@@ -177,6 +177,7 @@ SETTINGS: dict[str, tuple[Reader, Writer]] = {
     "paired": (_yes, _yes_or_no),
     "tolerance": (_bounded(0, 1), _plain),
     "reference": (_reference, _plain),
+    "smooth": (_bounded(0, 1), _plain),
     "seed": (_whole(0, 2**32 - 1), str),
 }
 """How each setting is read from a link and written into one."""

@@ -13,15 +13,22 @@ from torch import nn
 
 
 class Layer(nn.Module):
-    """One weight and one bias, drawn by every batch towards its random target around 3."""
+    """One weight and one bias, drawn by every batch towards its random target around 3.
+
+    Batches whose target is above 3 also train `rare`, and they alone tell how far it is off.
+    """
 
     def __init__(self, dropout):
         super().__init__()
-        self.linear, self.dropout = nn.Linear(1, 1), nn.Dropout(dropout)
+        self.linear, self.dropout, self.rare = nn.Linear(1, 1), nn.Dropout(dropout), nn.Parameter(torch.zeros(1))
 
     def forward(self, batch):
         output = self.linear(torch.ones(4, 1)) + self.dropout(torch.ones(4, 1)) - 1
-        return {"loss": (output.float() - batch["target"]).square().mean()}
+        loss, rare = (output.float() - batch["target"]).square().mean(), torch.tensor(torch.nan)
+        if batch["target"] > 3:
+            rare = (self.rare - batch["target"]).square().mean()
+            loss = loss + 0.01 * rare
+        return {"loss": loss, "rare": rare.detach()}
 
 
 class Quadratic:
@@ -31,7 +38,7 @@ class Quadratic:
     chance = 9.0
     course = "it falls at once"
     headline = "headline"
-    partial = False
+    partial = True
 
     def __init__(self, dropout=0.0, poison_at=None, headlines=()):
         self.module = Layer(dropout)

@@ -75,9 +75,10 @@ def test_two_processes_take_the_step_of_one(tmp_path):
     assert together.wait(120) == 0, together.stderr.read().decode()
     one, two = (load_state(tmp_path / name / "state.pt") for name in ("one", "two"))
     assert all(torch.equal(one["model"][name], two["model"][name]) for name in one["model"])
-    assert [row["loss"] for row in log_of(tmp_path / "one") if "loss" in row] == pytest.approx(
-        [row["loss"] for row in log_of(tmp_path / "two") if "loss" in row], abs=1e-6
-    )
+    first, second = ([row for row in log_of(tmp_path / name) if "loss" in row] for name in ("one", "two"))
+    assert [row["loss"] for row in first] == pytest.approx([row["loss"] for row in second], abs=1e-6)
+    assert [row.get("rare") for row in first] == pytest.approx([row.get("rare") for row in second], abs=1e-6)
+    assert not torch.equal(one["model"]["rare"], torch.zeros(1)), "some batches trained what others left alone"
 
 
 def test_other_micro_batches_give_other_parameters(tmp_path):

@@ -13,6 +13,7 @@ from synthetic import KINDS, Event
 
 VIDEO_WIDTH = 0.08  # s: a token's target falls from 1 to 0 over this distance between its centre and the event
 AUDIO_WIDTH = 0.10
+TIME_BINS = 48  # bins of 0.1 s over the 4.8 s that the segments cover
 
 
 def video_width(config: SynchformerConfig) -> float:

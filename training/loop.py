@@ -7,6 +7,7 @@ micro-batch each take the step of one process that accumulates two.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -168,12 +169,15 @@ class Trainer:
         return nullcontext() if last or self.world.size == 1 else wrapped.no_sync()
 
     def _averaged(self, found: list[dict[str, Tensor]]) -> dict[str, float]:
-        """The mean of every figure; one that some micro-batches lack is averaged over those of this process."""
-        names = sorted(set[str]().union(*found))
-        if self.world.size > 1:
-            names = [name for name in names if all(name in each for each in found)]
-        means = {n: torch.stack([each[n].float() for each in found if n in each]).mean() for n in names}
-        return dict(zip(means, self.world.mean(torch.stack(list(means.values()))).tolist(), strict=True))
+        """The mean of every figure over the micro-batches that tell it; a loss that is no number stays one."""
+        names = sorted(found[0])
+        values = torch.stack([torch.stack([each[name].float() for name in names]) for each in found])
+        told = ~values.isnan()
+        told[:, names.index("loss")] = True
+        sums, counts = torch.where(told, values, 0).sum(0), told.sum(0).float()
+        sums, counts = self.world.mean(torch.stack([sums, counts]))
+        means = dict(zip(names, (sums / counts).tolist(), strict=True))
+        return {name: mean for name, mean in means.items() if name == "loss" or not math.isnan(mean)}
 
     def _apply(self, loss: float) -> None:
         self.scaler.unscale_(self.optimizer)

@@ -102,7 +102,7 @@ def _request(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--held-out", type=int, help="clips to validate on, never trained on (default 60)")
     parser.add_argument("--workers", type=int, help="processes that render clips; 0: this one (default 2)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    parser.add_argument("--init", help="name or file of a trained model to go on from (sync, synchronizability)")
+    parser.add_argument("--init", help="name or file of a trained model to go on from (not in stage I)")
     parser.add_argument("--audio-init", help="AST of AudioSet for the audio encoder: a file, or hub to download it")
     parser.add_argument("--video-init", help="Motionformer of Something-Something v2 for the video encoder (.pyth)")
     parser.add_argument(
@@ -110,6 +110,7 @@ def _request(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--trained-extractors", action="store_true", help="train the encoders too, on pixels")
     parser.add_argument("--no-cache", dest="cached", action="store_false", help="encode every crop anew")
+    parser.add_argument("--replace", type=float, help="largest share of moments that sync fills from other clips")
     parser.add_argument("--labels", choices=("truth", "published"), help="what counts as synchronisable")
     parser.add_argument("--published-positions", action="store_true", help="cut the position table as published")
 

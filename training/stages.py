@@ -44,11 +44,13 @@ class Request:
         data: data set to train on and to validate on, `synthetic:SEED`.
         count, held_out: clips to train on and to validate on.
         workers: processes that render and encode clips.
-        init: name or file of a trained model to go on from, in stage II and after.
+        init: name or file of a trained model to go on from: its encoders in the unimodal stage, all of it in stage II
+            and after, but that stage II takes the encoders of a stage I in this folder.
         trained_extractors: whether stage II and after train the encoders too (table 2); they read pixels then.
         cached: whether frozen features are computed once and kept; otherwise every crop is encoded anew.
         labels: what counts as synchronisable in training.
         published_positions: cut the position table as published.
+        replace: largest share of a crop's moments that stage II fills from other generated clips.
         audio_init, video_init: files that single encoders start from (`training.pretrained`), where none is trained.
         model: which baseline to train (stage `baseline`) or to prepare (unimodal start); none of them when not given.
         unimodal: whether stage I goes on from the unimodal start of this folder.
@@ -67,6 +69,7 @@ class Request:
     cached: bool = True
     labels: Labels = "truth"
     published_positions: bool = False
+    replace: float = 0.0
     audio_init: str | None = None
     video_init: str | None = None
     model: Kind | None = None
@@ -107,7 +110,11 @@ def _pools(request: Request) -> tuple[ClipPool, ClipPool]:
 
 def _unimodal(request: Request) -> Task:
     config = request.config if request.model is None else segment_config(request.model, request.config)
-    return UnimodalTask(config, *_pools(request), request.options.batch)
+    task = UnimodalTask(config, *_pools(request), request.options.batch)
+    model = _trained(request)
+    if model:
+        task.heads.video_encoder, task.heads.audio_encoder = model.video_encoder, model.audio_encoder
+    return task
 
 
 def _baseline(request: Request) -> Task:
@@ -128,14 +135,17 @@ def _avclip(request: Request) -> Task:
 def _sync(request: Request) -> Task:
     config = request.config
     model = _trained(request)
-    encoders = (model.video_encoder, model.audio_encoder) if model else _encoders(request)
+    if model and stage_state(request.out, "avclip") is None:
+        encoders = model.video_encoder, model.audio_encoder
+    else:
+        encoders = _encoders(request)
     clips, held_out, extractors = _readers(request, *encoders)
     stage = stage2(config, extractors, timed=True)
     if model:
         stage.synchronizer.load_state_dict(model.synchronizer.state_dict())
     elif isinstance(clips, FeatureCache):
         start_from(stage.synchronizer, config, clips.video, clips.audio)
-    return SyncTask(config, stage, clips, held_out, request.options.batch)
+    return SyncTask(config, stage, clips, held_out, request.options.batch, request.replace)
 
 
 def _synchronizability(request: Request) -> Task:

@@ -20,11 +20,11 @@ from synchformer.sync import SynchronizationModule
 from synthetic import Scene
 from training.baselines.modules import BaselineModule
 from training.crops import Crop, Timeline, draw_offset
-from training.events import time_bins
+from training.events import TIME_BINS, time_bins
 from training.metrics import accuracy
+from training.replacement import replace_moments
 from training.task import Batch
 
-TIME_BINS = 48  # bins of 0.1 s over the 4.8 s that the segments cover
 RARE = -3.3  # log odds of an event in a bin, to start with
 WHEN_WEIGHT = 5.0  # of the time head's loss beside the offset's
 PROVABLE = 0.85  # share of crops that must hold an event seen and heard; the others teach doubt
@@ -116,9 +116,17 @@ class CropTask(ABC):
     course: str
     partial = False
 
-    def __init__(self, config: SynchformerConfig, stage: Stage2, clips: Reader, held_out: Reader, batch: int) -> None:
+    def __init__(
+        self,
+        config: SynchformerConfig,
+        stage: Stage2,
+        clips: Reader,
+        held_out: Reader,
+        batch: int,
+        replace: float = 0.0,
+    ) -> None:
         self.config, self.stage, self.clips, self.held_out, self.size = config, stage, clips, held_out, batch
-        self.chance = config.chance_loss
+        self.chance, self.replace = config.chance_loss, replace
 
     @property
     def module(self) -> Stage2:
@@ -141,8 +149,11 @@ class CropTask(ABC):
         """Crops with their classes; with "when" (B, 2 * TIME_BINS) where there is a time head."""
         crops = [self.draw(self.clips, rng) for _ in range(self.size)]
         batch = {**self.clips.read(crops, self.config), "target": torch.tensor([crop.target for crop in crops])}
+        scenes = scenes_of(self.clips)
         if self.stage.time_head is not None:
-            batch["when"] = event_times(scenes_of(self.clips), crops, self.config)
+            batch["when"] = event_times(scenes, crops, self.config)
+        if self.replace and "video" in batch and scenes is not None:
+            batch = replace_moments(batch, crops, scenes, self.config, rng, self.replace)
         return batch
 
     def validate(self) -> dict[str, float]:

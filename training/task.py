@@ -26,7 +26,10 @@ class Task(Protocol):
 
     @property
     def module(self) -> nn.Module:
-        """All that is trained and saved; called with a `Batch`, returns figures (0-d tensors), of which "loss"."""
+        """All that is trained and saved; called with a `Batch`, returns figures (0-d tensors), of which "loss".
+
+        The names are the same for every batch, so that processes can average them; NaN is what a batch does not tell.
+        """
         ...
 
     def batch(self, rng: np.random.Generator) -> Batch:

@@ -40,10 +40,10 @@ class EventHeads(nn.Module):
         self.audio_head = nn.Linear(config.dim, len(KINDS) + 1)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Sum of both streams' losses; the sound's only where the batch has "heard"."""
+        """Sum of both streams' losses; the sound's only where the batch has "heard", NaN elsewhere."""
         video = event_loss(self.see(batch["frames"]), batch["seen"])
         if "heard" not in batch:
-            return {"loss": video, "video": video.detach()}
+            return {"loss": video, "video": video.detach(), "audio": torch.full_like(video.detach(), torch.nan)}
         audio = event_loss(self.hear(batch["waves"]), batch["heard"])
         return {"loss": video + audio, "video": video.detach(), "audio": audio.detach()}
 

@@ -1,0 +1,79 @@
+"""Moments of other clips in the place of a crop's own, where nothing happens that both streams hold.
+
+A pool of some thousand clips is small: without this, stage II learns its clips by heart. What decides the offset, the
+moments around the events that both crops hold, always stays. Picture and sound are filled from different clips, so that
+what comes in cannot be matched. The module also meets what attribution by replacement (section 4.1) will show it.
+
+Shape legend: B crops, S segments, t tokens per segment, D width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from synchformer.config import SynchformerConfig
+from synthetic import Event, Scene
+from training.crops import Crop
+from training.events import TIME_BINS, audio_centers, video_centers
+from training.task import Batch
+
+REACH = 0.35  # s around a shared event that is never replaced: half a segment sees it
+
+
+def replace_moments(
+    batch: Batch,
+    crops: Sequence[Crop],
+    scenes: Sequence[Scene],
+    config: SynchformerConfig,
+    rng: np.random.Generator,
+    most: float,
+) -> Batch:
+    """Fill random moments of "video" (B, S, t_v, D) and "audio" (B, S, t_a, D) from the next crops of the batch.
+
+    Args:
+        batch: features of `crops`, and "when" (B, 2 * TIME_BINS) where events are asked for; it is filled alike.
+        crops: where they were cut.
+        scenes: the truth about the clips.
+        config: sizes.
+        rng: random numbers.
+        most: the share of moments that may be replaced; every crop draws its own share below it.
+    """
+    shared = [shared_by(crop, scenes, config) for crop in crops]
+    filled, when = dict(batch), []
+    streams = (
+        ("video", 1, video_centers(config), [crop.start for crop in crops]),
+        ("audio", 2, audio_centers(config), [crop.sound for crop in crops]),
+    )
+    span, fps = config.span_frames / config.video_fps, config.video_fps
+    steps = np.arange(config.segments)[:, None] * config.segment_stride / fps
+    for index, (name, ahead, centers, begins) in enumerate(streams):
+        times = [[event.time - begin / fps for event in events] for events, begin in zip(shared, begins, strict=True)]
+        keep = torch.from_numpy(np.stack([_kept(events, span, rng, most) for events in times]))
+        moments = torch.from_numpy(((steps + centers) / span * TIME_BINS + 1e-6).astype(np.int64))
+        filled[name] = torch.where(keep[:, moments][..., None], batch[name], batch[name].roll(ahead, 0))
+        if "when" in batch:
+            mine = batch["when"].unflatten(1, (2, TIME_BINS))[:, index]
+            when.append(torch.where(keep, mine, mine.roll(ahead, 0)))
+    return filled | ({"when": torch.cat(when, 1)} if when else {})
+
+
+def shared_by(crop: Crop, scenes: Sequence[Scene], config: SynchformerConfig) -> list[Event]:
+    """Events that both crops hold; none when the sound is another clip's."""
+    if crop.clip != crop.sound_clip:
+        return []
+    span, fps = config.span_frames / config.video_fps, config.video_fps
+    picture, sound = ((first / fps, first / fps + span) for first in (crop.start, crop.sound))
+    return scenes[crop.clip].shared_events(picture, sound)
+
+
+def _kept(events: list[float], span: float, rng: np.random.Generator, most: float) -> NDArray[np.bool_]:
+    """Which of `TIME_BINS` moments of a crop of `span` seconds stay: (TIME_BINS,)."""
+    middles = (np.arange(TIME_BINS) + 0.5) * span / TIME_BINS
+    kept: NDArray[np.bool_] = rng.random(TIME_BINS) >= rng.uniform(0, most)
+    for event in events:
+        kept |= np.abs(middles - event) <= REACH
+    return kept
