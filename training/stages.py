@@ -109,6 +109,8 @@ def _pools(request: Request) -> tuple[ClipPool, ClipPool]:
 
 
 def _unimodal(request: Request) -> Task:
+    if request.model is not None and request.init is not None:
+        raise ValueError("--init names a Synchformer, which has no baseline's extractors; leave out --model or --init")
     config = request.config if request.model is None else segment_config(request.model, request.config)
     task = UnimodalTask(config, *_pools(request), request.options.batch)
     model = _trained(request)
