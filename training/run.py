@@ -103,6 +103,9 @@ def _request(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, help="processes that render clips; 0: this one (default 2)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--init", help="name or file of a trained model to go on from (not in stage I)")
+    parser.add_argument(
+        "--module", help="name or file of a trained model whose synchronization module sync starts from"
+    )
     parser.add_argument("--audio-init", help="AST of AudioSet for the audio encoder: a file, or hub to download it")
     parser.add_argument("--video-init", help="Motionformer of Something-Something v2 for the video encoder (.pyth)")
     parser.add_argument(

@@ -45,7 +45,9 @@ class Request:
         count, held_out: clips to train on and to validate on.
         workers: processes that render and encode clips.
         init: name or file of a trained model to go on from: its encoders in the unimodal stage, all of it in stage II
-            and after, but that stage II takes the encoders of a stage I in this folder.
+            and after.
+        module: name or file of a trained model whose synchronization module stage II starts from, on the encoders of
+            this folder's stage I.
         trained_extractors: whether stage II and after train the encoders too (table 2); they read pixels then.
         cached: whether frozen features are computed once and kept; otherwise every crop is encoded anew.
         labels: what counts as synchronisable in training.
@@ -65,6 +67,7 @@ class Request:
     held_out: int = 60
     workers: int = 2
     init: str | None = None
+    module: str | None = None
     trained_extractors: bool = False
     cached: bool = True
     labels: Labels = "truth"
@@ -137,14 +140,12 @@ def _avclip(request: Request) -> Task:
 def _sync(request: Request) -> Task:
     config = request.config
     model = _trained(request)
-    if model and stage_state(request.out, "avclip") is None:
-        encoders = model.video_encoder, model.audio_encoder
-    else:
-        encoders = _encoders(request)
+    encoders = (model.video_encoder, model.audio_encoder) if model else _encoders(request)
     clips, held_out, extractors = _readers(request, *encoders)
     stage = stage2(config, extractors, timed=True)
-    if model:
-        stage.synchronizer.load_state_dict(model.synchronizer.state_dict())
+    begun = model or _trained(request, request.module)
+    if begun:
+        stage.synchronizer.load_state_dict(begun.synchronizer.state_dict())
     elif isinstance(clips, FeatureCache):
         start_from(stage.synchronizer, config, clips.video, clips.audio)
     return SyncTask(config, stage, clips, held_out, request.options.batch, request.replace)
@@ -193,18 +194,19 @@ def _readers(
     return trained, held_out, None
 
 
-def _trained(request: Request) -> Synchformer | None:
-    """The model that --init names, with the offset head.
+def _trained(request: Request, name: str | None = None) -> Synchformer | None:
+    """The model that --init names, or the one of another name, with the offset head.
 
     Raises:
         ValueError: when it has other sizes or another head than what is trained.
     """
-    if request.init is None:
+    name = name or request.init
+    if name is None:
         return None
-    model = load_model(request.init, "cpu")
+    model = load_model(name, "cpu")
     if replace(model.config, name="") != replace(request.config, name=""):
         raise ValueError(
-            f"--init {request.init} is {model.config.name!r} with the head {model.config.head!r}, which does not fit "
+            f"{name} is {model.config.name!r} with the head {model.config.head!r}, which does not fit "
             f"what is trained ({request.config.name!r}, {request.config.head!r}); choose its --preset"
         )
     return model
