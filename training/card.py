@@ -54,8 +54,8 @@ def sizes(model: Synchformer, name: str) -> str:
     overlap = "overlapping by half" if 2 * c.segment_stride == c.segment_frames else f"{c.segment_stride} frames apart"
     depth = f"{c.video_depth} layers" if c.video_depth == c.audio_depth else f"{c.video_depth} / {c.audio_depth} layers"
     encoders = (
-        f"width {c.dim}, {c.heads} heads, {depth} each, patches of {c.patch_size} px x {c.tubelet_frames} frames and of "
-        f"{c.audio_patch} x {c.audio_patch} spectrogram cells"
+        f"width {c.dim}, {c.heads} heads, {depth} each, patches of {c.patch_size} px x {c.tubelet_frames} frames "
+        f"and of {c.audio_patch} x {c.audio_patch} spectrogram cells"
         if c.extractors == "transformers"
         else f"S3D and ResNet-18 at {c.extractor_width:g} of their widths, projected to {c.dim}"
     )
