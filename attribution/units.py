@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from attribution.settings import Modality
-from synchformer.config import HOP_SECONDS, SynchformerConfig
+from synchformer.config import SynchformerConfig
 
 SLACK = 1e-6  # s: a centre that falls on an edge belongs to the later chunk, whatever floats make of it
 
@@ -38,18 +38,9 @@ class Unit:
 
 
 def token_times(config: SynchformerConfig, modality: Modality) -> tuple[float, ...]:
-    """Centre of every token of a stream in seconds of the crop, segment by segment: S * t values.
-
-    A video token sees `tubelet_frames` frames, a frame lasts 1 / fps. An audio token sees `audio_patch` columns of the
-    spectrogram from `audio_stride` times its number on; column c is centred on c hops, for the spectrogram is padded
-    by half a window.
-    """
+    """Centre of every token of a stream in seconds of the crop, segment by segment: S * t values."""
     starts = [first / config.video_fps for first in config.segment_starts]
-    if modality == "video":
-        inside = [(j + 0.5) * config.tubelet_frames / config.video_fps for j in range(config.video_steps)]
-    else:
-        middle = (config.audio_patch - 1) / 2
-        inside = [(j * config.audio_stride + middle) * HOP_SECONDS for j in range(config.audio_steps)]
+    inside = config.video_centers if modality == "video" else config.audio_centers
     return tuple(start + time for start in starts for time in inside)
 
 

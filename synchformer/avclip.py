@@ -9,9 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from synchformer.audio import AudioEncoder
 from synchformer.config import SynchformerConfig
-from synchformer.video import VideoEncoder
+from synchformer.encoders import audio_encoder, video_encoder
 
 INITIAL_TEMPERATURE = 0.07
 TEMPERATURE_RANGE = (0.001, 0.5)
@@ -24,8 +23,8 @@ class SegmentAVCLIP(nn.Module):
     def __init__(self, config: SynchformerConfig) -> None:
         super().__init__()
         self.config = config
-        self.video_encoder = VideoEncoder(config)
-        self.audio_encoder = AudioEncoder(config)
+        self.video_encoder = video_encoder(config)
+        self.audio_encoder = audio_encoder(config)
         self.temperature = nn.Parameter(torch.tensor(INITIAL_TEMPERATURE))
 
     def embed(self, frames: Tensor, mel: Tensor) -> tuple[Tensor, Tensor]:

@@ -18,7 +18,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args
 
 import torch
 from filelock import FileLock
@@ -30,7 +30,7 @@ from synchformer.avclip import SegmentAVCLIP
 from synchformer.config import BASE, MINI, SynchformerConfig
 from synchformer.download import DownloadError, cache_folder, fetch
 from synchformer.files import written_whole
-from synchformer.model import Synchformer
+from synchformer.model import Synchformer, TwoStreams
 from synchformer.published import SHOWN, Layout, from_published
 from synchformer.weights import CheckpointError, read_metadata, read_weights
 
@@ -145,19 +145,22 @@ def load_avclip(name_or_path: str | Path, device: str = "auto") -> SegmentAVCLIP
     return _filled(SegmentAVCLIP, config, state, place, name_or_path)
 
 
-def save_model(model: Synchformer | SegmentAVCLIP, path: Path, notes: Mapping[str, str] | None = None) -> Path:
+def save_model(
+    model: TwoStreams | SegmentAVCLIP, path: Path, notes: Mapping[str, str] | None = None, layout: str | None = None
+) -> Path:
     """Write a model as safetensors with its configuration; a reader never sees a half-written file.
 
     Args:
         model: what to write, in its present precision.
         path: a name that ends in `.safetensors`.
         notes: strings kept in the file, such as how it was trained.
+        layout: what kind of model it is, where it is neither of ours.
 
     Raises:
         CheckpointError: when the file cannot be written.
     """
-    layout: Layout = "avclip" if isinstance(model, SegmentAVCLIP) else "sync"
-    _write(model.state_dict(), path, model.config, layout, notes)
+    own = "avclip" if isinstance(model, SegmentAVCLIP) else "sync"
+    _write(model.state_dict(), path, model.config, layout or own, notes)
     return path
 
 
@@ -285,7 +288,10 @@ def _load_file(path: Path, published: SynchformerConfig) -> State:
     found = read_weights(path)
     if "config" not in found.metadata:
         return read_published(found.tensors, path, published)
-    layout: Layout = "avclip" if found.metadata.get("layout") == "avclip" else "sync"
+    written = found.metadata.get("layout", "sync")
+    if written not in get_args(Layout):
+        raise CheckpointError(f"{path} holds a baseline ({written}), which only training.evaluate and its like read")
+    layout: Layout = "avclip" if written == "avclip" else "sync"
     return found.tensors, _config(found.metadata["config"], path), layout
 
 
@@ -344,13 +350,16 @@ def _filled(
             f"{origin} does not fit its configuration: {len(wrong)} tensors are missing, unknown or of another shape, "
             f"such as {', '.join(wrong[:SHOWN])}"
         )
-    copies = {name: value.to(device, torch.float32, copy=True) for name, value in state.items()}
+    copies = {
+        name: value.to(device, torch.float32 if value.is_floating_point() else value.dtype, copy=True)
+        for name, value in state.items()
+    }
     model.load_state_dict(copies, strict=True, assign=True)
     return model.eval()
 
 
 def _write(
-    state: Mapping[str, Tensor], path: Path, config: SynchformerConfig, layout: Layout, notes: Mapping[str, str] | None
+    state: Mapping[str, Tensor], path: Path, config: SynchformerConfig, layout: str, notes: Mapping[str, str] | None
 ) -> None:
     metadata = {"config": json.dumps(asdict(config)), "layout": layout, **(notes or {})}
     try:

@@ -7,13 +7,18 @@ so that no number stands in two places: 198 tokens is 1 + 14 * 8 + 1 + 14 * 6, n
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 Head = Literal["offset", "synchronizability"]
+Extractors = Literal["transformers", "resnet-s3d"]
 
 HOP_SECONDS = 0.01  # spectrogram hop: one column every 10 ms (paper, appendix A)
 WINDOW_SECONDS = 0.025  # analysis window of 25 ms (paper, appendix A)
+
+RESNET_STRIDE = 32  # columns between features of ResNet-18, which halves both axes five times; the first is at column 0
+S3D_STRIDE, S3D_MIDDLE = 8, 2.5  # frames between features of S3D, and the middle of the first (its padding is even)
+S3D_LEAST = 32, 8  # pixels and frames that its five and three halvings need
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,11 @@ class SynchformerConfig:
     max_offset: float = 2.0  # seconds, on either side
     offset_classes: int = 21
 
+    # Table 4: ResNet-18 and S3D in place of AST and Motionformer, at a share of their published widths. They are not
+    # shown, for rendered clips are told apart by what is shown here and do not depend on what will look at them.
+    extractors: Extractors = field(default="transformers", repr=False)
+    extractor_width: float = field(default=1.0, repr=False)
+
     def __post_init__(self) -> None:
         checks = {
             f"image_size {self.image_size} is not a multiple of patch_size {self.patch_size}": self.image_size
@@ -83,9 +93,23 @@ class SynchformerConfig:
             % self.video_fps
             == 0,
         }
+        if self.extractors != "transformers":
+            checks |= self._convolutional_checks
         broken = [message for message, holds in checks.items() if not holds]
         if broken:
             raise ValueError("; ".join(broken))
+
+    @property
+    def _convolutional_checks(self) -> dict[str, bool]:
+        pixels, frames = S3D_LEAST
+        return {
+            f"extractors must be 'transformers' or 'resnet-s3d', not {self.extractors!r}": self.extractors
+            == "resnet-s3d",
+            f"extractor_width must be above 0, not {self.extractor_width}": self.extractor_width > 0,
+            f"image_size {self.image_size} is below the {pixels} pixels that S3D needs": self.image_size >= pixels,
+            f"segment_frames {self.segment_frames} is below the {frames} frames that S3D needs": self.segment_frames
+            >= frames,
+        }
 
     # Time
     @property
@@ -142,18 +166,44 @@ class SynchformerConfig:
 
     @property
     def video_steps(self) -> int:
-        """Video features of one segment: 8, each of two frames (80 ms)."""
+        """Video features of one segment: 8, each of two frames (80 ms); S3D's are 2."""
+        if self.extractors == "resnet-s3d":
+            return math.ceil(self.segment_frames / 4) // 2
         return self.segment_frames // self.tubelet_frames
 
     @property
     def audio_steps(self) -> int:
-        """Audio features of one segment: 6, one every 0.1 s."""
+        """Audio features of one segment: 6, one every 0.1 s; ResNet-18's are 3."""
+        if self.extractors == "resnet-s3d":
+            return math.ceil(self.mel_frames / RESNET_STRIDE)
         return (self.mel_frames - self.audio_patch) // self.audio_stride + 1
 
     @property
     def audio_bands(self) -> int:
         """Spectrogram patches along frequency: 12."""
         return (self.mel_bins - self.audio_patch) // self.audio_stride + 1
+
+    @property
+    def video_centers(self) -> tuple[float, ...]:
+        """Middle of each video feature in seconds from its segment's start: 0.04, 0.12, ..., 0.60."""
+        if self.extractors == "resnet-s3d":
+            middles = [index * S3D_STRIDE + S3D_MIDDLE for index in range(self.video_steps)]
+        else:
+            middles = [(index + 0.5) * self.tubelet_frames for index in range(self.video_steps)]
+        return tuple(middle / self.video_fps for middle in middles)
+
+    @property
+    def audio_centers(self) -> tuple[float, ...]:
+        """Middle of each audio feature in seconds from its segment's start: 0.075, 0.175, ..., 0.575.
+
+        A feature sees `audio_patch` spectrogram columns from `audio_stride` times its number on, and column k is
+        centred on k hops, for the spectrogram is padded by half a window.
+        """
+        if self.extractors == "resnet-s3d":
+            columns = [float(index * RESNET_STRIDE) for index in range(self.audio_steps)]
+        else:
+            columns = [index * self.audio_stride + (self.audio_patch - 1) / 2 for index in range(self.audio_steps)]
+        return tuple(column * HOP_SECONDS for column in columns)
 
     @property
     def sequence_length(self) -> int:

@@ -11,35 +11,18 @@ from typing import Any, Self
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
-from synchformer.audio import AudioEncoder
 from synchformer.config import SynchformerConfig
+from synchformer.encoders import AnyAudioEncoder, AnyVideoEncoder, audio_encoder, video_encoder
 from synchformer.sync import SynchronizationModule
-from synchformer.video import VideoEncoder
 
 
-class Synchformer(
-    nn.Module,
-    PyTorchModelHubMixin,
-    library_name="synchformer",
-    tags=["audio-visual-synchronization"],
-    license="mit",
-):
-    """The model of the paper; `config.head` decides whether it tells the offset or the synchronizability.
+class TwoStreams(nn.Module):
+    """Whatever encodes picture and sound apart and then compares them; all that a prediction needs."""
 
-    `save_pretrained`, `from_pretrained` and `push_to_hub` come from the Hugging Face Hub and use safetensors.
-    """
-
-    def __init__(self, config: SynchformerConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.video_encoder = VideoEncoder(config)
-        self.audio_encoder = AudioEncoder(config)
-        self.synchronizer = SynchronizationModule(config)
-
-    @classmethod
-    def _from_pretrained(cls, *, strict: bool = True, **arguments: Any) -> Self:
-        """Load as the mixin does, but refuse missing or unknown tensors unless asked not to."""
-        return super()._from_pretrained(strict=strict, **arguments)
+    config: SynchformerConfig
+    video_encoder: nn.Module
+    audio_encoder: nn.Module
+    synchronizer: nn.Module
 
     def forward(self, frames: Tensor, mel: Tensor) -> Tensor:
         """Normalised frames (B, S, F, 3, H, W) and spectrograms (B, S, M, T) to logits (B, classes)."""
@@ -56,3 +39,32 @@ class Synchformer(
     def synchronize(self, video_features: Tensor, audio_features: Tensor) -> Tensor:
         """Features (B, S, t_v, D) and (B, S, t_a, D) to logits (B, classes), equation 3."""
         return self.synchronizer(video_features, audio_features)
+
+
+class Synchformer(
+    TwoStreams,
+    PyTorchModelHubMixin,
+    library_name="synchformer",
+    tags=["audio-visual-synchronization"],
+    license="mit",
+):
+    """The model of the paper; `config.head` decides whether it tells the offset or the synchronizability.
+
+    `save_pretrained`, `from_pretrained` and `push_to_hub` come from the Hugging Face Hub and use safetensors.
+    """
+
+    video_encoder: AnyVideoEncoder
+    audio_encoder: AnyAudioEncoder
+    synchronizer: SynchronizationModule
+
+    def __init__(self, config: SynchformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.video_encoder = video_encoder(config)
+        self.audio_encoder = audio_encoder(config)
+        self.synchronizer = SynchronizationModule(config)
+
+    @classmethod
+    def _from_pretrained(cls, *, strict: bool = True, **arguments: Any) -> Self:
+        """Load as the mixin does, but refuse missing or unknown tensors unless asked not to."""
+        return super()._from_pretrained(strict=strict, **arguments)

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from synchformer.clip import Clip, load_clip
-from synchformer.model import Synchformer
+from synchformer.model import TwoStreams
 
 Precision = Literal["auto", "fp32", "bf16"]
 Result = TypeVar("Result")
@@ -154,11 +154,11 @@ def offset_in_words(offset: float) -> str:
     return f"{size:g} s {'early' if offset > 0 else 'late'}"
 
 
-def predict(model: Synchformer, clip: Clip, *, precision: Precision = "auto") -> Prediction:
+def predict(model: TwoStreams, clip: Clip, *, precision: Precision = "auto") -> Prediction:
     """Ask a model how far the sound of a clip is off.
 
     Args:
-        model: a Synchformer with the offset head, in evaluation mode.
+        model: a Synchformer (or a baseline) with the offset head, in evaluation mode.
         clip: the model's input, cut with the same configuration.
         precision: `fp32`, `bf16` (autocast), or `auto`: bf16 on CUDA and fp32 elsewhere.
 
@@ -170,7 +170,7 @@ def predict(model: Synchformer, clip: Clip, *, precision: Precision = "auto") ->
 
 
 def predict_file(
-    model: Synchformer,
+    model: TwoStreams,
     path: str | Path,
     *,
     start: float = 0.0,
@@ -192,7 +192,7 @@ def predict_file(
     return replace(result, timing=replace(result.timing, decode=decode))
 
 
-def predict_synchronizability(model: Synchformer, clip: Clip, *, precision: Precision = "auto") -> Synchronizability:
+def predict_synchronizability(model: TwoStreams, clip: Clip, *, precision: Precision = "auto") -> Synchronizability:
     """Ask a model whether the sound of a clip can be matched to its picture at all.
 
     Raises:
@@ -209,11 +209,11 @@ def predict_synchronizability(model: Synchformer, clip: Clip, *, precision: Prec
     )
 
 
-def encode(model: Synchformer, clip: Clip, *, precision: Precision = "auto", like: Encoding | None = None) -> Encoding:
+def encode(model: TwoStreams, clip: Clip, *, precision: Precision = "auto", like: Encoding | None = None) -> Encoding:
     """Run both encoders on a clip.
 
     Args:
-        model: a Synchformer in evaluation mode.
+        model: a Synchformer (or a baseline) in evaluation mode.
         clip: the model's input.
         precision: as in `predict`.
         like: an encoding of the same picture under another shift of the sound; its video features are kept, and only
@@ -233,11 +233,11 @@ def encode(model: Synchformer, clip: Clip, *, precision: Precision = "auto", lik
     return Encoding(video, audio, clip.offset, Timing(audio=audio_seconds, video=video_seconds))
 
 
-def encode_sounds(model: Synchformer, mel: Tensor, *, precision: Precision = "auto") -> tuple[Tensor, float]:
+def encode_sounds(model: TwoStreams, mel: Tensor, *, precision: Precision = "auto") -> tuple[Tensor, float]:
     """Run the audio encoder on segments that may come from different crops.
 
     Args:
-        model: a Synchformer in evaluation mode.
+        model: in evaluation mode.
         mel: normalised log-mel spectrograms (S, M, T) of segments of the model's sizes.
         precision: as in `predict`.
 
@@ -250,7 +250,7 @@ def encode_sounds(model: Synchformer, mel: Tensor, *, precision: Precision = "au
     return features[0], seconds
 
 
-def decide(model: Synchformer, encoding: Encoding, *, precision: Precision = "auto") -> Prediction:
+def decide(model: TwoStreams, encoding: Encoding, *, precision: Precision = "auto") -> Prediction:
     """The distribution over offsets for an encoded clip: one pass of the small synchronization module.
 
     Raises:
@@ -259,7 +259,7 @@ def decide(model: Synchformer, encoding: Encoding, *, precision: Precision = "au
     return decide_all(model, [encoding], precision=precision)[0]
 
 
-def decide_all(model: Synchformer, encodings: Sequence[Encoding], *, precision: Precision = "auto") -> list[Prediction]:
+def decide_all(model: TwoStreams, encodings: Sequence[Encoding], *, precision: Precision = "auto") -> list[Prediction]:
     """The distributions for several encoded clips, in one pass; each is charged an equal part of its time.
 
     Raises:
@@ -270,7 +270,7 @@ def decide_all(model: Synchformer, encodings: Sequence[Encoding], *, precision: 
     return [_prediction(model, each, row, seconds / len(logits)) for each, row in zip(encodings, logits, strict=True)]
 
 
-def _prediction(model: Synchformer, encoding: Encoding, logits: Tensor, seconds: float) -> Prediction:
+def _prediction(model: TwoStreams, encoding: Encoding, logits: Tensor, seconds: float) -> Prediction:
     probabilities = logits.softmax(dim=-1)
     best = int(probabilities.argmax())
     return Prediction(
@@ -284,7 +284,7 @@ def _prediction(model: Synchformer, encoding: Encoding, logits: Tensor, seconds:
     )
 
 
-def _synchronize(model: Synchformer, encodings: Sequence[Encoding], precision: Precision) -> tuple[Tensor, float]:
+def _synchronize(model: TwoStreams, encodings: Sequence[Encoding], precision: Precision) -> tuple[Tensor, float]:
     """Logits (B, classes) in float64 on the CPU, and the seconds they took."""
     video = torch.cat([each.video_features for each in encodings])
     audio = torch.cat([each.audio_features for each in encodings])
@@ -312,14 +312,14 @@ def _timed(device: torch.device, work: Callable[[], Result]) -> tuple[Result, fl
     return result, time.perf_counter() - begin
 
 
-def _check_head(model: Synchformer, head: str) -> None:
+def _check_head(model: TwoStreams, head: str) -> None:
     if model.config.head != head:
         other = "predict" if model.config.head == "offset" else "predict_synchronizability"
         raise ValueError(f"this needs a model with the {head} head, but {model.config.name} has the "
                          f"{model.config.head} head; use {other}()")  # fmt: skip
 
 
-def _check_input(model: Synchformer, clip: Clip) -> None:
+def _check_input(model: TwoStreams, clip: Clip) -> None:
     if model.training:
         raise ValueError("the model is in training mode, where dropout would blur the result; call model.eval() first")
     wrong = [name for name in INPUT_SIZES if getattr(clip.config, name) != getattr(model.config, name)]

@@ -16,7 +16,7 @@ from torch import Tensor
 from synchformer.clip import Clip, cut_clip
 from synchformer.decode import read_media
 from synchformer.media import Media
-from synchformer.model import Synchformer
+from synchformer.model import TwoStreams
 from synchformer.prediction import Encoding, Precision, Prediction, Timing, decide, decide_all, encode, encode_sounds
 from synchformer.preprocess import mel_spectrogram
 
@@ -41,7 +41,7 @@ class Sounds:
         """Bytes that the features occupy; the picture's are counted with `picture`."""
         return sum(part.numel() * part.element_size() for part in self.segments.values())
 
-    def encode(self, model: Synchformer, clips: Sequence[Clip], *, precision: Precision = "auto") -> list[Encoding]:
+    def encode(self, model: TwoStreams, clips: Sequence[Clip], *, precision: Precision = "auto") -> list[Encoding]:
         """Encode clips of this picture under other offsets: only the segments of sound that are new.
 
         Each clip is charged an equal part of the seconds.
@@ -57,7 +57,7 @@ class Sounds:
         video = self.picture.video_features
         return [Encoding(video, audio, clip.offset, timing) for clip, audio in zip(clips, heard, strict=True)]
 
-    def ask(self, model: Synchformer, clips: Sequence[Clip], *, precision: Precision = "auto") -> list[Prediction]:
+    def ask(self, model: TwoStreams, clips: Sequence[Clip], *, precision: Precision = "auto") -> list[Prediction]:
         """The distributions over offsets for clips of this picture; see `encode`."""
         return decide_all(model, self.encode(model, clips, precision=precision), precision=precision)
 
@@ -75,7 +75,7 @@ def _waves(clip: Clip) -> Iterator[tuple[int, Tensor]]:
         yield begin, clip.audio[begin - first : begin - first + clip.config.segment_samples]
 
 
-def read_around(model: Synchformer, path: str | Path, start: float, reach: float | None = None) -> Media:
+def read_around(model: TwoStreams, path: str | Path, start: float, reach: float | None = None) -> Media:
     """Decode what a crop at `start` needs when its sound moves by up to `reach` seconds either way, as far as it goes.
 
     Args:
@@ -100,7 +100,7 @@ def read_around(model: Synchformer, path: str | Path, start: float, reach: float
 
 
 def sweep(
-    model: Synchformer, media: Media, start: float, offsets: Sequence[float], *, precision: Precision = "auto"
+    model: TwoStreams, media: Media, start: float, offsets: Sequence[float], *, precision: Precision = "auto"
 ) -> Iterator[Prediction]:
     """Predict one crop under each of `offsets` (seconds, above zero: the sound is made early), in their order.
 

@@ -8,6 +8,7 @@ import torch
 
 from synchformer.audio import AudioEncoder
 from synchformer.config import BASE, MINI
+from synchformer.encoders import audio_encoder, video_encoder
 from synchformer.video import VideoEncoder
 from training.ablations import NAMES, SEGMENTS, ablate
 from training.clips import ClipPool, Recipe
@@ -28,7 +29,7 @@ def pool(tmp_path_factory):
 def test_every_ablation_runs_and_its_loss_moves(pool, name):
     torch.manual_seed(0)
     config, _ = ablate(TINY, [name])
-    extractors = Extractors(config, VideoEncoder(config), AudioEncoder(config), trained=True)
+    extractors = Extractors(config, video_encoder(config), audio_encoder(config), trained=True)
     task = SyncTask(config, stage2(config, extractors, timed=True), pool, pool, batch=2)
     optimizer = torch.optim.Adam(task.module.parameters(), 3e-3)
     losses = []
@@ -39,7 +40,7 @@ def test_every_ablation_runs_and_its_loss_moves(pool, name):
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < losses[0]
-    assert all(parameter.grad is not None for parameter in extractors.audio_encoder.blocks.parameters())
+    assert all(parameter.grad is not None for parameter in extractors.audio_encoder.aggregator.parameters())
 
 
 @pytest.mark.parametrize(("seconds", "count"), SEGMENTS.items())

@@ -1,4 +1,4 @@
-"""The paper's ablations (section B, tables 2 and 3) as changes of a stage's sizes and choices.
+"""The paper's ablations (section B, tables 2 to 4) as changes of a stage's sizes and choices.
 
 | name | what differs |
 |---|---|
@@ -7,6 +7,7 @@
 | trained-extractors | stage II trains the encoders too |
 | no-stage-1 | stage II starts from the unimodal encoders and trains them |
 | no-unimodal | stage I (or, with no-stage-1, stage II) starts from random encoders |
+| resnet-s3d | ResNet-18 and S3D in place of AST and Motionformer, narrowed to as many parameters (table 4) |
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from dataclasses import replace
 from typing import Any
 
 from synchformer.config import SynchformerConfig
+from synchformer.model import Synchformer
+from training.widths import fitting_width, parameter_count
 
 SEGMENTS = {0.08: 127, 0.16: 63, 0.32: 31, 0.64: 15, 1.28: 7, 2.56: 3}
 """Segments of each length in seconds that cover 5.12 s when they overlap by half (table 3)."""
@@ -25,7 +28,7 @@ CHOICES: dict[str, dict[str, bool]] = {
     "no-stage-1": {"stage_one": False, "trained_extractors": True},
     "no-unimodal": {"unimodal": False},
 }
-NAMES = (*(f"segment-{length:.2f}" for length in SEGMENTS), "no-overlap", *CHOICES)
+NAMES = (*(f"segment-{length:.2f}" for length in SEGMENTS), "no-overlap", "resnet-s3d", *CHOICES)
 
 
 def ablate(config: SynchformerConfig, names: Sequence[str]) -> tuple[SynchformerConfig, dict[str, Any]]:
@@ -46,7 +49,19 @@ def ablate(config: SynchformerConfig, names: Sequence[str]) -> tuple[Synchformer
             config = replace(config, segments=config.segments // 2, segment_stride=config.segment_frames)
         if name.startswith("segment-"):
             config = with_segments(config, float(name.removeprefix("segment-")))
-    return config, choices
+    return (with_convolutions(config) if "resnet-s3d" in names else config), choices
+
+
+def with_convolutions(config: SynchformerConfig) -> SynchformerConfig:
+    """The same model on ResNet-18 and S3D, narrowed until it has as many parameters; `base` takes published widths.
+
+    Raises:
+        ValueError: when segments are too short or frames too small for S3D.
+    """
+    widened = replace(config, extractors="resnet-s3d")
+    target = parameter_count(lambda: Synchformer(config))
+    width = fitting_width(lambda width: Synchformer(replace(widened, extractor_width=width)), target)
+    return replace(widened, extractor_width=width)
 
 
 def with_segments(config: SynchformerConfig, seconds: float) -> SynchformerConfig:

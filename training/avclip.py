@@ -100,8 +100,8 @@ class AVCLIPTask:
         batch = clip_batch(self.pool, rng, self.size, changed=True)
         if self.stage.heads is None or not isinstance(self.pool, ClipPool):
             return batch
-        seen_frames, seen = video_batch(self.pool, rng, KEEP_EVENTS)
-        heard_waves, heard = audio_batch(self.pool, rng, KEEP_EVENTS)
+        seen_frames, seen = video_batch(self.pool, rng, KEEP_EVENTS, self.config)
+        heard_waves, heard = audio_batch(self.pool, rng, KEEP_EVENTS, self.config)
         return {**batch, "seen_frames": seen_frames, "seen": seen, "heard_waves": heard_waves, "heard": heard}
 
     def validate(self) -> dict[str, float]:

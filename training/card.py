@@ -53,13 +53,18 @@ def sizes(model: Synchformer, name: str) -> str:
     )
     overlap = "overlapping by half" if 2 * c.segment_stride == c.segment_frames else f"{c.segment_stride} frames apart"
     depth = f"{c.video_depth} layers" if c.video_depth == c.audio_depth else f"{c.video_depth} / {c.audio_depth} layers"
+    encoders = (
+        f"width {c.dim}, {c.heads} heads, {depth} each, patches of {c.patch_size} px x {c.tubelet_frames} frames "
+        f"and of {c.audio_patch} x {c.audio_patch} spectrogram cells"
+        if c.extractors == "transformers"
+        else f"S3D and ResNet-18 at {c.extractor_width:g} of their widths, projected to {c.dim}"
+    )
     rows = {
         "input": f"{c.crop_seconds:g} s: {c.crop_frames} frames (short side {c.short_side} px, "
         f"centre {c.image_size} px), {c.crop_samples:,} samples",
         "segments": f"{c.segments} of {c.segment_seconds:g} s, {overlap}",
         "output": output,
-        "encoders": f"width {c.dim}, {c.heads} heads, {depth} each, patches of {c.patch_size} px x "
-        f"{c.tubelet_frames} frames and of {c.audio_patch} x {c.audio_patch} spectrogram cells",
+        "encoders": encoders,
         "synchronization module": f"width {c.sync_dim}, {c.sync_heads} heads, {c.sync_depth} layers",
         "parameters": f"{parameters / 1e6:.2f} million{_stored(name)}",
     }

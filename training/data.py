@@ -180,7 +180,7 @@ class Data:
 
     @property
     def _change(self) -> Change:
-        settings: str = self.stage if self.stage != "unimodal" else "none"
+        settings: str = {"unimodal": "none", "baseline": "sync"}.get(self.stage, self.stage)
         if self.stage == "avclip" and self.request.data.startswith("lrs3:"):
             settings = "avclip-lrs3"
         return Change.named(self.request.augment, settings)

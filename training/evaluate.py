@@ -21,9 +21,9 @@ from typing import get_args
 
 from tqdm import tqdm
 
-from synchformer.checkpoint import load_model
-from synchformer.model import Synchformer
+from synchformer.model import TwoStreams
 from synthetic import KINDS
+from training.baselines.model import load_any
 from training.checks import spread
 from training.generated import SEEDS, GeneratedSource
 from training.pictures import report_figure
@@ -40,7 +40,7 @@ WRITTEN = "one random offset and start per clip, through MP4 files"
 
 
 def evaluate(
-    model: Synchformer,
+    model: TwoStreams,
     name: str,
     source: Source,
     split: Split,
@@ -100,7 +100,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         source = _source(arguments, (int(fewest), int(most or fewest)))
         protocol = repeated(arguments.rounds) if arguments.rounds else PROTOCOLS.get(arguments.protocol)
-        model = load_model(arguments.model, arguments.device)
+        model = load_any(arguments.model, arguments.device)
     except ValueError as error:
         parser.error(str(error))
     if model.config.head != "offset":

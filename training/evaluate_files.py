@@ -13,11 +13,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from synchformer.checkpoint import load_model
 from synchformer.clip import possible_starts
 from synchformer.media import MediaError, probe
-from synchformer.model import Synchformer
+from synchformer.model import TwoStreams
 from synchformer.sweep import read_around, sweep
+from training.baselines.model import load_any
 from training.metrics import chance
 from training.report import Row, count_row, table
 from training.trials import Trial
@@ -25,7 +25,7 @@ from training.trials import Trial
 EVERY = 1.0  # s between starts
 
 
-def trials_of(model: Synchformer, path: Path) -> Iterator[Trial]:
+def trials_of(model: TwoStreams, path: Path) -> Iterator[Trial]:
     """A trial for every start and every class whose sound the file holds; `seed` counts starts.
 
     Raises:
@@ -42,7 +42,7 @@ def trials_of(model: Synchformer, path: Path) -> Iterator[Trial]:
             yield Trial(number, start, target, config.offset_class(found.offset), found.confidence, shared=1)
 
 
-def _fits(start: float, offset: float, end: float, model: Synchformer) -> bool:
+def _fits(start: float, offset: float, end: float, model: TwoStreams) -> bool:
     return 0 <= start + offset <= end - model.config.crop_seconds
 
 
@@ -53,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("files", nargs="+", type=Path, help="videos that are in sync")
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args(argv)
-    model = load_model(arguments.model, arguments.device)
+    model = load_any(arguments.model, arguments.device)
     guess = chance(model.config.offset_classes)
     rows, failed = [Row("chance", guess["acc1"], guess["acc1_tol1"])], False
     for path in arguments.files:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from synchformer.config import HOP_SECONDS, SynchformerConfig
+from synchformer.config import HOP_SECONDS, RESNET_STRIDE, S3D_STRIDE, SynchformerConfig
 from synthetic import KINDS, Event
 
 VIDEO_WIDTH = 0.08  # s: a token's target falls from 1 to 0 over this distance between its centre and the event
@@ -16,18 +16,24 @@ AUDIO_WIDTH = 0.10
 TIME_BINS = 48  # bins of 0.1 s over the 4.8 s that the segments cover
 
 
+def video_width(config: SynchformerConfig) -> float:
+    """The distance (seconds) for the config's video tokens: 0.08, or the distance between S3D's."""
+    return VIDEO_WIDTH if config.extractors == "transformers" else S3D_STRIDE / config.video_fps
+
+
+def audio_width(config: SynchformerConfig) -> float:
+    """The distance (seconds) for the config's audio tokens: 0.10, or the distance between ResNet-18's."""
+    return AUDIO_WIDTH if config.extractors == "transformers" else RESNET_STRIDE * HOP_SECONDS
+
+
 def video_centers(config: SynchformerConfig) -> NDArray[np.floating]:
     """Time of each video token's middle, from its segment's start in seconds: (t_v,)."""
-    return (np.arange(config.video_steps) + 0.5) * config.tubelet_frames / config.video_fps
+    return np.array(config.video_centers)
 
 
 def audio_centers(config: SynchformerConfig) -> NDArray[np.floating]:
-    """Time of each audio token's middle, from its segment's start in seconds: (t_a,).
-
-    A token sees `audio_patch` spectrogram columns, and column k is centred on k hops.
-    """
-    first = (config.audio_patch - 1) / 2
-    return (np.arange(config.audio_steps) * config.audio_stride + first) * HOP_SECONDS
+    """Time of each audio token's middle, from its segment's start in seconds: (t_a,)."""
+    return np.array(config.audio_centers)
 
 
 def token_targets(

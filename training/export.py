@@ -5,21 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-import torch
-
 from synchformer.checkpoint import save_model
 from synchformer.config import SynchformerConfig
+from training.baselines.model import Baseline, save_baseline
+from training.baselines.task import assemble_baseline
 from training.stages import assemble, stage_state
 
 
 def export_model(
-    out: Path, config: SynchformerConfig, target: Path, stage: Literal["sync", "synchronizability"] = "sync"
+    out: Path, config: SynchformerConfig, target: Path, stage: Literal["sync", "synchronizability", "baseline"] = "sync"
 ) -> str:
     """Write `target` as safetensors in half precision; training-only heads are left out.
 
     Args:
         out: folder of the run.
-        config: sizes, with the offset head.
+        config: sizes, with the offset head; a baseline's are those of its own record.
         target: the file, replaced when it exists.
         stage: whose module to write, with the encoders that it was trained on.
 
@@ -29,12 +29,21 @@ def export_model(
     Raises:
         FileNotFoundError: when a stage that is needed was not run.
     """
-    model = assemble(out, config, stage)
-    save_model(model.to(torch.float16), target, _history(out))
+    if stage == "baseline":
+        save_baseline(_baseline(out).half(), target, _history(out))
+    else:
+        save_model(assemble(out, config, stage).half(), target, _history(out))
     return f"{target}: {target.stat().st_size / 1e6:.1f} MB"
+
+
+def _baseline(out: Path) -> Baseline:
+    state = stage_state(out, "baseline")
+    if state is None:
+        raise FileNotFoundError(f"{out / 'baseline'} holds no state; run the stage baseline with the same --out first")
+    return assemble_baseline(state, out / "baseline")
 
 
 def _history(out: Path) -> dict[str, str]:
     """Steps of every stage that was run in the folder."""
-    states = {stage: stage_state(out, stage) for stage in ("avclip", "sync", "synchronizability")}
+    states = {stage: stage_state(out, stage) for stage in ("avclip", "sync", "synchronizability", "baseline")}
     return {f"{stage}_steps": str(state["step"]) for stage, state in states.items() if state is not None}

@@ -134,7 +134,7 @@ class Trainer:
 
     def _update(self, loader: Any) -> dict[str, float]:
         """One optimiser step; returns figures, averaged over micro-batches and processes."""
-        started, waited = time.perf_counter(), 0.0
+        started, waited, worked = time.perf_counter(), 0.0, time.process_time()
         options, found = self.options, list[dict[str, Tensor]]()
         self.module.train()
         set_rate(self.optimizer, learning_rate(self.step, options, self.world.size))
@@ -149,8 +149,9 @@ class Trainer:
         seconds = time.perf_counter() - started
         samples = options.batch * options.accumulate * self.world.size
         rate = learning_rate(self.step, options, self.world.size)
-        times = {"seconds": seconds, "data_seconds": waited, "samples_per_second": samples / seconds, "lr": rate}
-        return {**figures, "chance": self.task.chance, **times}
+        times = {"seconds": seconds, "cpu_seconds": time.process_time() - worked, "data_seconds": waited}
+        paces = {"samples_per_second": samples / seconds, "lr": rate}
+        return {**figures, "chance": self.task.chance, **times, **paces}
 
     def _backward(self, batch: Batch, number: int) -> dict[str, Tensor]:
         options, device = self.options, self.world.device.type

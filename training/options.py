@@ -85,6 +85,7 @@ HERE = {
     "unimodal": Options(steps=1600, batch=20, lr=1.5e-3, precision="bf16"),
     "avclip": Options(steps=500, batch=2, lr=3e-4, precision="bf16", log_every=10),
     "sync": Options(steps=2500, batch=64, lr=2e-3, precision="bf16"),
+    "baseline": Options(steps=4000, batch=16, lr=1e-3, precision="bf16"),
     "synchronizability": Options(steps=1400, batch=64, lr=1e-3, log_every=50, valid_every=100),
 }
 """What two CPU cores can do in minutes to hours."""
@@ -115,6 +116,8 @@ PAPER = {
         patience=20,
     ),
     "sync": STAGE_2,
+    # SparseSync's code; its paper trains AVST alike.
+    "baseline": STAGE_2.with_values(epochs=10000, batch=10, lr=5e-6, patience=140),
     "synchronizability": STAGE_2,
 }  # fmt: skip
 """The published hyper-parameters (sections 3.2 and A, and the published code where the text is silent)."""

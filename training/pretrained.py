@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from synchformer.audio import AudioEncoder
 from synchformer.config import SynchformerConfig
+from synchformer.convolutional import ResNetMaps, S3DMaps
+from synchformer.encoders import AnyAudioEncoder, AnyVideoEncoder
 from synchformer.published import SHOWN, UNUSED, name_table
 from synchformer.video import VideoEncoder
 from synchformer.weights import CheckpointError, read_weights
@@ -24,9 +26,50 @@ AST = "MIT/ast-finetuned-audioset-10-10-0.4593"
 MOTIONFORMER = "https://dl.fbaipublicfiles.com/motionformer/ssv2_divided_224_16x4.pyth"
 """The published visual encoder's start."""
 
+S3D_FILE = "https://download.pytorch.org/models/s3d-d76dad2f.pth"
+"""Where table 4's visual encoder starts: torchvision's S3D of Kinetics-400."""
+
 AST_PREFIX = "audio_spectrogram_transformer."  # of a file that holds a classifier too
-HEADS = ("classifier.", "head.", "pre_logits.")  # classify what we do not
+RESNET_PREFIX = "afeat_extractor."  # of SparseSync's whole models
+HEADS = ("classifier.", "head.", "pre_logits.", "fc.")  # classify what we do not
 NEW = "aggregator."  # Synchformer's own, in neither file
+
+
+def load_video(source: str | Path, encoder: AnyVideoEncoder) -> list[str]:
+    """Fill a video encoder from the file that its kind starts from; see `load_motionformer` and `load_trunk`."""
+    return load_motionformer(source, encoder) if isinstance(encoder, VideoEncoder) else load_trunk(source, encoder.maps)
+
+
+def load_audio(source: str | Path, encoder: AnyAudioEncoder) -> list[str]:
+    """Fill an audio encoder from the file that its kind starts from; see `load_ast` and `load_trunk`."""
+    return load_ast(source, encoder) if isinstance(encoder, AudioEncoder) else load_trunk(source, encoder.maps)
+
+
+def load_trunk(source: str | Path, maps: ResNetMaps | S3DMaps) -> list[str]:
+    """Fill ResNet-18 or S3D from a file with torchvision's names, which need not hold more than the network.
+
+    Args:
+        source: torchvision's S3D of Kinetics-400 (`S3D_FILE`), SparseSync's ResNet-18 of VGGSound, or one like them.
+        maps: what to fill, but for its projection, which stays as it is.
+
+    Returns:
+        Names of tensors that were not used.
+
+    Raises:
+        CheckpointError: no such file, or tensors are missing or of another size.
+    """
+    if not Path(source).is_file():
+        raise CheckpointError(f"there is no file {source}; S3D's is at {S3D_FILE}")
+    tensors = {name.removeprefix(RESNET_PREFIX): value for name, value in read_weights(source).tensors.items()}
+    expected = maps.trunk.state_dict()
+    wrong = [n for n, value in expected.items() if n not in tensors or tensors[n].shape != value.shape]
+    if wrong:
+        raise CheckpointError(
+            f"{source} lacks {len(wrong)} of {len(expected)} tensors of {type(maps.trunk).__name__} in this width, "
+            f"such as {', '.join(wrong[:SHOWN])}; the published widths are those of --preset base"
+        )
+    maps.trunk.load_state_dict({name: tensors[name] for name in expected})
+    return sorted(name for name in tensors if name not in expected and not name.startswith(HEADS))
 
 
 def load_ast(source: str | Path, encoder: AudioEncoder) -> list[str]:

@@ -5,6 +5,8 @@ python -m training.run avclip   --out runs/mini               # stage I: Segment
 python -m training.run sync     --out runs/mini               # stage II: synchronization module on frozen features
 python -m training.run synchronizability --out runs/mini      # section 4.2: can picture and sound be matched at all?
 python -m training.run export   --out runs/mini --to assets/mini.safetensors
+python -m training.run baseline --out runs/avst --model avst  # table 1's baselines, end to end; sparsesync likewise
+python -m training.run export   --out runs/avst --of baseline --to runs/avst/model.safetensors
 
 python -m training.run avclip   --out runs/mine --data folder:videos --init mini      # your own videos, the same stages
 python -m training.run sync     --out runs/vgg --data vggsound:vggsound --annotations lists --preset base --recipe paper
@@ -25,6 +27,7 @@ import torch
 from synchformer.config import PRESETS
 from synthetic import KINDS
 from training.ablations import NAMES, ablate
+from training.baselines.modules import KINDS as BASELINES
 from training.data import Data
 from training.distributed import world
 from training.loop import train
@@ -34,6 +37,7 @@ from training.stages import Request, build_task
 from training.watch import DivergedError
 
 AUGMENTS: dict[str, Augment] = {"here": "light", "paper": "published"}
+EXPORTS = ("sync", "synchronizability", "baseline")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -86,12 +90,16 @@ def _parser() -> argparse.ArgumentParser:
         stage = stages.add_parser(name, argument_default=argparse.SUPPRESS)
         _common(stage)
         _request(stage)
+        if name in ("unimodal", "baseline"):
+            stage.add_argument(
+                "--model", choices=BASELINES, required=name == "baseline", help="which baseline (table 1)"
+            )
         for field in fields(Options):
             _option(stage, field, defaults)
     export = stages.add_parser("export")
     _common(export)
     export.add_argument("--to", type=Path, required=True, help="the safetensors file to write")
-    export.add_argument("--of", choices=("sync", "synchronizability"), default="sync", help="whose module to write")
+    export.add_argument("--of", choices=EXPORTS, default="sync", help="whose module to write")
     return parser
 
 

@@ -9,20 +9,23 @@ from typing import Any, Literal
 import torch
 from tqdm import tqdm
 
-from synchformer.audio import AudioEncoder
 from synchformer.checkpoint import load_model
 from synchformer.config import SynchformerConfig
+from synchformer.encoders import AnyAudioEncoder, AnyVideoEncoder, Encoders
 from synchformer.model import Synchformer
-from synchformer.video import VideoEncoder
 from synthetic import Kind
 from training.avclip import VALIDATION_CLIPS, AVCLIPTask, Stage1
+from training.baselines.model import segment_config
+from training.baselines.modules import KINDS as BASELINES
+from training.baselines.modules import Kind as BaselineKind
+from training.baselines.task import baseline_task
 from training.crops import Labels
 from training.data import Data
 from training.features import FeatureCache
 from training.loop import BEST, STATE
 from training.options import Options
 from training.pixels import Augment
-from training.pretrained import load_ast, load_motionformer
+from training.pretrained import load_audio, load_video
 from training.start import CLIPS, start_from
 from training.state import load_state
 from training.sync import VALIDATION_CROPS, Extractors, Reader, Stage2, SyncTask, scenes_of, stage2
@@ -30,7 +33,7 @@ from training.synchronizability import SynchronizabilityTask, adapt
 from training.task import Task
 from training.unimodal import EventHeads, UnimodalTask
 
-Stage = Literal["unimodal", "avclip", "sync", "synchronizability"]
+Stage = Literal["unimodal", "avclip", "sync", "baseline", "synchronizability"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class Request:
         published_positions: cut the position table as published.
         replace: largest share of a crop's moments that stage II fills from other generated clips.
         audio_init, video_init: files that single encoders start from (`training.pretrained`), where none is trained.
+        model: which baseline to train (stage `baseline`) or to prepare (unimodal start); none of them when not given.
         unimodal: whether stage I goes on from the unimodal start of this folder.
         stage_one: whether stage II goes on from stage I of this folder; otherwise from where stage I would start.
         annotations: folder of the published lists, for the data sets that have some.
@@ -81,6 +85,7 @@ class Request:
     replace: float = 0.0
     audio_init: str | None = None
     video_init: str | None = None
+    model: BaselineKind | None = None
     unimodal: bool = True
     stage_one: bool = True
     annotations: Path | None = None
@@ -114,11 +119,24 @@ def build_task(stage: Stage, request: Request, data: Data | None = None) -> Task
 
 
 def _unimodal(request: Request, data: Data) -> Task:
-    task = UnimodalTask(request.config, *data.pools(), request.options.batch)
+    if request.model is not None and request.init is not None:
+        raise ValueError("--init names a Synchformer, which has no baseline's extractors; leave out --model or --init")
+    config = request.config if request.model is None else segment_config(request.model, request.config)
+    task = UnimodalTask(config, *data.pools(), request.options.batch)
     model = _trained(request)
     if model:
         task.heads.video_encoder, task.heads.audio_encoder = model.video_encoder, model.audio_encoder
     return task
+
+
+def _baseline(request: Request, data: Data) -> Task:
+    if request.model is None:
+        raise ValueError(f"the stage baseline needs --model, one of {', '.join(BASELINES)}")
+    start, batch = stage_state(request.out, "unimodal"), request.options.batch
+    given = start and start["model"]
+    return baseline_task(
+        request.config, request.model, data.pixels(), batch, given, timed=data.generated, **_validation(request)
+    )
 
 
 def _avclip(request: Request, data: Data) -> Task:
@@ -171,7 +189,7 @@ def _validation(request: Request) -> dict[str, int]:
     return {"valid_crops": request.valid_crops or VALIDATION_CROPS, "loaders": request.options.loaders}
 
 
-def _encoders(request: Request) -> tuple[VideoEncoder, AudioEncoder]:
+def _encoders(request: Request) -> Encoders:
     """The encoders that stage II starts from."""
     if request.stage_one:
         return _stage1(request.out, request.config)
@@ -180,18 +198,18 @@ def _encoders(request: Request) -> tuple[VideoEncoder, AudioEncoder]:
     return found.video_encoder, found.audio_encoder
 
 
-def _start_encoders(request: Request, video: VideoEncoder, audio: AudioEncoder) -> None:
+def _start_encoders(request: Request, video: AnyVideoEncoder, audio: AnyAudioEncoder) -> None:
     """Fill encoders from the files that were named for them."""
     if request.video_init is not None:
-        unused = load_motionformer(request.video_init, video)
+        unused = load_video(request.video_init, video)
         tqdm.write(f"{request.video_init}: read; {len(unused)} tensors not used {unused[:5]}")
     if request.audio_init is not None:
-        unused = load_ast(request.audio_init, audio)
+        unused = load_audio(request.audio_init, audio)
         tqdm.write(f"{request.audio_init}: read; {len(unused)} tensors not used {unused[:5]}")
 
 
 def _readers(
-    request: Request, data: Data, video: VideoEncoder, audio: AudioEncoder
+    request: Request, data: Data, video: AnyVideoEncoder, audio: AnyAudioEncoder
 ) -> tuple[Reader, Reader, Extractors | None]:
     """Clips to train on and to validate on, and extractors where features are not cached."""
     if not request.cached or request.trained_extractors:
@@ -228,7 +246,7 @@ def _heads(out: Path, config: SynchformerConfig) -> EventHeads | None:
     return heads
 
 
-def _stage1(out: Path, config: SynchformerConfig) -> tuple[VideoEncoder, AudioEncoder]:
+def _stage1(out: Path, config: SynchformerConfig) -> Encoders:
     """The encoders of stage I.
 
     Raises:
@@ -275,7 +293,7 @@ def assemble(out: Path, config: SynchformerConfig, stage: Literal["sync", "synch
     return model
 
 
-def _frozen(out: Path, config: SynchformerConfig, stage: Stage, init: str | None) -> tuple[VideoEncoder, AudioEncoder]:
+def _frozen(out: Path, config: SynchformerConfig, stage: Stage, init: str | None) -> Encoders:
     """The encoders that a stage was trained on without changing them."""
     if init is None and stage == "sync":
         return _stage1(out, config)
@@ -287,4 +305,10 @@ def _below(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tenso
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
-_BUILDERS = {"unimodal": _unimodal, "avclip": _avclip, "sync": _sync, "synchronizability": _synchronizability}
+_BUILDERS = {
+    "unimodal": _unimodal,
+    "avclip": _avclip,
+    "sync": _sync,
+    "baseline": _baseline,
+    "synchronizability": _synchronizability,
+}

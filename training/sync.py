@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from synchformer.preprocess import mel_spectrogram
 from synchformer.sync import SynchronizationModule
 from synthetic import Scene
 from training.ahead import made_ahead
+from training.baselines.modules import BaselineModule
 from training.crops import Crop, Timeline, draw_offset
 from training.events import TIME_BINS, time_bins
 from training.fed import fed_picture
@@ -78,13 +79,14 @@ class Stage2(nn.Module):
 
     def __init__(
         self,
-        synchronizer: SynchronizationModule,
+        synchronizer: SynchronizationModule | BaselineModule,
         config: SynchformerConfig,
         extractors: Extractors | None = None,
         timed: bool = False,
     ) -> None:
         super().__init__()
-        self.synchronizer, self.extractors = synchronizer, extractors
+        self.synchronizer: Any = synchronizer
+        self.extractors = extractors
         self.time_head = nn.Linear(config.sync_dim, 2 * TIME_BINS) if timed else None
         if self.time_head is not None:
             nn.init.constant_(self.time_head.bias, RARE)

@@ -13,7 +13,7 @@ import numpy as np
 from synchformer.clip import Clip, crop_interval, cut_clip, load_clip
 from synchformer.config import SynchformerConfig
 from synchformer.media import Media, MediaError, MediaInfo
-from synchformer.model import Synchformer
+from synchformer.model import TwoStreams
 from synchformer.prediction import predict
 from synthetic import Scene, write_clip
 from training.generated import GeneratedSource
@@ -70,7 +70,7 @@ def shared_events(scene: Scene, place: Place, config: SynchformerConfig) -> int:
     return len(scene.shared_events((begin, begin + length), (heard, heard + length)))
 
 
-def generated_trials(model: Synchformer, source: GeneratedSource, workers: int = 2) -> Iterator[Trial]:
+def generated_trials(model: TwoStreams, source: GeneratedSource, workers: int = 2) -> Iterator[Trial]:
     """One trial for every generated test clip, written as MP4 and read back: the path that a user's file takes."""
     with tempfile.TemporaryDirectory() as folder:
         written = in_order(partial(write_record, source, Path(folder)), source.records("test"), workers)
@@ -89,7 +89,7 @@ def write_record(source: GeneratedSource, folder: Path, record: Record) -> Path:
 
 
 def source_trials(
-    model: Synchformer,
+    model: TwoStreams,
     source: Source,
     records: Iterable[Record],
     protocol: Protocol,

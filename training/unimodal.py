@@ -14,14 +14,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from synchformer.audio import AudioEncoder
 from synchformer.config import SynchformerConfig
+from synchformer.encoders import audio_encoder, video_encoder
 from synchformer.preprocess import mel_spectrogram, normalise_frames
-from synchformer.video import VideoEncoder
 from synthetic import KINDS, Event
 from training.augment import augment_frames, augment_waveform
 from training.clips import ClipPool
-from training.events import AUDIO_WIDTH, VIDEO_WIDTH, audio_centers, token_targets, video_centers
+from training.events import audio_centers, audio_width, token_targets, video_centers, video_width
 from training.fed import fed_picture
 from training.task import Batch
 
@@ -37,8 +36,8 @@ class EventHeads(nn.Module):
     def __init__(self, config: SynchformerConfig) -> None:
         super().__init__()
         self.config = config
-        self.video_encoder = VideoEncoder(config)
-        self.audio_encoder = AudioEncoder(config)
+        self.video_encoder = video_encoder(config)
+        self.audio_encoder = audio_encoder(config)
         self.video_head = nn.Linear(config.dim, len(KINDS) + 1)
         self.audio_head = nn.Linear(config.dim, len(KINDS) + 1)
 
@@ -79,25 +78,25 @@ class UnimodalTask:
 
     def batch(self, rng: np.random.Generator) -> Batch:
         """Segments of which three quarters hold an event; sound in some micro-batches only."""
-        frames, seen = video_batch(self.pool, rng, self.size)
+        frames, seen = video_batch(self.pool, rng, self.size, self.config)
         batch = {"frames": augment_frames(frames, rng), "seen": seen}
         if rng.random() >= HEARING:
             return batch
-        waves, heard = audio_batch(self.pool, rng, self.size)
+        waves, heard = audio_batch(self.pool, rng, self.size, self.config)
         return {**batch, "waves": augment_waveform(waves, rng), "heard": heard}
 
     def pictures(self) -> dict[str, Tensor]:
         """What training segments look like, and others sound like."""
         rng = np.random.Generator(np.random.PCG64(4))
-        frames = augment_frames(video_batch(self.pool, rng, SHOWN)[0], rng)
-        waves = augment_waveform(audio_batch(self.pool, rng, SHOWN)[0], rng)
+        frames = augment_frames(video_batch(self.pool, rng, SHOWN, self.config)[0], rng)
+        waves = augment_waveform(audio_batch(self.pool, rng, SHOWN, self.config)[0], rng)
         return {"fed": fed_picture(frames, waves, self.config)}
 
     def validate(self) -> dict[str, float]:
         """Average precision of event tokens on held-out clips, with the level of chance."""
         rng = np.random.Generator(np.random.PCG64(1))
-        frames, seen = video_batch(self.held_out, rng, 128)
-        waveforms, heard = audio_batch(self.held_out, rng, 128)
+        frames, seen = video_batch(self.held_out, rng, 128, self.config)
+        waveforms, heard = audio_batch(self.held_out, rng, 128, self.config)
         device = next(self.heads.parameters()).device
         video = self.heads.see(frames.to(device)).float().cpu()
         audio = self.heads.hear(waveforms.to(device)).float().cpu()
@@ -128,28 +127,28 @@ def average_precision(scores: Tensor, positive: Tensor) -> float:
     return float((precision * ranked).sum() / ranked.sum().clamp(min=1))
 
 
-def video_batch(pool: ClipPool, rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
+def video_batch(
+    pool: ClipPool, rng: np.random.Generator, count: int, config: SynchformerConfig
+) -> tuple[Tensor, Tensor]:
     """Normalised frames (N, F, 3, H, W) and targets (N, t_v, K + 1) of random segments."""
+    centers, width = video_centers(config), video_width(config)
     places = [_place(pool, rng, "seen", index % 4 != 0) for index in range(count)]
     frames = np.stack([pool.video_segment(clip, start) for clip, start in places])
     targets = [
-        token_targets(
-            _events(pool, clip, "seen"), start / pool.config.video_fps, video_centers(pool.config), VIDEO_WIDTH
-        )
-        for clip, start in places
+        token_targets(_events(pool, clip, "seen"), start / config.video_fps, centers, width) for clip, start in places
     ]
     return normalise_frames(torch.from_numpy(frames)), torch.from_numpy(np.stack(targets))
 
 
-def audio_batch(pool: ClipPool, rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
+def audio_batch(
+    pool: ClipPool, rng: np.random.Generator, count: int, config: SynchformerConfig
+) -> tuple[Tensor, Tensor]:
     """Waveforms (N, n) and targets (N, t_a, K + 1) of random segments."""
+    centers, width = audio_centers(config), audio_width(config)
     places = [_place(pool, rng, "heard", index % 4 != 0) for index in range(count)]
     waves: NDArray[np.float32] = np.stack([pool.audio_segment(clip, start) for clip, start in places])
     targets = [
-        token_targets(
-            _events(pool, clip, "heard"), start / pool.config.video_fps, audio_centers(pool.config), AUDIO_WIDTH
-        )
-        for clip, start in places
+        token_targets(_events(pool, clip, "heard"), start / config.video_fps, centers, width) for clip, start in places
     ]
     return torch.from_numpy(waves), torch.from_numpy(np.stack(targets))
 

@@ -1,0 +1,166 @@
+"""ResNet-18 for spectrograms and S3D for frames: the encoders that table 4 puts in place of AST and Motionformer.
+
+Both are built of torchvision's blocks, so that they can be narrower than its own classes allow. At width 1 they are
+`resnet18` (on one channel) and `s3d` without their classifiers, tensor for tensor and under the same names.
+
+Shape legend: N segments, F frames, M mel bands, T spectrogram columns, C channels, D width of the features.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import pairwise
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock
+from torchvision.models.video.s3d import SepInceptionBlock3D, TemporalSeparableConv
+from torchvision.ops.misc import Conv3dNormActivation
+
+from synchformer.config import SynchformerConfig
+from synchformer.layers import Aggregator
+
+GRAIN = 4  # channels come in multiples of this
+INCEPTIONS = (
+    # Channels of the branches: the point; bottleneck and output of two that convolve; the pooled one.
+    ((64, 96, 128, 16, 32, 32), (128, 128, 192, 32, 96, 64)),
+    (
+        (192, 96, 208, 16, 48, 64),
+        (160, 112, 224, 24, 64, 64),
+        (128, 128, 256, 24, 64, 64),
+        (112, 144, 288, 32, 64, 64),
+        (256, 160, 320, 32, 128, 128),
+    ),
+    ((256, 160, 320, 32, 128, 128), (384, 192, 384, 48, 128, 128)),
+)
+"""The inception blocks of S3D between its pools (torchvision's table)."""
+
+
+def narrow(channels: int, width: float) -> int:
+    """A share of a published number of channels, in multiples of `GRAIN`; all of them at width 1."""
+    return max(GRAIN, GRAIN * round(channels * width / GRAIN))
+
+
+class ResNet18(nn.Module):
+    """ResNet-18 on one channel, without pooling and classifier."""
+
+    def __init__(self, width: float = 1.0) -> None:
+        super().__init__()
+        counts = [narrow(channels, width) for channels in (64, 128, 256, 512)]
+        self.channels = counts[-1]
+        self.conv1 = nn.Conv2d(1, counts[0], 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(counts[0])
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        self.layer1 = _residual(counts[0], counts[0], stride=1)
+        self.layer2, self.layer3, self.layer4 = (_residual(a, b, stride=2) for a, b in pairwise(counts))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """Spectrograms (N, 1, M, T) to maps (N, C, M / 32, T / 32), both rounded up."""
+        hidden = self.maxpool(self.relu(self.bn1(self.conv1(mel))))
+        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+            hidden = stage(hidden)
+        return hidden
+
+
+class S3D(nn.Module):
+    """Separable 3D inception network, without pooling and classifier.
+
+    The running statistics of its normalisation follow at PyTorch's usual pace; the published one is a hundred times
+    slower, too slow for a network that starts from random weights.
+    """
+
+    def __init__(self, width: float = 1.0) -> None:
+        super().__init__()
+        norm = partial(nn.BatchNorm3d, eps=1e-3)
+        one, three = narrow(64, width), narrow(192, width)
+        layers: list[nn.Module] = [
+            TemporalSeparableConv(3, one, 7, 2, 3, norm),
+            nn.MaxPool3d((1, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1)),
+            Conv3dNormActivation(one, one, kernel_size=1, stride=1, norm_layer=norm),
+            TemporalSeparableConv(one, three, 3, 1, 1, norm),
+            nn.MaxPool3d((1, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1)),
+        ]
+        self.channels = three
+        for part, pool in zip(INCEPTIONS, (nn.MaxPool3d(3, 2, 1), nn.MaxPool3d(2, 2), None), strict=True):
+            for counts in part:
+                first, *others = (narrow(channels, width) for channels in counts)
+                layers.append(SepInceptionBlock3D(self.channels, first, *others, norm))
+                self.channels = first + others[1] + others[3] + others[4]
+            layers += [pool] if pool else []
+        self.features = nn.Sequential(*layers)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Frames (N, 3, F, H, W) to maps (N, C, F / 8, H / 32, W / 32); the last of the halvings round down."""
+        return self.features(frames)
+
+
+class ResNetMaps(nn.Module):
+    """Spectrograms to one feature per place of ResNet-18's map."""
+
+    def __init__(self, config: SynchformerConfig) -> None:
+        super().__init__()
+        self.trunk = ResNet18(config.extractor_width)
+        self.bridge = nn.Conv2d(self.trunk.channels, config.dim, 1)
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """Normalised log-mel spectrograms (N, M, T) to features (N, t, f, D), moments before bands."""
+        return rearrange(self.bridge(self.trunk(mel[:, None])), "N d f t -> N t f d")
+
+
+class S3DMaps(nn.Module):
+    """Frames to one feature per place of S3D's map."""
+
+    def __init__(self, config: SynchformerConfig) -> None:
+        super().__init__()
+        self.trunk = S3D(config.extractor_width)
+        self.bridge = nn.Conv3d(self.trunk.channels, config.dim, 1)
+        self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # several times faster on CPUs
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Normalised frames (N, F, 3, H, W) to features (N, t, h, w, D)."""
+        inputs = rearrange(frames, "N f c h w -> N c f h w").contiguous(memory_format=torch.channels_last_3d)
+        return rearrange(self.bridge(self.trunk(inputs)), "N d t h w -> N t h w d")
+
+
+class ResNetEncoder(nn.Module):
+    """Spectrograms of segments to one feature every 0.32 s: a map, its bands summarised as equation 2 does."""
+
+    def __init__(self, config: SynchformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.maps = ResNetMaps(config)
+        self.aggregator = Aggregator(config.dim, config.heads, config.mlp_ratio)
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """Normalised log-mel spectrograms (N, M, T) to features (N, t, D)."""
+        maps = self.maps(mel)
+        return self.aggregator(maps.flatten(0, 1)).unflatten(0, maps.shape[:2])
+
+
+class S3DEncoder(nn.Module):
+    """Frames of segments to one feature every 0.32 s: a map, its places summarised as equation 2 does."""
+
+    def __init__(self, config: SynchformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.maps = S3DMaps(config)
+        self.aggregator = Aggregator(config.dim, config.heads, config.mlp_ratio)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Normalised frames (N, F, 3, H, W) to features (N, t, D)."""
+        maps = self.maps(frames)
+        return self.aggregator(rearrange(maps, "N t h w d -> (N t) (h w) d")).unflatten(0, maps.shape[:2])
+
+
+def _residual(inputs: int, outputs: int, stride: int) -> nn.Sequential:
+    """Two residual blocks, the first of which may halve both axes."""
+    shortcut = None
+    if stride != 1 or inputs != outputs:
+        convolution = nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False)
+        shortcut = nn.Sequential(convolution, nn.BatchNorm2d(outputs))
+    return nn.Sequential(BasicBlock(inputs, outputs, stride, shortcut), BasicBlock(outputs, outputs))

@@ -1,0 +1,226 @@
+"""Several trained models in one table: what they are, what they have seen, how well they tell the offset.
+
+python -m training.evaluate runs/mini/model.safetensors --out runs/mini/evaluation.json    # for each of them
+python -m training.compare runs/mini runs/avst runs/sparsesync --out results/comparison    # .md, .csv and .json
+
+Every folder is one of `training.run`, with the model's evaluation as `evaluation.json`. The figures stand in those
+files and in the runs' logs and states; under the table it is said in what the models differ beside their kind.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from synchformer.config import SynchformerConfig
+from synchformer.files import written_whole
+from synchformer.model import Synchformer
+from training.avclip import SECONDS
+from training.baselines.model import Baseline, baseline_config
+from training.curves import read_log
+from training.metrics import chance
+from training.record import LOG
+from training.report import percent, read_report, write_json, write_table
+from training.stages import Stage, stage_state
+from training.widths import parameter_count
+
+EVALUATION = "evaluation.json"
+STAGES: tuple[Stage, ...] = ("unimodal", "avclip", "sync", "baseline")
+ALIKE = 1.05  # parameters or crops that differ by no more are called equal
+GROUP = "all clips"
+COLUMNS = (
+    "model", "parameters", "trained", "clips", "crops seen", "hours seen", "Acc@1", "within ±1 class", "s/step",
+    "CPU s/step",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model of the table.
+
+    `crops` is how many crops it was asked the offset of in training, `hours` the length of all samples of all stages,
+    `clips` how many different clips they were cut from. Seconds are medians per step of the last
+    stage, by the clock and of all processor cores together; None where the log does not tell.
+    """
+
+    name: str
+    model: str
+    parameters: int
+    stages: str
+    clips: int
+    crops: int
+    hours: float
+    acc1: float
+    acc1_interval: tuple[float, float]
+    acc1_tol1: float
+    acc1_tol1_interval: tuple[float, float]
+    evaluated: int
+    seconds: float | None
+    cpu_seconds: float | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Entries that were measured on the same clips, and how: `measured` is a sentence."""
+
+    entries: tuple[Entry, ...]
+    measured: str
+    classes: int
+
+    @property
+    def markdown(self) -> str:
+        """Table 1 of the paper for these models, with chance, and what is not equal in words."""
+        head = f"| {' | '.join(COLUMNS)} |"
+        guess = chance(self.classes)
+        last = f"| chance | | | | | | {percent(guess['acc1'], None)} | {percent(guess['acc1_tol1'], None)} | | |"
+        rows = [_line(entry) for entry in self.entries]
+        return "\n".join([head, "|---" * len(COLUMNS) + "|", *rows, last, "", self.measured, "", *self.differences])
+
+    @property
+    def differences(self) -> list[str]:
+        """A sentence about each thing that should be equal and is not, or one that all are."""
+        told = {
+            "parameters": [entry.parameters for entry in self.entries],
+            "crops seen": [entry.crops for entry in self.entries],
+            "clips": [entry.clips for entry in self.entries],
+        }
+        unequal = {name: counts for name, counts in told.items() if max(counts) > ALIKE * max(min(counts), 1)}
+        if not unequal:
+            return ["Parameters, clips and crops seen are equal to within 5 %."]
+        return [
+            f"Not equal: {name} differ by a factor of {max(counts) / max(min(counts), 1):.2f}."
+            for name, counts in unequal.items()
+        ]
+
+    def write(self, out: Path) -> list[Path]:
+        """Write OUT.md, OUT.csv and OUT.json; returns their paths."""
+        out.parent.mkdir(parents=True, exist_ok=True)
+        files = [out.with_name(f"{out.name}.{ending}") for ending in ("md", "csv", "json")]
+        with written_whole(files[0]) as part:
+            part.write_text(self.markdown + "\n")
+        write_table(files[1], self.entries)
+        write_json(files[2], {**asdict(self), "chance": chance(self.classes), "differences": self.differences})
+        return files
+
+
+def compare(runs: Sequence[Path], group: str = GROUP) -> Comparison:
+    """Read runs and their evaluations.
+
+    Args:
+        runs: folders of `training.run`.
+        group: which clips of the evaluations to compare on, as their tables name them.
+
+    Raises:
+        ValueError: a folder without a trained model or an evaluation, evaluations on different clips, unknown group.
+    """
+    reports = [read_report(run / EVALUATION) for run in runs]
+    settings = [{key: value for key, value in report["setting"].items() if key != "model"} for report in reports]
+    for run, setting in zip(runs[1:], settings[1:], strict=True):
+        other = [key for key, value in setting.items() if value != settings[0][key]]
+        if other:
+            raise ValueError(
+                f"{run / EVALUATION} differs from {runs[0] / EVALUATION} in {', '.join(other)}; evaluate both alike"
+            )
+    entries = tuple(_entry(run, report, group) for run, report in zip(runs, reports, strict=True))
+    said = settings[0]
+    measured = f"Measured on {said['data']}, {group}; {said['protocol']}; 95 % bootstrap intervals."
+    return Comparison(entries, measured, said["classes"])
+
+
+def _entry(run: Path, report: dict[str, Any], group: str) -> Entry:
+    states = {stage: state for stage in STAGES if (state := stage_state(run, stage)) is not None}
+    last: Stage = "baseline" if "baseline" in states else "sync"
+    if last not in states:
+        raise ValueError(f"{run} holds neither the stage sync nor baseline; give the --out of training.run")
+    row = next((row for row in report["summary"] if row["clips"] == group), None)
+    if row is None:
+        known = ", ".join(row["clips"] for row in report["summary"])
+        raise ValueError(f"{run / EVALUATION} has no row {group!r}; it has {known}")
+    about = states[last]["about"]
+    config = SynchformerConfig.from_dict(about["config"])
+    passes = {stage: _samples(run, stage, state) for stage, state in states.items()}
+    seconds = {stage: count * _sample_seconds(stage, config) for stage, count in passes.items()}
+    return Entry(
+        name=run.name,
+        model=about.get("model") or f"Synchformer ({config.extractors})",
+        parameters=parameter_count(lambda: _model(about.get("model"), config)),
+        stages=", ".join(f"{stage} {state['step']}" for stage, state in states.items()),
+        clips=about["count"],
+        crops=passes[last],
+        hours=sum(seconds.values()) / 3600,
+        acc1=row["acc1"],
+        acc1_interval=tuple(row["acc1_interval"]),
+        acc1_tol1=row["acc1_tol1"],
+        acc1_tol1_interval=tuple(row["acc1_tol1_interval"]),
+        evaluated=row["count"],
+        seconds=_median(run, last, "seconds"),
+        cpu_seconds=_median(run, last, "cpu_seconds"),
+    )
+
+
+def _model(kind: Any, config: SynchformerConfig) -> Synchformer | Baseline:
+    return Synchformer(config) if kind is None else Baseline(baseline_config(kind, config), kind)
+
+
+def _samples(run: Path, stage: Stage, state: dict[str, Any]) -> int:
+    """Samples until the state was saved, over all processes, whose number the log tells."""
+    options = state["options"]
+    own = options["batch"] * options["accumulate"]
+    rows = [row for row in read_log(run / stage / LOG) if "samples_per_second" in row]
+    processes = max(1, round(rows[-1]["samples_per_second"] * rows[-1]["seconds"] / own)) if rows else 1
+    return int(state["step"]) * own * processes
+
+
+def _sample_seconds(stage: Stage, config: SynchformerConfig) -> float:
+    """How much of a clip one sample is."""
+    lengths = {"unimodal": config.segment_seconds, "avclip": SECONDS}
+    return lengths.get(stage, config.span_frames / config.video_fps)
+
+
+def _median(run: Path, stage: Stage, name: str) -> float | None:
+    found = [row[name] for row in read_log(run / stage / LOG) if name in row]
+    return median(found) if found else None
+
+
+def _line(entry: Entry) -> str:
+    exact, near = percent(entry.acc1, entry.acc1_interval), percent(entry.acc1_tol1, entry.acc1_tol1_interval)
+    paces = ["" if value is None else f"{value:.2f}" for value in (entry.seconds, entry.cpu_seconds)]
+    cells = [
+        f"{entry.name}: {entry.model}",
+        f"{entry.parameters / 1e6:.2f} M",
+        entry.stages,
+        f"{entry.clips:,}",
+        f"{entry.crops:,}",
+        f"{entry.hours:.1f}",
+        exact,
+        near,
+        *paces,
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print the table; `--out` writes it. Exit status 1 when runs cannot be compared."""
+    parser = argparse.ArgumentParser(prog="python -m training.compare", description=__doc__.splitlines()[0])
+    parser.add_argument("runs", nargs="+", type=Path, help="folders of training.run that hold evaluation.json")
+    parser.add_argument("--group", default=GROUP, help=f"which row of the evaluations to compare (default {GROUP!r})")
+    parser.add_argument("--out", type=Path, help="write OUT.md, OUT.csv and OUT.json")
+    arguments = parser.parse_args(argv)
+    try:
+        found = compare(arguments.runs, arguments.group)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(found.markdown)
+    if arguments.out:
+        print("\n" + ", ".join(map(str, found.write(arguments.out))))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
