@@ -15,7 +15,7 @@ from synchformer.config import BASE, MINI
 from synchformer.convolutional import S3D, ResNet18
 from synchformer.model import Synchformer
 from synchformer.weights import CheckpointError
-from training import avclip, compare, evaluate, run, sync
+from training import compare, evaluate, run
 from training.ablations import ablate
 from training.baselines.model import Baseline, baseline_config, load_any, whole_clip
 from training.baselines.modules import KINDS, SELECTORS
@@ -225,11 +225,9 @@ def runs(tmp_path_factory):
     """Two folders with an exported and evaluated model each: table 4's Synchformer, and a baseline."""
     folder = tmp_path_factory.mktemp("runs")
     sizes = ["--count", "2", "--held-out", "1", "--workers", "0", "--steps", "2", "--batch", "2"]
-    sizes += ["--log-every", "1", "--precision", "fp32"]
+    sizes += ["--log-every", "1", "--precision", "fp32", "--valid-crops", "4"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(run.PRESETS, "mini", TINY)
-        patch.setattr(sync, "VALIDATION_CROPS", 4)
-        patch.setattr(avclip, "VALIDATION_BATCHES", 1)
         ours, theirs = folder / "ours", folder / "sparsesync"
         for stage in ("unimodal", "avclip", "sync"):
             assert run.main([stage, "--out", str(ours), "--ablation", "resnet-s3d", *sizes]) == 0

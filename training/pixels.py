@@ -137,27 +137,31 @@ class PixelClips(ABC):
         Raises:
             UnreadableError: when a crop cannot be read.
         """
-        return self.segments(crops, config.segments, config.segment_stride, rng)
+        return self.segments(crops, config.segments, config.segment_stride, rng, config.segment_frames)
 
-    def segments(self, crops: list[Crop], count: int, stride: int, rng: np.random.Generator | None = None) -> Batch:
-        """`count` segments of each crop, one every `stride` frames; see `read`."""
-        found = []
+    def segments(
+        self, crops: list[Crop], count: int, stride: int, rng: np.random.Generator | None = None, length: int = 0
+    ) -> Batch:
+        """`count` segments of each crop, one every `stride` frames, of `length` frames or as long as usual; see `read`."""
+        found, length = [], length or self.config.segment_frames
         for place, crop in enumerate(crops):
             try:
-                found.append(self._segments(crop, count, stride, rng))
+                found.append(self._segments(crop, count, stride, length, rng))
             except MediaError as error:
                 raise UnreadableError(place, str(error)) from error
         frames, waves = (torch.stack(part) for part in zip(*found, strict=True))
         return {"frames": frames, "waves": waves}
 
-    def _segments(self, crop: Crop, count: int, stride: int, rng: np.random.Generator | None) -> tuple[Tensor, Tensor]:
+    def _segments(
+        self, crop: Crop, count: int, stride: int, length: int, rng: np.random.Generator | None
+    ) -> tuple[Tensor, Tensor]:
         config = self.config
-        length, each = (count - 1) * stride + config.segment_frames, config.samples_per_frame
-        behind = (self.frames_of(crop.sound_clip) - crop.sound - length) * each
+        span, each = (count - 1) * stride + length, config.samples_per_frame
+        behind = (self.frames_of(crop.sound_clip) - crop.sound - span) * each
         later = self.change.later(rng, (crop.sound * each, behind), config.sample_rate) if rng is not None else 0
-        picture, sound = self.cut(crop, length, later)
-        frames = picture.unfold(0, config.segment_frames, stride).permute(0, 4, 1, 2, 3)
-        waves = sound.unfold(0, config.segment_samples, stride * each)
+        picture, sound = self.cut(crop, span, later)
+        frames = picture.unfold(0, length, stride).permute(0, 4, 1, 2, 3)
+        waves = sound.unfold(0, length * each, stride * each)
         if rng is None:
             return centre_crop(frames, config.image_size), waves
         return self.change(frames, waves, config, rng)
