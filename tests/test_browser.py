@@ -227,7 +227,8 @@ def test_an_impossible_offset_gives_a_sentence_and_the_way_back(open_page, clip)
     assert re.search(r"\d", sentence(page))
     page.fill("#offset input[type=number]", "0")
     page.keyboard.press("Tab")
-    page.wait_for_selector(ANSWERED)
+    page.wait_for_selector("#result [data-part=card][data-state=unsure]")  # the click comes just after this crop
+    assert "Cannot tell" in sentence(page)
 
 
 # The timeline and the attribution, on a small model with real weights

@@ -51,7 +51,7 @@ def test_segments_that_offsets_share_are_encoded_once(path):
 
 def test_files_in_sync_are_counted_over_starts_and_classes(path, tmp_path, monkeypatch, capsys):
     model = FlashAndClick()
-    monkeypatch.setattr(evaluate_files, "load_model", lambda name, device: model)
+    monkeypatch.setattr(evaluate_files, "load_any", lambda name, device: model)
     trials = list(evaluate_files.trials_of(model, path))
     # Starts 0 to 5 s; at 0 s only offsets from 0 on have sound, at 2 s and 3 s all have.
     assert {t.target for t in trials if t.seed == 0} == set(range(10, 21))

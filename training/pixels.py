@@ -142,7 +142,7 @@ class PixelClips(ABC):
     def segments(
         self, crops: list[Crop], count: int, stride: int, rng: np.random.Generator | None = None, length: int = 0
     ) -> Batch:
-        """`count` segments of each crop, one every `stride` frames, of `length` frames or as long as usual; see `read`."""
+        """`count` segments of each crop, one every `stride` frames, `length` frames long if given; see `read`."""
         found, length = [], length or self.config.segment_frames
         for place, crop in enumerate(crops):
             try:
