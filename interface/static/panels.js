@@ -6,6 +6,7 @@ async function draw() {
   while (box.children.length > shown.length) box.lastChild.remove();
   if (!shown.length) return;
   const Plotly = await loadPlotly();
+  const before = box.children.length;
   shown.forEach((each, index) => {
     let panel = box.children[index];
     if (!panel) {
@@ -21,6 +22,9 @@ async function draw() {
     panel.lastChild.style.height = `${figure.layout.height}px`; // which may have grown by a row
     Plotly.react(panel.lastChild, figure.data, figure.layout, { displayModeBar: false, responsive: true });
   });
+  if (before && before !== shown.length) {
+    [...box.children].forEach((panel) => Plotly.Plots.resize(panel.lastChild)); // they share the width anew
+  }
   box.dataset.count = String(shown.length);
 }
 
