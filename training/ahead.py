@@ -10,18 +10,18 @@ from training.task import Batch
 
 
 class Batches(Dataset[Batch]):
-    """The batches that a function makes of the numbers from 0 to `count`."""
+    """The batches that a function makes of numbers."""
 
-    def __init__(self, make: Callable[[int], Batch], count: int) -> None:
-        self.make, self.count = make, count
+    def __init__(self, make: Callable[[int], Batch], numbers: range) -> None:
+        self.make, self.numbers = make, numbers
 
     def __len__(self) -> int:
-        return self.count
+        return len(self.numbers)
 
     def __getitem__(self, index: int) -> Batch:
-        return self.make(index)
+        return self.make(self.numbers[index])
 
 
-def made_ahead(make: Callable[[int], Batch], count: int, loaders: int) -> DataLoader[Batch]:
-    """What `make` gives for 0, 1, ... `count` - 1, in this order, made by `loaders` processes; 0: by this one."""
-    return DataLoader(Batches(make, count), batch_size=None, num_workers=loaders)
+def made_ahead(make: Callable[[int], Batch], numbers: range, loaders: int) -> DataLoader[Batch]:
+    """What `make` gives for each of `numbers`, in this order, made by `loaders` processes; 0: by this one."""
+    return DataLoader(Batches(make, numbers), batch_size=None, num_workers=loaders)

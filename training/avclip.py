@@ -107,7 +107,7 @@ class AVCLIPTask:
     def validate(self) -> dict[str, float]:
         """Contrastive loss and precision of shifted windows on held-out clips, with the levels of chance."""
         avclip, losses, precisions = self.stage.avclip, [], []
-        for batch in made_ahead(self._held_out_batch, -(-self.valid_clips // self.size), self.loaders):
+        for batch in made_ahead(self._held_out_batch, range(-(-self.valid_clips // self.size)), self.loaders):
             frames, mel = self._input(batch)
             losses.append(float(avclip.contrastive_loss(frames, mel)))
             video, audio = (part.unflatten(0, frames.shape[:2]) for part in avclip.embed(frames, mel))

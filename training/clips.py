@@ -135,19 +135,25 @@ class ClipPool(PixelClips):
     def cut(self, crop: Crop, length: int, later: int = 0) -> tuple[Tensor, Tensor]:
         """Frames and sound of a crop; see `PixelClips.cut`."""
         first = crop.sound * self.config.samples_per_frame + later
-        samples = self.audio[crop.sound_clip, first : first + length * self.config.samples_per_frame]
-        frames = np.array(self.frames[crop.clip, crop.start : crop.start + length])
-        return torch.from_numpy(frames), torch.from_numpy(samples.astype(np.float32) / np.float32(32767))
+        return self._picture(crop.clip, crop.start, length), self._sound(crop.sound_clip, first, length)
+
+    def _picture(self, clip: int, start: int, length: int) -> Tensor:
+        """`length` frames (T, 3, H, W) from frame `start`."""
+        return torch.from_numpy(np.array(self.frames[clip, start : start + length]))
+
+    def _sound(self, clip: int, first: int, length: int) -> Tensor:
+        """The samples (n,) of `length` frames, float32, from sample `first`."""
+        samples = self.audio[clip, first : first + length * self.config.samples_per_frame]
+        return torch.from_numpy(samples.astype(np.float32) / np.float32(32767))
 
     def video_segment(self, clip: int, start: int) -> NDArray[np.uint8]:
         """The model's square of a segment's frames (F, 3, H, W) from frame `start`."""
-        frames, _ = self.cut(Crop(clip, start, clip, start, 0), self.config.segment_frames)
+        frames = self._picture(clip, start, self.config.segment_frames)
         return centre_crop(frames, self.config.image_size).numpy()
 
     def audio_segment(self, clip: int, start: int) -> NDArray[np.float32]:
         """Samples (n,) float32 of a segment from frame `start`."""
-        _, wave = self.cut(Crop(clip, start, clip, start, 0), self.config.segment_frames)
-        return wave.numpy()
+        return self._sound(clip, start * self.config.samples_per_frame, self.config.segment_frames).numpy()
 
 
 def build(

@@ -151,11 +151,13 @@ def class_shift(target: int, config: SynchformerConfig) -> int:
 
 def shared_events(clips: Timeline, config: SynchformerConfig, crop: Crop) -> int | None:
     """Events that both crops hold, or None when that is not known; none when the sound is another clip's."""
-    if crop.clip != crop.sound_clip:
-        return 0
+    return clips.shared(crop.clip, *intervals(crop, config)) if crop.clip == crop.sound_clip else 0
+
+
+def intervals(crop: Crop, config: SynchformerConfig) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Seconds of the clips that the picture and the sound of a crop cover."""
     span, fps = config.span_frames / config.video_fps, config.video_fps
-    picture, sound = ((first / fps, first / fps + span) for first in (crop.start, crop.sound))
-    return clips.shared(crop.clip, picture, sound)
+    return (crop.start / fps, crop.start / fps + span), (crop.sound / fps, crop.sound / fps + span)
 
 
 def _label(crop: Crop, target: int) -> Crop:

@@ -19,8 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
+from training.ahead import made_ahead
 from training.distributed import World
 from training.optimizer import learning_rate, make_optimizer, set_rate
 from training.options import Options
@@ -65,16 +66,14 @@ def train(
     return Trainer(task, options, out, world or World(), about or {}).run()
 
 
-class MicroBatches(Dataset[Batch]):
-    """The micro-batches of this process, in order: item i is micro-batch i % A of step i // A."""
+class MicroBatches:
+    """The micro-batches of this process, in order: number i is micro-batch i % A of step i // A."""
 
     def __init__(self, draw: Callable[[np.random.Generator], Batch], options: Options, world: World) -> None:
         self.draw, self.options, self.world = draw, options, world
 
-    def __len__(self) -> int:
-        return self.options.steps * self.options.accumulate
-
-    def __getitem__(self, index: int) -> Batch:
+    def make(self, index: int) -> Batch:
+        """Micro-batch `index`."""
         step, number = divmod(index, self.options.accumulate)
         return self.draw(step_generator(self.options.seed, step, self.place(number)))
 
@@ -117,8 +116,9 @@ class Trainer:
         return bool(self.options.patience) and self.waited >= self.options.patience
 
     def _loader(self) -> DataLoader[Batch]:
-        left = range(self.step * self.options.accumulate, len(self.batches))
-        return DataLoader(self.batches, batch_size=None, sampler=left, num_workers=self.options.loaders)
+        options = self.options
+        left = range(self.step * options.accumulate, options.steps * options.accumulate)
+        return made_ahead(self.batches.make, left, options.loaders)
 
     def _advance(self, loader: Any) -> None:
         options, done = self.options, self.step + 1

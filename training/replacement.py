@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from synchformer.config import SynchformerConfig
 from synthetic import Event, Scene
-from training.crops import Crop
+from training.crops import Crop, intervals
 from training.events import TIME_BINS, audio_centers, video_centers
 from training.task import Batch
 
@@ -63,11 +63,7 @@ def replace_moments(
 
 def shared_by(crop: Crop, scenes: Sequence[Scene], config: SynchformerConfig) -> list[Event]:
     """Events that both crops hold; none when the sound is another clip's."""
-    if crop.clip != crop.sound_clip:
-        return []
-    span, fps = config.span_frames / config.video_fps, config.video_fps
-    picture, sound = ((first / fps, first / fps + span) for first in (crop.start, crop.sound))
-    return scenes[crop.clip].shared_events(picture, sound)
+    return scenes[crop.clip].shared_events(*intervals(crop, config)) if crop.clip == crop.sound_clip else []
 
 
 def _kept(events: list[float], span: float, rng: np.random.Generator, most: float) -> NDArray[np.bool_]:

@@ -171,7 +171,8 @@ class CropTask(ABC):
         """Figures on the same held-out crops every time."""
         device = next(self.stage.parameters()).device
         logits, targets = list[Tensor](), list[Tensor]()
-        for batch in made_ahead(self._held_out_batch, -(-self.valid_crops // self._together), self.loaders):
+        parts = range(-(-self.valid_crops // self._together))
+        for batch in made_ahead(self._held_out_batch, parts, self.loaders):
             targets.append(batch["target"])
             logits.append(self.stage.logits({name: value.to(device) for name, value in batch.items()}).cpu())
         found, truth = torch.cat(logits), torch.cat(targets)
