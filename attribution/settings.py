@@ -12,7 +12,7 @@ Precision = Literal["auto", "fp32", "bf16"]
 ReferenceRule = Literal["prediction", "applied"]
 
 MODALITIES: tuple[Modality, ...] = get_args(Modality)
-CHECK_EVERY = 250  # masks between two looks at the stop rule, and the largest batch
+CHECK_EVERY = 500  # masks between two looks at the stop rule, and the largest batch
 
 
 @dataclass(frozen=True)

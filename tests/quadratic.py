@@ -50,6 +50,9 @@ class Quadratic:
         target = 3.0 + 0.1 * float(rng.standard_normal())
         return {"target": torch.tensor(float("nan") if self.calls == self.poison_at else target)}
 
+    def ready(self, batch):
+        return batch
+
     def validate(self):
         return {"value": float(self.module.linear(torch.ones(1, 1))), "headline": next(self.headlines, 0.0)}
 

@@ -14,6 +14,7 @@ from attribution.__main__ import main
 from attribution.fast import FastSynchronizer
 from attribution.masks import MaskSource
 from attribution.methods import METHODS, explain, explain_game
+from attribution.settings import CHECK_EVERY
 from attribution.similarity import segment_similarity
 from attribution.study import Run
 from attribution.tally import Tally
@@ -341,7 +342,7 @@ def test_ctrl_c_writes_the_partial_result(folder, tmp_path, capsys, monkeypatch)
         "5000",
     ]
     assert main([str(folder / "clip.mp4"), "--start", "2", *common]) == 130
-    assert json.loads((tmp_path / "out" / "attribution.json").read_text())["curves"][0]["masks"] == 250
+    assert json.loads((tmp_path / "out" / "attribution.json").read_text())["curves"][0]["masks"] == CHECK_EVERY
 
 
 # Going on

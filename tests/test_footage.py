@@ -358,7 +358,8 @@ def test_data_with_errors_stop_a_training_unless_told_otherwise(films, tmp_path,
     [
         ("unimodal", [], "only generated clips do"),
         ("synchronizability", ["--labels", "truth"], "only generated clips tell; use published"),
-        ("sync", ["--without", "clap"], "kinds of generated events"),
+        ("sync", ["--without", "clap"], "kinds of events"),
+        ("sync", ["--resident"], "keeps clips in memory"),
         ("sync", ["--views", "0"], "--views must be at least 1"),
     ],
 )

@@ -117,7 +117,7 @@ def test_unimodal_loss_falls_on_one_batch(pools):
     optimizer = torch.optim.Adam(task.module.parameters(), 3e-3)
     losses = []
     for _ in range(12):
-        loss = task.module(task.batch(np.random.Generator(np.random.PCG64(0))))["loss"]
+        loss = task.module(task.ready(task.batch(np.random.Generator(np.random.PCG64(0)))))["loss"]
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -1,5 +1,7 @@
 """Random changes of brightness and sound that keep every event where it is.
 
+How a picture changes is drawn where batches are made and applied where the model is: there it costs next to nothing.
+
 Shape legend: N segments, F frames, n samples.
 """
 
@@ -10,14 +12,17 @@ import torch
 from torch import Tensor
 
 
-def augment_frames(frames: Tensor, rng: np.random.Generator) -> Tensor:
-    """Vary contrast, brightness and colour of normalised frames (N, F, 3, H, W), mirror half of the segments."""
-    count = len(frames)
-    contrast = torch.as_tensor(rng.uniform(0.7, 1.3, (count, 1, 1, 1, 1)), dtype=frames.dtype)
-    tint = torch.as_tensor(rng.uniform(-0.15, 0.15, (count, 1, 3, 1, 1)), dtype=frames.dtype)
-    mirrored = torch.as_tensor(rng.random(count) < 0.5).view(count, 1, 1, 1, 1)
-    frames = torch.where(mirrored, frames.flip(-1), frames)
-    return (frames * contrast.to(frames.device) + tint.to(frames.device)).clamp(-1, 1)
+def draw_look(rng: np.random.Generator, count: int) -> Tensor:
+    """How `count` segments are to look: contrast, what is added to red, green and blue, mirrored or not; (N, 5)."""
+    contrast, tint = rng.uniform(0.7, 1.3, (count, 1)), rng.uniform(-0.15, 0.15, (count, 3))
+    return torch.from_numpy(np.concatenate([contrast, tint, rng.random((count, 1)) < 0.5], axis=1)).float()
+
+
+def apply_look(frames: Tensor, look: Tensor) -> Tensor:
+    """Normalised frames (..., F, 3, H, W), each segment with its own look (..., 5)."""
+    contrast, tint, mirrored = look[..., None, None, None].split([1, 3, 1], -4)
+    frames = torch.where(mirrored > 0, frames.flip(-1), frames)
+    return (frames * contrast + tint.transpose(-4, -3)).clamp_(-1, 1)
 
 
 def augment_waveform(waveform: Tensor, rng: np.random.Generator) -> Tensor:

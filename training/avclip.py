@@ -14,12 +14,14 @@ from training.ahead import made_ahead
 from training.clips import ClipPool
 from training.crops import Crop
 from training.fed import fed_picture
-from training.pixels import PixelClips, model_frames, read_readable
+from training.pixels import PixelClips, model_frames, read_readable, ready_frames
 from training.task import Batch
 from training.unimodal import EventHeads, audio_batch, event_loss, video_batch
 
 SECONDS = 8.96  # of every clip (section 3.2): 14 segments of 0.64 s without overlap
-KEEP_EVENTS = 8  # segments per stream and micro-batch on which the unimodal start's loss is kept
+KEEP_EVENTS = 4  # segments per stream and clip on which the unimodal start's loss is kept
+EVENTS = {"frames": "seen_frames", "rows": "seen_rows", "look": "seen_look", "waves": "heard_waves"}
+"""What these segments are called in a batch, beside those of clips."""
 VALIDATION_CLIPS = 24
 
 
@@ -100,9 +102,15 @@ class AVCLIPTask:
         batch = clip_batch(self.pool, rng, self.size, changed=True)
         if self.stage.heads is None or not isinstance(self.pool, ClipPool):
             return batch
-        seen_frames, seen = video_batch(self.pool, rng, KEEP_EVENTS, self.config)
-        heard_waves, heard = audio_batch(self.pool, rng, KEEP_EVENTS, self.config)
-        return {**batch, "seen_frames": seen_frames, "seen": seen, "heard_waves": heard_waves, "heard": heard}
+        events = {
+            **video_batch(self.pool, rng, KEEP_EVENTS * self.size, self.config, changed=True),
+            **audio_batch(self.pool, rng, KEEP_EVENTS * self.size, self.config, changed=True),
+        }
+        return {**batch, **{EVENTS.get(name, name): value for name, value in events.items()}}
+
+    def ready(self, batch: Batch) -> Batch:
+        """Pictures are changed where the model is."""
+        return ready_frames(self.pool.ready(batch), self.pool.store, "seen_")
 
     def validate(self) -> dict[str, float]:
         """Contrastive loss and precision of shifted windows on held-out clips, with the levels of chance."""
@@ -139,7 +147,7 @@ class AVCLIPTask:
         similarity = self.stage.avclip(*self._input(self._held_out_batch(0)))
         similarity = similarity * self.stage.avclip.temperature  # cosines
         picture = ((similarity.float().cpu() + 1) / 2).repeat_interleave(8, 0).repeat_interleave(8, 1)
-        fed = clip_batch(self.pool, np.random.Generator(np.random.PCG64(4)), 1, changed=True)
+        fed = self.pool.ready(clip_batch(self.pool, np.random.Generator(np.random.PCG64(4)), 1, changed=True))
         return {
             "similarity": picture.expand(3, -1, -1),
             "fed": fed_picture(fed["frames"][0], fed["waves"][0], self.config),

@@ -23,8 +23,9 @@ from synchformer.clip import centre_crop
 from synchformer.config import SynchformerConfig
 from synthetic import Kind, Scene, frame_times, render_frames, render_sound, sample_scene
 from training.crops import Crop
-from training.pixels import Change, PixelClips
+from training.pixels import Change, PixelClips, light
 from training.pool import in_order
+from training.task import Batch
 
 HELD_OUT = 1_000_000  # seeds from here on are never trained on
 
@@ -132,6 +133,34 @@ class ClipPool(PixelClips):
         """Frames of a clip: as many in all."""
         return int(self.frames.shape[1])
 
+    def hold(self, device: torch.device) -> None:
+        """Keep all frames in a device's memory as well, so that batches only name them; see `PixelClips.store`.
+
+        Raises:
+            ValueError: when frames are cut or changed where batches are made, or the device has no room.
+        """
+        if self.frames.shape[-1] != self.config.image_size or self.change.kind == "published":
+            raise ValueError("--resident keeps frames as the model takes them; leave it out with --augment published")
+        if device.type == "cuda" and self.frames.nbytes > (free := torch.cuda.mem_get_info(device)[0]):
+            raise ValueError(
+                f"--resident: {len(self)} clips take {self.frames.nbytes / 1e9:.0f} GB and {device} has "
+                f"{free / 1e9:.0f} GB free; take fewer (--count), or leave them on disk"
+            )
+        self.store = torch.empty(self.frames.shape, dtype=torch.uint8, device=device).flatten(0, 1)
+        for clip, frames in enumerate(self.frames):
+            self.store[clip * len(frames) : (clip + 1) * len(frames)] = torch.from_numpy(frames)
+
+    def _segments(self, crop: Crop, count: int, stride: int, length: int, rng: np.random.Generator | None) -> Batch:
+        if self.store is None or rng is None:
+            return super()._segments(crop, count, stride, length, rng)
+        each, first = self.config.samples_per_frame, crop.clip * self.frames_of(crop.clip) + crop.start
+        sound = self._sound(crop.sound_clip, crop.sound * each, (count - 1) * stride + length)
+        batch = {
+            "rows": first + torch.arange(count)[:, None] * stride + torch.arange(length),
+            "waves": sound.unfold(0, length * each, stride * each),
+        }
+        return light(batch, rng) if self.change.kind == "light" else batch
+
     def cut(self, crop: Crop, length: int, later: int = 0) -> tuple[Tensor, Tensor]:
         """Frames and sound of a crop; see `PixelClips.cut`."""
         first = crop.sound * self.config.samples_per_frame + later
@@ -146,14 +175,22 @@ class ClipPool(PixelClips):
         samples = self.audio[clip, first : first + length * self.config.samples_per_frame]
         return torch.from_numpy(samples.astype(np.float32) / np.float32(32767))
 
-    def video_segment(self, clip: int, start: int) -> NDArray[np.uint8]:
-        """The model's square of a segment's frames (F, 3, H, W) from frame `start`."""
-        frames = self._picture(clip, start, self.config.segment_frames)
-        return centre_crop(frames, self.config.image_size).numpy()
+    def video_segments(self, places: Sequence[tuple[int, int]], changed: bool) -> Batch:
+        """The model's squares of segments at `places` (clip, first frame): "frames" uint8 (N, F, 3, H, W).
 
-    def audio_segment(self, clip: int, start: int) -> NDArray[np.float32]:
-        """Samples (n,) float32 of a segment from frame `start`."""
-        return self._sound(clip, start * self.config.samples_per_frame, self.config.segment_frames).numpy()
+        Where they are to be `changed` and a device holds them, "rows" (N, F) of `store`.
+        """
+        length = self.config.segment_frames
+        if changed and self.store is not None:
+            firsts = torch.tensor([clip * self.frames_of(clip) + start for clip, start in places])
+            return {"rows": firsts[:, None] + torch.arange(length)}
+        frames = torch.stack([self._picture(clip, start, length) for clip, start in places])
+        return {"frames": centre_crop(frames, self.config.image_size)}
+
+    def audio_segments(self, places: Sequence[tuple[int, int]]) -> Tensor:
+        """Samples (N, n) float32 of segments at `places` (clip, first frame)."""
+        each, length = self.config.samples_per_frame, self.config.segment_frames
+        return torch.stack([self._sound(clip, start * each, length) for clip, start in places])
 
 
 def build(

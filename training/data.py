@@ -60,8 +60,9 @@ class Data:
             without=request.without,
         )
         source = open_source(request.data, SourceOptions(request.annotations, generated))
-        if request.without and not isinstance(source, GeneratedSource):
-            raise ValueError(f"--without leaves out kinds of generated events; {request.data} has none")
+        if not isinstance(source, GeneratedSource) and (request.without or request.resident):
+            asked = "--without leaves out kinds of events" if request.without else "--resident keeps clips in memory"
+            raise ValueError(f"{asked}, and {request.data} has no generated clips; leave it out")
         return source
 
     def check(self) -> str:
@@ -128,6 +129,8 @@ class Data:
             )
             for split in FOLDERS
         )
+        if request.resident:
+            train.hold(encoding_device(request.device))
         return train, valid
 
     # Clips on disk

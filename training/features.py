@@ -33,7 +33,7 @@ from training.crops import Crop
 from training.distributed import CPU
 from training.task import Batch
 
-ENCODE_TOGETHER = 40  # segments per forward pass
+ENCODE_TOGETHER = {"cpu": 40, "cuda": 256}  # segments per forward pass
 LOST = "lost.jsonl"
 HALF = np.dtype(np.float16)
 
@@ -304,11 +304,15 @@ class Encoder:
         """Features of clip `index`, which was read."""
         if isinstance(clip, str):
             return clip
-        frames, sound = clip
+        frames, sound = (part.to(self._device) for part in clip)  # windows of it overlap: it travels once, whole
         if len(frames) < self.layout.config.span_frames:
             return f"damaged: only {len(frames) / self.layout.config.video_fps:.2f} s of it can be decoded"
         views = [self._video(self._view(frames, index, view)) for view in range(self.layout.views)]
         return np.stack(views), self._audio(as_wave(sound))
+
+    @property
+    def _device(self) -> torch.device:
+        return next((value.device for value in self.video_encoder.parameters()), CPU)
 
     def _view(self, frames: Tensor, index: int, view: int) -> Tensor:
         """Segments uint8 (P, F, 3, H, W) of one view of frames (T, 3, h, w)."""
@@ -352,5 +356,6 @@ def require_room(folder: Path, shapes: dict[str, tuple[int, ...]]) -> None:
 
 def _in_parts(segments: Tensor, encoder: nn.Module, prepare: Callable[[Tensor], Tensor]) -> NDArray[np.float16]:
     device = next((value.device for value in encoder.parameters()), CPU)
-    parts = [encoder(prepare(part.to(device))).half().cpu() for part in segments.split(ENCODE_TOGETHER)]
-    return torch.cat(parts).numpy()
+    together = ENCODE_TOGETHER.get(device.type, ENCODE_TOGETHER["cpu"])
+    parts = [encoder(prepare(part)).half() for part in segments.to(device).split(together)]
+    return torch.cat(parts).cpu().numpy()

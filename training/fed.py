@@ -23,12 +23,14 @@ LOUDEST = 7.0  # natural logarithm of the mel energy that is shown white; LOG_FL
 def fed_picture(frames: Tensor, waves: Tensor, config: SynchformerConfig) -> Tensor:
     """One column per segment: its first, middle and last frame, and below them its spectrogram; (3, height, width).
 
+    It lies on the CPU, wherever the frames do.
+
     Args:
         frames: (S, F, 3, H, W), uint8 or normalised.
         waves: (S, n).
         config: sizes.
     """
-    shown = (model_frames(frames[:, [0, config.segment_frames // 2, -1]]) + 1) / 2
+    shown = (model_frames(frames[:, [0, config.segment_frames // 2, -1]].cpu()) + 1) / 2
     columns = F.interpolate(shown.flatten(0, 1).float(), (WIDTH, WIDTH), mode="area").unflatten(0, shown.shape[:2])
     pictures = _side_by_side(columns.permute(0, 2, 1, 3, 4).flatten(2, 3))
     return torch.cat([pictures, _side_by_side(_spectrograms(waves, config))], dim=1)

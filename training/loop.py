@@ -141,7 +141,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         for number in range(options.accumulate):
             asked = time.perf_counter()
-            batch = {name: value.to(self.world.device) for name, value in next(loader).items()}
+            batch = self.task.ready({name: value.to(self.world.device) for name, value in next(loader).items()})
             waited += time.perf_counter() - asked
             found.append(self._backward(batch, number))
         figures = self._averaged(found)

@@ -20,7 +20,7 @@ from synchformer.config import SynchformerConfig
 from synchformer.media import MediaError
 from synchformer.preprocess import normalise_frames
 from synthetic import Scene
-from training.augment import augment_frames, augment_waveform
+from training.augment import apply_look, augment_waveform, draw_look
 from training.augmentation import AUGMENTATIONS, Augmentation, augment, draw_jitter
 from training.crops import TRIES, Crop, CropError
 from training.task import Batch
@@ -57,21 +57,44 @@ class Change:
         """Samples by which the sound of a crop begins later than its label says; see `draw_jitter`."""
         return draw_jitter(self.settings, rng, room, sample_rate) if self.settings.jitter else 0
 
-    def __call__(
-        self, frames: Tensor, waves: Tensor, config: SynchformerConfig, rng: np.random.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """Segments uint8 (S, F, 3, H, W) and (S, n) as the model's squares; the light change gives normalised ones."""
+    def __call__(self, frames: Tensor, waves: Tensor, config: SynchformerConfig, rng: np.random.Generator) -> Batch:
+        """Segments uint8 (S, F, 3, H, W) and (S, n) as the model's squares; see `light` for the light change."""
         if self.kind == "published":
-            return augment(frames, waves, config.image_size, self.settings, rng, config.sample_rate)
-        squares = centre_crop(frames, config.image_size)
-        if self.kind == "none":
-            return squares, waves
-        return augment_frames(normalise_frames(squares), rng), augment_waveform(waves, rng)
+            changed = augment(frames, waves, config.image_size, self.settings, rng, config.sample_rate)
+            return dict(zip(("frames", "waves"), changed, strict=True))
+        batch = {"frames": centre_crop(frames, config.image_size), "waves": waves}
+        return batch if self.kind == "none" else light(batch, rng)
+
+
+def light(batch: Batch, rng: np.random.Generator) -> Batch:
+    """The light change of segments: "waves" (S, n) changed where there are some, "look" (S, 5) for the pictures."""
+    changed = {"waves": augment_waveform(batch["waves"], rng)} if "waves" in batch else {}
+    pictures = batch.get("frames", batch.get("rows"))
+    return {**batch, **changed, **({} if pictures is None else {"look": draw_look(rng, len(pictures))})}
 
 
 def model_frames(frames: Tensor) -> Tensor:
     """Frames as the encoder wants them: uint8 ones are normalised, normalised ones stay as they are."""
     return normalise_frames(frames) if frames.dtype == torch.uint8 else frames
+
+
+def ready_frames(batch: Batch, store: Tensor | None, prefix: str = "") -> Batch:
+    """A batch whose "frames" lie on its device and look as they are to.
+
+    Args:
+        batch: in place of "frames", "rows" (..., F) of `store` may be given, and "look" (..., 5) says how they change.
+        store: the frames of all clips one after the other, uint8 (rows, 3, H, W); see `PixelClips.store`.
+        prefix: of the three names.
+    """
+    done = dict(batch)
+    rows, look = done.pop(f"{prefix}rows", None), done.pop(f"{prefix}look", None)
+    name = f"{prefix}frames"
+    if rows is not None:
+        assert store is not None
+        done[name] = store[rows.to(store.device)]
+    if look is not None:
+        done[name] = apply_look(model_frames(done[name]), look.to(done[name].device))
+    return done
 
 
 def read_readable(crops: list[Crop], draw: Callable[[], Crop], read: Callable[[list[Crop]], Batch]) -> Batch:
@@ -96,11 +119,14 @@ class PixelClips(ABC):
         config: sizes of the frames.
         change: what happens to crops that are read with random numbers, in training.
         scenes: the truth about generated clips; None for others.
+        store: the frames of all clips one after the other, uint8 (rows, 3, H, W), where a device holds them; batches
+            with random numbers then name rows of it.
     """
 
     config: SynchformerConfig
     change: Change
     scenes: Sequence[Scene] | None = None
+    store: Tensor | None = None
 
     @abstractmethod
     def __len__(self) -> int:
@@ -134,6 +160,8 @@ class PixelClips(ABC):
     def read(self, crops: list[Crop], config: SynchformerConfig, rng: np.random.Generator | None = None) -> Batch:
         """Segments of crops: "frames" (B, S, F, 3, H, W) and "waves" float32 (B, S, n), changed where there is `rng`.
 
+        Pictures are then finished by `ready`.
+
         Raises:
             UnreadableError: when a crop cannot be read.
         """
@@ -143,18 +171,19 @@ class PixelClips(ABC):
         self, crops: list[Crop], count: int, stride: int, rng: np.random.Generator | None = None, length: int = 0
     ) -> Batch:
         """`count` segments of each crop, one every `stride` frames, `length` frames long if given; see `read`."""
-        found, length = [], length or self.config.segment_frames
+        found, length = list[Batch](), length or self.config.segment_frames
         for place, crop in enumerate(crops):
             try:
                 found.append(self._segments(crop, count, stride, length, rng))
             except MediaError as error:
                 raise UnreadableError(place, str(error)) from error
-        frames, waves = (torch.stack(part) for part in zip(*found, strict=True))
-        return {"frames": frames, "waves": waves}
+        return {name: torch.stack([each[name] for each in found]) for name in found[0]}
 
-    def _segments(
-        self, crop: Crop, count: int, stride: int, length: int, rng: np.random.Generator | None
-    ) -> tuple[Tensor, Tensor]:
+    def ready(self, batch: Batch) -> Batch:
+        """A batch of these clips, on the model's device, with its pictures as the model takes them."""
+        return ready_frames(batch, self.store)
+
+    def _segments(self, crop: Crop, count: int, stride: int, length: int, rng: np.random.Generator | None) -> Batch:
         config = self.config
         span, each = (count - 1) * stride + length, config.samples_per_frame
         behind = (self.frames_of(crop.sound_clip) - crop.sound - span) * each
@@ -163,5 +192,5 @@ class PixelClips(ABC):
         frames = picture.unfold(0, length, stride).permute(0, 4, 1, 2, 3)
         waves = sound.unfold(0, length * each, stride * each)
         if rng is None:
-            return centre_crop(frames, config.image_size), waves
+            return {"frames": centre_crop(frames, config.image_size), "waves": waves}
         return self.change(frames, waves, config, rng)

@@ -140,6 +140,9 @@ def _request(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--trained-extractors", action="store_true", help="train the encoders too, on pixels")
     parser.add_argument("--no-cache", dest="cached", action="store_false", help="encode every crop anew")
+    parser.add_argument(
+        "--resident", action="store_true", help="keep rendered clips in the GPU's memory: batches then cost little"
+    )
     parser.add_argument("--replace", type=float, help="largest share of moments that sync fills from other clips")
     parser.add_argument("--labels", choices=("truth", "published"), help="what counts as synchronisable")
     parser.add_argument("--published-positions", action="store_true", help="cut the position table as published")

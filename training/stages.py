@@ -55,6 +55,7 @@ class Request:
         cached: whether frozen features are computed once and kept; otherwise every crop is encoded anew.
         labels: what counts as synchronisable in training; the truth where it is known, otherwise as published.
         published_positions: cut the position table as published.
+        resident: whether rendered clips are kept in the device's memory, so that a batch only names frames of them.
         replace: largest share of a crop's moments that stage II fills from other generated clips.
         audio_init, video_init: files that single encoders start from (`training.pretrained`), where none is trained.
         model: which baseline to train (stage `baseline`) or to prepare (unimodal start); none of them when not given.
@@ -82,6 +83,7 @@ class Request:
     cached: bool = True
     labels: Labels | None = None
     published_positions: bool = False
+    resident: bool = False
     replace: float = 0.0
     audio_init: str | None = None
     video_init: str | None = None

@@ -24,7 +24,7 @@ from training.crops import Crop, Timeline, draw_offset
 from training.events import TIME_BINS, time_bins
 from training.fed import fed_picture
 from training.metrics import accuracy
-from training.pixels import model_frames, read_readable
+from training.pixels import PixelClips, model_frames, read_readable
 from training.replacement import replace_moments
 from training.task import Batch
 
@@ -167,6 +167,10 @@ class CropTask(ABC):
             batch = replace_moments(batch, crops, scenes, self.config, rng, self.replace)
         return batch
 
+    def ready(self, batch: Batch) -> Batch:
+        """Pictures are changed where the model is; features come as they are."""
+        return self.clips.ready(batch) if isinstance(self.clips, PixelClips) else batch
+
     def validate(self) -> dict[str, float]:
         """Figures on the same held-out crops every time."""
         device = next(self.stage.parameters()).device
@@ -200,6 +204,7 @@ class CropTask(ABC):
             fed = look(crop, self.config)
         else:
             _, fed = read_drawn(clips, lambda: self.draw(clips, rng), 1, self.config, rng)
+            fed = self.ready(fed)
         return {"fed": fed_picture(fed["frames"][0], fed["waves"][0], self.config)}
 
 

@@ -36,6 +36,10 @@ class Task(Protocol):
         """A micro-batch, a function of `rng` alone."""
         ...
 
+    def ready(self, batch: Batch) -> Batch:
+        """A micro-batch, now on the module's device, as the module takes it: what is cheaper there is done here."""
+        ...
+
     def validate(self) -> dict[str, float]:
         """Figures on held-out data, in evaluation mode and without gradients."""
         ...

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 from synchformer.config import SynchformerConfig
 from synchformer.encoders import audio_encoder, video_encoder
-from synchformer.preprocess import mel_spectrogram, normalise_frames
+from synchformer.preprocess import mel_spectrogram
 from synthetic import KINDS, Event
-from training.augment import augment_frames, augment_waveform
 from training.clips import ClipPool
 from training.events import audio_centers, audio_width, token_targets, video_centers, video_width
 from training.fed import fed_picture
+from training.pixels import light, model_frames
 from training.task import Batch
 
 SHOWN = 14  # segments of a picture
@@ -78,29 +78,30 @@ class UnimodalTask:
 
     def batch(self, rng: np.random.Generator) -> Batch:
         """Segments of which three quarters hold an event; sound in some micro-batches only."""
-        frames, seen = video_batch(self.pool, rng, self.size, self.config)
-        batch = {"frames": augment_frames(frames, rng), "seen": seen}
+        batch = video_batch(self.pool, rng, self.size, self.config, changed=True)
         if rng.random() >= HEARING:
             return batch
-        waves, heard = audio_batch(self.pool, rng, self.size, self.config)
-        return {**batch, "waves": augment_waveform(waves, rng), "heard": heard}
+        return {**batch, **audio_batch(self.pool, rng, self.size, self.config, changed=True)}
+
+    def ready(self, batch: Batch) -> Batch:
+        """Pictures are changed where the model is."""
+        return self.pool.ready(batch)
 
     def pictures(self) -> dict[str, Tensor]:
         """What training segments look like, and others sound like."""
         rng = np.random.Generator(np.random.PCG64(4))
-        frames = augment_frames(video_batch(self.pool, rng, SHOWN, self.config)[0], rng)
-        waves = augment_waveform(audio_batch(self.pool, rng, SHOWN, self.config)[0], rng)
+        frames = self.ready(video_batch(self.pool, rng, SHOWN, self.config, changed=True))["frames"]
+        waves = audio_batch(self.pool, rng, SHOWN, self.config, changed=True)["waves"]
         return {"fed": fed_picture(frames, waves, self.config)}
 
     def validate(self) -> dict[str, float]:
         """Average precision of event tokens on held-out clips, with the level of chance."""
         rng = np.random.Generator(np.random.PCG64(1))
-        frames, seen = video_batch(self.held_out, rng, 128, self.config)
-        waveforms, heard = audio_batch(self.held_out, rng, 128, self.config)
+        seen, heard = (make(self.held_out, rng, 128, self.config) for make in (video_batch, audio_batch))
         device = next(self.heads.parameters()).device
-        video = self.heads.see(frames.to(device)).float().cpu()
-        audio = self.heads.hear(waveforms.to(device)).float().cpu()
-        return {**_precision("video", video, seen), **_precision("audio", audio, heard)}
+        video = self.heads.see(model_frames(seen["frames"].to(device))).float().cpu()
+        audio = self.heads.hear(heard["waves"].to(device)).float().cpu()
+        return {**_precision("video", video, seen["seen"]), **_precision("audio", audio, heard["heard"])}
 
 
 def _precision(stream: str, logits: Tensor, targets: Tensor) -> dict[str, float]:
@@ -128,29 +129,31 @@ def average_precision(scores: Tensor, positive: Tensor) -> float:
 
 
 def video_batch(
-    pool: ClipPool, rng: np.random.Generator, count: int, config: SynchformerConfig
-) -> tuple[Tensor, Tensor]:
-    """Normalised frames (N, F, 3, H, W) and targets (N, t_v, K + 1) of random segments."""
-    centers, width = video_centers(config), video_width(config)
-    places = [_place(pool, rng, "seen", index % 4 != 0) for index in range(count)]
-    frames = np.stack([pool.video_segment(clip, start) for clip, start in places])
-    targets = [
-        token_targets(_events(pool, clip, "seen"), start / config.video_fps, centers, width) for clip, start in places
-    ]
-    return normalise_frames(torch.from_numpy(frames)), torch.from_numpy(np.stack(targets))
+    pool: ClipPool, rng: np.random.Generator, count: int, config: SynchformerConfig, changed: bool = False
+) -> Batch:
+    """Random segments' pictures (`ClipPool.video_segments`) and targets "seen" (N, t_v, K + 1) of `config`'s tokens."""
+    places, targets = _drawn(pool, rng, count, "seen", video_centers(config), video_width(config))
+    batch = {**pool.video_segments(places, changed), "seen": targets}
+    return light(batch, rng) if changed else batch
 
 
 def audio_batch(
-    pool: ClipPool, rng: np.random.Generator, count: int, config: SynchformerConfig
-) -> tuple[Tensor, Tensor]:
-    """Waveforms (N, n) and targets (N, t_a, K + 1) of random segments."""
-    centers, width = audio_centers(config), audio_width(config)
-    places = [_place(pool, rng, "heard", index % 4 != 0) for index in range(count)]
-    waves: NDArray[np.float32] = np.stack([pool.audio_segment(clip, start) for clip, start in places])
-    targets = [
-        token_targets(_events(pool, clip, "heard"), start / config.video_fps, centers, width) for clip, start in places
-    ]
-    return torch.from_numpy(waves), torch.from_numpy(np.stack(targets))
+    pool: ClipPool, rng: np.random.Generator, count: int, config: SynchformerConfig, changed: bool = False
+) -> Batch:
+    """Random segments' "waves" (N, n) and targets "heard" (N, t_a, K + 1) of `config`'s tokens."""
+    places, targets = _drawn(pool, rng, count, "heard", audio_centers(config), audio_width(config))
+    batch = {"waves": pool.audio_segments(places), "heard": targets}
+    return light(batch, rng) if changed else batch
+
+
+def _drawn(
+    pool: ClipPool, rng: np.random.Generator, count: int, stream: Stream, centers: NDArray[np.floating], width: float
+) -> tuple[list[tuple[int, int]], Tensor]:
+    """Places of segments, three quarters of them with an event, and what their tokens are to say."""
+    fps = pool.config.video_fps
+    places = [_place(pool, rng, stream, index % 4 != 0) for index in range(count)]
+    targets = [token_targets(_events(pool, clip, stream), start / fps, centers, width) for clip, start in places]
+    return places, torch.from_numpy(np.stack(targets))
 
 
 def _events(pool: ClipPool, clip: int, stream: Stream) -> list[Event]:
