@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from interface.accelerator import run
 from interface.checks import check_file
 from interface.errors import PageError, number, sentences
 from interface.session import Session
@@ -125,7 +126,7 @@ def survey(session: Session, path: Path, part: Part, judge: Synchformer | None =
     model = session.model
     with sentences(path.name):
         plan = scan_plan(model.config, part.every, part.reach, part.start, part.stop)
-        return Survey(model, path, plan, part.reach, calibration_of(model), judge, session.precision)
+        return Survey(model, path, plan, part.reach, calibration_of(model), judge, session.precision, run)
 
 
 def scanning(session: Session, asked: Survey) -> Generator[Step, None, None]:
@@ -163,6 +164,7 @@ def mending(
             precision=session.precision,
             progress=tell,
             before=before,
+            run=run,
         )
 
     yield (yield from _in_turns(session.workspace, path.name, work))

@@ -17,6 +17,7 @@ from interface import accelerator, steps
 from interface.accelerator import moved, on_accelerator
 from interface.errors import PageError
 from interface.session import Session
+from interface.whole import Mending, Part, mending, scanning, survey
 from synchformer.checkpoint import save_model
 from synchformer.prediction import Encoding
 
@@ -184,3 +185,24 @@ def test_bank_travels(clips, monkeypatch, tmp_path):
     there = moved(pickle.loads(pickle.dumps(bank)), "cpu")
     assert there.distractors[0].name == bank.distractors[0].name
     assert torch.equal(there.distractors[0].encoding.audio_features, bank.distractors[0].encoding.audio_features)
+
+
+def test_whole_videos_are_asked_of_the_accelerator(zero_gpu, clips, monkeypatch, tmp_path):
+    """A scan and a corrected file, with the figures that they have here."""
+    model = tiny()
+
+    def everything(out):
+        session = Session(model, name="tiny")
+        asked = survey(session, clips[0], Part(reach=0.64))
+        assert list(scanning(session, asked))
+        *_, repair = mending(session, clips[0], tmp_path / out, Mending(offset=0.2, reach=0.0))
+        return [asked.timeline().as_dict(), repair.after.as_dict()]
+
+    def figures(found):
+        return [{key: value for key, value in each.items() if key != "took"} for each in found]
+
+    there = everything("there.mp4")
+    steps_asked = {(name, step) for name, step, _ in zero_gpu}
+    assert steps_asked == {("_call", "encode_pictures"), ("_call", "encode_sounds"), ("_call", "ask")}
+    monkeypatch.delenv("SPACES_ZERO_GPU")
+    assert figures(there) == figures(everything("here.mp4"))

@@ -16,6 +16,7 @@ from synchformer.tools.fine import in_milliseconds
 from synchformer.tools.scan import REACH, scan
 from synchformer.tools.stretch import pitch_change, write_stretched
 from synchformer.tools.timeline import SURE, Timeline
+from synchformer.tools.windows import Run, here
 
 Stage = Literal["before", "writing", "after"]
 StageProgress = Callable[[Stage, float, float], None]
@@ -99,6 +100,7 @@ def fix(
     precision: Precision = "auto",
     progress: StageProgress | None = None,
     before: Timeline | None = None,
+    run: Run = here,
 ) -> Repair:
     """Write a copy of a video whose sound is in sync, and measure it again.
 
@@ -113,6 +115,7 @@ def fix(
         precision: as in `predict`.
         progress: called with the stage, the seconds that are done and their total; what it raises ends the work.
         before: what a scan of the whole video found already, so that it is not measured once more.
+        run: where the model is called; see `scan`.
 
     Raises:
         RefusedError: the evidence is too weak, says that nothing is wrong, or says that one shift cannot repair it.
@@ -122,7 +125,7 @@ def fix(
     path, out = Path(path), Path(out)
     if out.exists() and path.exists() and out.samefile(path):
         raise ValueError("the output is the input itself, which is never changed; choose another name")
-    look = None if model is None else partial(scan, model, reach=reach, precision=precision)
+    look = None if model is None else partial(scan, model, reach=reach, precision=precision, run=run)
     why = None
     if offset is None:
         if before is None:

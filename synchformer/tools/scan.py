@@ -19,7 +19,7 @@ from synchformer.tools.calibration import LEVEL, Calibration, calibration_of
 from synchformer.tools.posterior import evidence, offset_grid, to_posterior
 from synchformer.tools.timeline import MINUTE, Drift, Moment, Piece, Timeline
 from synchformer.tools.track import Explanations, Line, explain, mixed
-from synchformer.tools.windows import Plan, Progress, Window, check_model, read_windows
+from synchformer.tools.windows import Plan, Progress, Run, Window, check_model, here, read_windows
 
 EVERY = 1.92  # s between windows
 REACH = 2.0  # s that the sound is shifted either way
@@ -41,6 +41,7 @@ def scan(
     precision: Precision = "auto",
     progress: Progress | None = None,
     calibration: Calibration | None = None,
+    run: Run = here,
 ) -> Timeline:
     """Measure the offset over a whole video.
 
@@ -56,6 +57,7 @@ def scan(
         precision: as in `predict`.
         progress: called with the seconds that are done and their total; what it raises ends the work.
         calibration: constants; those of the model when None.
+        run: where the model is called; see `read_windows`.
 
     Raises:
         MediaError: as `read_media`, or the part is shorter than one window.
@@ -63,7 +65,7 @@ def scan(
     """
     plan = scan_plan(model.config, every, reach, start, stop)
     constants = calibration or calibration_of(model)
-    survey = Survey(model, Path(path), plan, reach, constants, synchronizability, precision)
+    survey = Survey(model, Path(path), plan, reach, constants, synchronizability, precision, run)
     survey.run(progress)
     return survey.timeline()
 
@@ -82,6 +84,7 @@ class Survey:
         constants: the model's calibration.
         synchronizability: as in `scan`.
         precision: as in `scan`.
+        place: where the model is called, `run` of `scan`.
 
     Raises:
         ValueError: a model with another head.
@@ -95,6 +98,7 @@ class Survey:
     constants: Calibration
     synchronizability: Synchformer | None = None
     precision: Precision = "auto"
+    place: Run = here
     moments: list[Moment] = field(default_factory=list, init=False)
     _densities: list[Floats] = field(default_factory=list, init=False)
     _notes: list[str] = field(default_factory=list, init=False)
@@ -156,7 +160,9 @@ class Survey:
         )
 
     def _windows(self, model: Synchformer, plan: Plan, progress: Progress | None) -> Iterator[Window]:
-        return read_windows(model, self.path, plan, precision=self.precision, progress=progress, notes=self._notes)
+        return read_windows(
+            model, self.path, plan, precision=self.precision, progress=progress, notes=self._notes, run=self.place
+        )
 
     def _judge(self, model: Synchformer, progress: Progress | None) -> None:
         """Add the probability of class 1 to every moment."""

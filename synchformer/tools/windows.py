@@ -30,8 +30,8 @@ from synchformer.prediction import Precision
 from synchformer.preprocess import mel_spectrogram, normalise_frames
 
 CHUNK_SEGMENTS = 128  # strides decoded together: 41 s
-ENCODE_TOGETHER = 16  # segments per pass of an encoder
-ASK_TOGETHER = 32  # pairs of window and shift per pass of the synchronization module
+ENCODE_TOGETHER = {"cpu": 16, "cuda": 128}  # segments per pass of an encoder
+ASK_TOGETHER = {"cpu": 32, "cuda": 512}  # pairs of window and shift per pass of the synchronization module
 ENCODED, ASKED = 0.7, 0.99  # of the progress through a chunk, when all is encoded and when all is asked
 
 Floats = NDArray[np.float64]
@@ -104,6 +104,15 @@ class Store:
         return len(self.video) + len(self.audio)
 
 
+Run = Callable[..., Tensor]
+"""Calls `work(model, *arguments)` where the model is; both can be pickled."""
+
+
+def here(work: Callable[..., Tensor], model: Synchformer, *arguments: object) -> Tensor:
+    """Call in this process."""
+    return work(model, *arguments)
+
+
 Watcher = Callable[[Media], None]
 Progress = Callable[[float, float], None]
 
@@ -117,6 +126,7 @@ def read_windows(
     watch: Watcher | None = None,
     progress: Progress | None = None,
     notes: list[str] | None = None,
+    run: Run = here,
 ) -> Iterator[Window]:
     """The windows of a file, in order of time.
 
@@ -129,6 +139,7 @@ def read_windows(
         progress: called with the seconds that are done and their total after every pass of an encoder or of the
             synchronization module; what it raises ends the work.
         notes: gets a sentence for everything that a reader of the result must know, such as damage.
+        run: where the model's three parts are called; in this process unless told otherwise.
 
     Raises:
         MediaError: as `read_media`; damage behind the first chunk ends the windows with a note instead.
@@ -136,7 +147,7 @@ def read_windows(
     """
     check_model(model, model.config.head)
     plan.check(model.config)
-    reader = _Reader(model, Path(path), plan, precision)
+    reader = _Reader(model, Path(path), plan, precision, run)
     notes = [] if notes is None else notes
     fps = model.config.video_fps
     for first, last in reader.chunks():
@@ -185,10 +196,10 @@ def check_model(model: Synchformer, head: Head = "offset") -> None:
 class _Reader:
     """Decodes, encodes and asks, in order of time. All frames are counted from the clock's zero."""
 
-    def __init__(self, model: Synchformer, path: Path, plan: Plan, precision: Precision) -> None:
-        self.model, self.path, self.plan, self.config = model, path, plan, model.config
-        self.device = next(model.parameters()).device
-        self.half = precision == "bf16" or (precision == "auto" and self.device.type == "cuda")
+    def __init__(self, model: Synchformer, path: Path, plan: Plan, precision: Precision, run: Run) -> None:
+        self.model, self.path, self.plan, self.config, self.run = model, path, plan, model.config, run
+        self.kind = next(model.parameters()).device.type
+        self.half = precision == "bf16" or (precision == "auto" and self.kind == "cuda")
         end = int(probe(path).seconds * self.config.video_fps + 1e-6)
         self.stop = end if plan.stop is None else min(end, plan.stop)
         self.store = Store()
@@ -222,14 +233,15 @@ class _Reader:
         pictures = self._needed((0,), first, min(last, first + len(square) - config.segment_frames + 1))
         sounds = self._needed(self.plan.shifts, first, min(last, first + heard))
         whole = max(1, len(pictures) + len(sounds))
-        for done, places in _batches(pictures, ENCODE_TOGETHER):
+        together = ENCODE_TOGETHER.get(self.kind, ENCODE_TOGETHER["cpu"])
+        for done, places in _batches(pictures, together):
             cut = [square[place - first : place - first + config.segment_frames] for place in places]
-            self._keep(self.store.video, places, torch.stack(cut), self._encode_video)
+            self._keep(self.store.video, places, encode_pictures, torch.stack(cut))
             self.tell(ENCODED * done / whole)
-        for done, places in _batches(sounds, ENCODE_TOGETHER):
+        for done, places in _batches(sounds, together):
             begins = [(place - first) * per_frame for place in places]
             cut = [media.audio[begin : begin + length] for begin in begins]
-            self._keep(self.store.audio, places, torch.stack(cut), self._encode_audio)
+            self._keep(self.store.audio, places, encode_sounds, torch.stack(cut))
             self.tell(ENCODED * (len(pictures) + done) / whole)
 
     def _needed(self, shifts: tuple[int, ...], first: int, last: int) -> list[int]:
@@ -243,16 +255,9 @@ class _Reader:
         return sorted(place for place in places if first <= place < last)
 
     def _keep(
-        self, kept: dict[int, Tensor], places: list[int], segments: Tensor, encode: Callable[[Tensor], Tensor]
+        self, kept: dict[int, Tensor], places: list[int], encode: Callable[..., Tensor], segments: Tensor
     ) -> None:
-        with self._inference():
-            kept.update(zip(places, encode(segments)[0].float(), strict=True))
-
-    def _encode_video(self, segments: Tensor) -> Tensor:
-        return self.model.encode_video(normalise_frames(segments).to(self.device).unsqueeze(0))
-
-    def _encode_audio(self, segments: Tensor) -> Tensor:
-        return self.model.encode_audio(mel_spectrogram(segments, self.config).to(self.device).unsqueeze(0))
+        kept.update(zip(places, self.run(encode, self.model, segments, self.half), strict=True))
 
     def ready(self, encoded: int | None) -> Iterator[Window]:
         """Windows whose segments have all been encoded, when those before frame `encoded` are (None: all)."""
@@ -268,7 +273,7 @@ class _Reader:
         """The distributions of all pairs of window and shift whose segments are there, many pairs at a time."""
         pairs = [(frame, shift) for frame in frames for shift in self.plan.shifts if self._has(frame, shift)]
         answers = []
-        for done, part in _batches(pairs, ASK_TOGETHER):
+        for done, part in _batches(pairs, ASK_TOGETHER.get(self.kind, ASK_TOGETHER["cpu"])):
             answers.append(self._answer(part))
             self.tell(ENCODED + (ASKED - ENCODED) * done / len(pairs))
         found = np.concatenate(answers) if answers else np.empty((0, self.config.classes))
@@ -289,17 +294,36 @@ class _Reader:
     def _answer(self, pairs: list[tuple[int, int]]) -> Floats:
         video = torch.stack([self._segments(self.store.video, frame) for frame, _ in pairs])  # (B, S, t_v, D)
         audio = torch.stack([self._segments(self.store.audio, frame + shift) for frame, shift in pairs])
-        with self._inference():
-            logits = self.model.synchronize(video, audio)
+        logits = self.run(ask, self.model, video, audio, self.half)
         return logits.double().softmax(dim=-1).cpu().numpy()
 
     def _segments(self, kept: dict[int, Tensor], frame: int) -> Tensor:
         return torch.stack([kept[frame + k] for k in self._offsets()])
 
-    @contextlib.contextmanager
-    def _inference(self) -> Iterator[None]:
-        with torch.inference_mode(), torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.half):
-            yield
+
+def encode_pictures(model: Synchformer, segments: Tensor, half: bool) -> Tensor:
+    """Frames uint8 (N, F, 3, H, W) to features float32 (N, t_v, D)."""
+    with _inference(model, half) as device:
+        return model.encode_video(normalise_frames(segments).to(device).unsqueeze(0))[0].float()
+
+
+def encode_sounds(model: Synchformer, segments: Tensor, half: bool) -> Tensor:
+    """Samples (N, n) to features float32 (N, t_a, D)."""
+    with _inference(model, half) as device:
+        return model.encode_audio(mel_spectrogram(segments, model.config).to(device).unsqueeze(0))[0].float()
+
+
+def ask(model: Synchformer, video: Tensor, audio: Tensor, half: bool) -> Tensor:
+    """Features (B, S, t_v, D) and (B, S, t_a, D) to logits (B, C)."""
+    with _inference(model, half) as device:
+        return model.synchronize(video.to(device), audio.to(device))
+
+
+@contextlib.contextmanager
+def _inference(model: Synchformer, half: bool) -> Iterator[torch.device]:
+    device = next(model.parameters()).device
+    with torch.inference_mode(), torch.autocast(device.type, dtype=torch.bfloat16, enabled=half):
+        yield device
 
 
 Item = TypeVar("Item")
