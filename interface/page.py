@@ -79,7 +79,7 @@ def build_interface(models: Models, examples: Sequence[Path] = ()) -> gr.Blocks:
             inputs=None,
             outputs=[*probe.opened(shared, parts, found.progress), model, names, *found.fields.values()],
             **QUICK,
-        )
+        ).then(**judge.told(shared, judged))
         evidence.wire(shared, found)
         add_api(models)
     return page

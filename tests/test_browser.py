@@ -361,6 +361,7 @@ def test_a_link_opens_the_example(browser, evidence):
     page.goto(f"{evidence}/?example=one&offset=0.4&samples=300")
     page.wait_for_selector(DRAWN)
     assert page.locator("#offset input[type=number]").input_value() == "0.4"
+    page.wait_for_function("document.querySelector('#result [data-part=sync]').innerText !== ''")
     page.get_by_role("tab", name="Settings").click()
     assert page.locator("#samples input[type=number]").input_value() == "300"
     assert "one.mp4" in page.inner_text("#caption")

@@ -159,9 +159,9 @@ def combine(windows: Iterable[Window], calibration: Calibration) -> Posterior:
 
 
 def in_milliseconds(offset: float) -> str:
-    """An offset in seconds as words: `132 ms early`, `40 ms late` or `in sync to the millisecond`."""
+    """An offset in seconds as words: `132 ms early`, `40 ms late` or `0 ms off`."""
     size = round(abs(offset) * 1000)
-    return f"{size} ms {'early' if offset > 0 else 'late'}" if size else "in sync to the millisecond"
+    return f"{size} ms {'early' if offset > 0 else 'late'}" if size else "0 ms off"
 
 
 def _ms(offset: float) -> str:
