@@ -122,9 +122,16 @@ class S3DMaps(nn.Module):
         self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # several times faster on CPUs
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Normalised frames (N, F, 3, H, W) to features (N, t, h, w, D)."""
+        """Normalised frames (N, F, 3, H, W) to features (N, t, h, w, D); on a CPU in float32, whatever autocast says.
+
+        There, gradients of S3D's temporal filters (3 x 1 x 1 on two moments) in bfloat16 are memory that nobody wrote:
+        1e34 and NaN were seen with PyTorch 2.11.
+        """
         inputs = rearrange(frames, "N f c h w -> N c f h w").contiguous(memory_format=torch.channels_last_3d)
-        return rearrange(self.bridge(self.trunk(inputs)), "N d t h w -> N t h w d")
+        if inputs.device.type != "cpu":
+            return rearrange(self.bridge(self.trunk(inputs)), "N d t h w -> N t h w d")
+        with torch.autocast("cpu", enabled=False):
+            return rearrange(self.bridge(self.trunk(inputs.float())), "N d t h w -> N t h w d")
 
 
 class ResNetEncoder(nn.Module):

@@ -12,7 +12,7 @@ from torchvision.models.video import s3d
 
 from synchformer.checkpoint import load_model
 from synchformer.config import BASE, MINI
-from synchformer.convolutional import S3D, ResNet18
+from synchformer.convolutional import S3D, ResNet18, S3DMaps
 from synchformer.model import Synchformer
 from synchformer.weights import CheckpointError
 from training import compare, evaluate, run
@@ -53,6 +53,19 @@ def test_s3d_is_torchvisions_at_its_width():
     frames = torch.randn(1, 3, 16, 64, 64)
     with torch.inference_mode():
         assert torch.allclose(ours(frames), theirs.features(frames), atol=1e-5)
+
+
+def test_autocast_leaves_s3d_alone_on_a_cpu():
+    """Its temporal filters' gradients in bfloat16 are garbage there."""
+    torch.manual_seed(0)
+    maps = S3DMaps(replace(MINI, extractors="resnet-s3d", extractor_width=0.225))
+    frames, found = torch.rand(4, 16, 3, 96, 96) * 2 - 1, []
+    for on in (False, True):
+        maps.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=on):
+            maps(frames).square().sum().backward()
+        found.append([value.grad.clone() for value in maps.parameters()])
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
 
 
 def test_centers_follow_from_kernels_strides_and_paddings():
