@@ -145,6 +145,18 @@ def load_avclip(name_or_path: str | Path, device: str = "auto") -> SegmentAVCLIP
     return _filled(SegmentAVCLIP, config, state, place, name_or_path)
 
 
+def load_stage(name_or_path: str | Path, device: str = "auto") -> Synchformer | SegmentAVCLIP:
+    """Load a checkpoint of whatever stage, for what both kinds have: `config`, `video_encoder` and `audio_encoder`.
+
+    Arguments and errors are those of `load_model`, but stage I is not refused.
+    """
+    place = pick_device(device)
+    state, config, layout = _load(name_or_path)
+    if layout == "avclip":
+        return _filled(SegmentAVCLIP, config, state, place, name_or_path)
+    return _filled(Synchformer, config, state, place, name_or_path)
+
+
 def save_model(
     model: TwoStreams | SegmentAVCLIP, path: Path, notes: Mapping[str, str] | None = None, layout: str | None = None
 ) -> Path:

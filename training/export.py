@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from synchformer.checkpoint import save_model
 from synchformer.config import SynchformerConfig
 from training.baselines.model import Baseline, save_baseline
 from training.baselines.task import assemble_baseline
-from training.stages import assemble, stage_state
+from training.stages import assemble, assemble_avclip, stage_state
+
+Exported = Literal["avclip", "sync", "synchronizability", "baseline"]
 
 
-def export_model(
-    out: Path, config: SynchformerConfig, target: Path, stage: Literal["sync", "synchronizability", "baseline"] = "sync"
-) -> str:
+def export_model(out: Path, config: SynchformerConfig, target: Path, stage: Exported = "sync") -> str:
     """Write `target` as safetensors in half precision; training-only heads are left out.
 
     Args:
         out: folder of the run.
         config: sizes, with the offset head; a baseline's are those of its own record.
         target: the file, replaced when it exists.
-        stage: whose module to write, with the encoders that it was trained on.
+        stage: whose module to write, with the encoders that it was trained on; of stage I, which has no module, those.
 
     Returns:
         A sentence with the file's size.
@@ -31,6 +31,8 @@ def export_model(
     """
     if stage == "baseline":
         save_baseline(_baseline(out).half(), target, _history(out))
+    elif stage == "avclip":
+        save_model(assemble_avclip(out, config).half(), target, _history(out))
     else:
         save_model(assemble(out, config, stage).half(), target, _history(out))
     return f"{target}: {target.stat().st_size / 1e6:.1f} MB"
@@ -45,5 +47,5 @@ def _baseline(out: Path) -> Baseline:
 
 def _history(out: Path) -> dict[str, str]:
     """Steps of every stage that was run in the folder."""
-    states = {stage: stage_state(out, stage) for stage in ("avclip", "sync", "synchronizability", "baseline")}
+    states = {stage: stage_state(out, stage) for stage in get_args(Exported)}
     return {f"{stage}_steps": str(state["step"]) for stage, state in states.items() if state is not None}

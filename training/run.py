@@ -37,7 +37,7 @@ from training.stages import Request, build_task
 from training.watch import DivergedError
 
 AUGMENTS: dict[str, Augment] = {"here": "light", "paper": "published"}
-EXPORTS = ("sync", "synchronizability", "baseline")
+EXPORTS = ("avclip", "sync", "synchronizability", "baseline")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -129,7 +129,9 @@ def _request(parser: argparse.ArgumentParser) -> None:
         "--augment", choices=get_args(Augment), help="random changes (default: light; published in paper)"
     )
     parser.add_argument("--views", type=int, help="crops of the picture in cached features; the first is the centre")
-    parser.add_argument("--init", help="name or file of a trained model to go on from")
+    parser.add_argument(
+        "--init", help="name or file of a trained model to go on from; of stage I (avclip-vggsound), its encoders"
+    )
     parser.add_argument(
         "--module", help="name or file of a trained model whose synchronization module sync starts from"
     )

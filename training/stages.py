@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from tqdm import tqdm
 
-from synchformer.checkpoint import load_model
+from synchformer.avclip import SegmentAVCLIP
+from synchformer.checkpoint import load_model, load_stage
 from synchformer.config import SynchformerConfig
 from synchformer.encoders import AnyAudioEncoder, AnyVideoEncoder, Encoders
 from synchformer.model import Synchformer
@@ -34,6 +35,7 @@ from training.task import Task
 from training.unimodal import EventHeads, UnimodalTask
 
 Stage = Literal["unimodal", "avclip", "sync", "baseline", "synchronizability"]
+Found = TypeVar("Found", Synchformer, SegmentAVCLIP, Synchformer | SegmentAVCLIP)
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Request:
         count, held_out: clips to train on and to validate on, at most; None: some generated ones, or all there are.
         workers: processes that render, look into and encode clips.
         init: name or file of a trained model to go on from: its encoders in the stages before stage II, all of it from
-            there on.
+            there on; of a stage I checkpoint its encoders.
         module: name or file of a trained model whose synchronization module stage II starts from, on the encoders of
             this folder's stage I.
         trained_extractors: whether stage II and after train the encoders too (table 2); they read pixels then.
@@ -125,9 +127,9 @@ def _unimodal(request: Request, data: Data) -> Task:
         raise ValueError("--init names a Synchformer, which has no baseline's extractors; leave out --model or --init")
     config = request.config if request.model is None else segment_config(request.model, request.config)
     task = UnimodalTask(config, *data.pools(), request.options.batch)
-    model = _trained(request)
-    if model:
-        task.heads.video_encoder, task.heads.audio_encoder = model.video_encoder, model.audio_encoder
+    begun = _begun(request)
+    if begun:
+        task.heads.video_encoder, task.heads.audio_encoder = begun.video_encoder, begun.audio_encoder
     return task
 
 
@@ -151,8 +153,10 @@ def _avclip(request: Request, data: Data) -> Task:
         valid_clips=request.valid_crops or VALIDATION_CLIPS,
         loaders=request.options.loaders,
     )
-    avclip, found = task.stage.avclip, _trained(request) or heads
-    if found:
+    avclip, found = task.stage.avclip, _begun(request) or heads
+    if isinstance(found, SegmentAVCLIP):
+        avclip.load_state_dict(found.state_dict())
+    elif found:
         avclip.video_encoder.load_state_dict(found.video_encoder.state_dict())
         avclip.audio_encoder.load_state_dict(found.audio_encoder.state_dict())
     _start_encoders(request, avclip.video_encoder, avclip.audio_encoder)
@@ -161,15 +165,15 @@ def _avclip(request: Request, data: Data) -> Task:
 
 def _sync(request: Request, data: Data) -> Task:
     config = request.config
-    model = _trained(request)
-    encoders = (model.video_encoder, model.audio_encoder) if model else _encoders(request)
+    init = _begun(request)
+    encoders = (init.video_encoder, init.audio_encoder) if init else _encoders(request)
     if request.replace and not data.generated:
         raise ValueError("--replace keeps what decides, which only generated clips tell; leave it out")
     clips, held_out, extractors = _readers(request, data, *encoders)
     stage = stage2(config, extractors, timed=scenes_of(clips) is not None)
-    begun = model or _trained(request, request.module)
-    if begun:
-        stage.synchronizer.load_state_dict(begun.synchronizer.state_dict())
+    whole = init if isinstance(init, Synchformer) else _trained(request, request.module)
+    if whole:
+        stage.synchronizer.load_state_dict(whole.synchronizer.state_dict())
     elif isinstance(clips, FeatureCache):
         start_from(stage.synchronizer, config, *clips.features_of(CLIPS))
     return SyncTask(config, stage, clips, held_out, request.options.batch, request.replace, **_validation(request))
@@ -179,7 +183,7 @@ def _synchronizability(request: Request, data: Data) -> Task:
     labels: Labels = request.labels or ("truth" if data.generated else "published")
     if labels == "truth" and not data.generated:
         raise ValueError("--labels truth asks when events happen, which only generated clips tell; use published")
-    model = _trained(request) or assemble(request.out, request.config, "sync")
+    model = _trained(request, request.init) or assemble(request.out, request.config, "sync")
     clips, held_out, extractors = _readers(request, data, model.video_encoder, model.audio_encoder)
     module = adapt(model.synchronizer, request.config, request.published_positions)
     config = request.config.with_head("synchronizability")
@@ -219,16 +223,25 @@ def _readers(
     return *data.features(video, audio), None
 
 
-def _trained(request: Request, name: str | None = None) -> Synchformer | None:
-    """The model that --init names, or the one of another name, with the offset head.
+def _begun(request: Request) -> Synchformer | SegmentAVCLIP | None:
+    """What --init names, of whatever stage, for its encoders.
 
     Raises:
-        ValueError: when it has other sizes or another head than what is trained.
+        ValueError: as `_trained`.
     """
-    name = name or request.init
-    if name is None:
-        return None
-    model = load_model(name, "cpu")
+    return None if request.init is None else _fitting(load_stage(request.init, "cpu"), request.init, request)
+
+
+def _trained(request: Request, name: str | None) -> Synchformer | None:
+    """The model of a name, with the offset head.
+
+    Raises:
+        ValueError: when it has other sizes or another head than what is trained, or is stage I.
+    """
+    return None if name is None else _fitting(load_model(name, "cpu"), name, request)
+
+
+def _fitting(model: Found, name: str, request: Request) -> Found:
     if replace(model.config, name="") != replace(request.config, name=""):
         raise ValueError(
             f"{name} is {model.config.name!r} with the head {model.config.head!r}, which does not fit "
@@ -248,8 +261,8 @@ def _heads(out: Path, config: SynchformerConfig) -> EventHeads | None:
     return heads
 
 
-def _stage1(out: Path, config: SynchformerConfig) -> Encoders:
-    """The encoders of stage I.
+def assemble_avclip(out: Path, config: SynchformerConfig) -> SegmentAVCLIP:
+    """Stage I of a run, without the training-only heads.
 
     Raises:
         FileNotFoundError: when stage I was not run in this folder.
@@ -260,7 +273,12 @@ def _stage1(out: Path, config: SynchformerConfig) -> Encoders:
     heads = EventHeads(config) if any(name.startswith("heads.") for name in state["model"]) else None
     stage = Stage1(config, heads)
     stage.load_state_dict(state["model"])
-    return stage.avclip.video_encoder, stage.avclip.audio_encoder
+    return stage.avclip
+
+
+def _stage1(out: Path, config: SynchformerConfig) -> Encoders:
+    avclip = assemble_avclip(out, config)
+    return avclip.video_encoder, avclip.audio_encoder
 
 
 def stage_state(out: Path, stage: Stage) -> dict[str, Any] | None:
@@ -299,7 +317,7 @@ def _frozen(out: Path, config: SynchformerConfig, stage: Stage, init: str | None
     """The encoders that a stage was trained on without changing them."""
     if init is None and stage == "sync":
         return _stage1(out, config)
-    model = load_model(init, "cpu") if init is not None else assemble(out, config, "sync")
+    model = load_stage(init, "cpu") if init is not None else assemble(out, config, "sync")
     return model.video_encoder, model.audio_encoder
 
 
