@@ -25,6 +25,7 @@ from synchformer.model import Synchformer
 from synchformer.prediction import Encoding
 
 DISTRACTORS = 4
+ROUNDS = 20
 
 
 def random_encoding(config: SynchformerConfig, device: str) -> Encoding:
@@ -34,16 +35,23 @@ def random_encoding(config: SynchformerConfig, device: str) -> Encoding:
     return Encoding(video, torch.randn(*size, config.audio_steps, config.dim, device=device))
 
 
-def seconds(work: Callable[[], object], repeats: int = 3) -> float:
-    """The shortest of a few runs, after one that is not counted."""
-    times = []
-    for _ in range(1 + repeats):
-        begin = perf_counter()
-        work()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        times.append(perf_counter() - begin)
-    return min(times[1:])
+def seconds(*works: Callable[[], object], most: float = 20.0) -> list[float]:
+    """The shortest run of each, in rounds of all that take up to `most` seconds, after one that is not counted.
+
+    Other work on the machine, which comes and goes, then slows all of them alike.
+    """
+    rounds = list[list[float]]()
+    while len(rounds) < 2 or (sum(map(sum, rounds[1:])) < most and len(rounds) < 1 + ROUNDS):
+        rounds.append([_once(work) for work in works])
+    return [min(times) for times in zip(*rounds[1:], strict=True)]
+
+
+def _once(work: Callable[[], object]) -> float:
+    begin = perf_counter()
+    work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return perf_counter() - begin
 
 
 def plain(model: Synchformer, clip: Encoding, others: list[Encoding], keep: Tensor, choice: Tensor) -> Tensor:
@@ -67,7 +75,7 @@ def peak(device: str, dtype: torch.dtype) -> float:
     best = 0.0
     for size in (512, 1024, 2048) if device == "cpu" else (2048, 4096, 8192):
         left = torch.randn(size, size, device=device, dtype=dtype)
-        best = max(best, 2 * size**3 / seconds(lambda left=left: left @ left))  # type: ignore[misc]
+        best = max(best, 2 * size**3 / seconds(lambda left=left: left @ left, most=1.0)[0])  # type: ignore[misc]
     return best
 
 
@@ -84,13 +92,16 @@ def measure(name: str, masks: int, device: str) -> str:
     choice = torch.arange(masks, device=device) % DISTRACTORS
     batch = min(masks, fast.batch())
     rows = [slice(first, first + batch) for first in range(0, masks, batch)]
-    quick = seconds(lambda: [fast(keep[row], choice[row]) for row in rows]) / masks
-    slow = seconds(lambda: [plain(model, clip, others, keep[row], choice[row]) for row in rows], 1) / masks
     frames = torch.zeros(
         1, config.segments, config.segment_frames, 3, config.image_size, config.image_size, device=device
     )
     mel = torch.zeros(1, config.segments, config.mel_bins, config.mel_frames, device=device)
-    whole = seconds(lambda: model(frames, mel), 1)
+    quick, slow, whole = seconds(
+        lambda: [fast(keep[row], choice[row]) for row in rows],
+        lambda: [plain(model, clip, others, keep[row], choice[row]) for row in rows],
+        lambda: model(frames, mel),
+    )
+    quick, slow = quick / masks, slow / masks
     with FlopCounterMode(display=False) as counter:
         fast(keep[rows[0]], choice[rows[0]])
     rate = counter.get_total_flops() / len(keep[rows[0]]) / quick

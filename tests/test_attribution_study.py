@@ -163,9 +163,9 @@ def test_a_closed_stream_keeps_what_it_has(model, clip, bank):
     first = next(parts)
     second = next(parts)
     parts.close()
-    assert (first.masks, second.masks) == (500, 1000)
+    assert (first.masks, second.masks) == (2 * CHECK_EVERY, 4 * CHECK_EVERY)
     assert not second.finished
-    assert second.left == 3000
+    assert second.left == 4000 - 4 * CHECK_EVERY
     assert next(parts, None) is None
 
 
@@ -179,8 +179,8 @@ def test_it_stops_when_every_interval_is_narrow(model, clip, bank):
 def test_progress_can_stop_it(model, clip, bank):
     seen = []
     found = attribute(model, clip, bank, Settings(samples=2000), lambda part: seen.append(part.masks) or len(seen) == 2)
-    assert seen == [500, 1000]
-    assert found.masks == 1000
+    assert seen == [2 * CHECK_EVERY, 4 * CHECK_EVERY]
+    assert found.masks == 4 * CHECK_EVERY
 
 
 def test_both_streams_under_one_mask(model, clip, bank):
@@ -350,13 +350,13 @@ def test_ctrl_c_writes_the_partial_result(folder, tmp_path, capsys, monkeypatch)
 
 @pytest.mark.parametrize("together", [False, True])
 def test_going_on_draws_the_masks_of_an_uninterrupted_run(model, clip, bank, together):
-    settings = Settings(samples=700, batch=50, precision="fp32", together=together)
+    settings = Settings(samples=1200, batch=50, precision="fp32", together=together)
     whole = attribute(model, clip, bank, settings)
     parts = stream(model, clip, bank, settings)
     first = next(parts)
     parts.close()
     again = list(stream(model, clip, bank, settings, resume=first))
-    assert [part.masks for part in again] == ([500, 700] if together else [1000, 1400])
+    assert [part.masks for part in again] == ([1000, 1200] if together else [2000, 2400])
     for one, other in zip(whole.curves, again[-1].curves, strict=True):
         assert one.estimates.correct == other.estimates.correct
         assert np.array_equal(one.estimates.kept, other.estimates.kept)

@@ -96,6 +96,31 @@ class Renderer:
         return frames, torch.from_numpy(sound)
 
 
+@dataclass(frozen=True)
+class Writer:
+    """Renders clips into the files of a pool, from whatever process: clips are too large to be sent to another one."""
+
+    renderer: Renderer
+    folder: Path
+
+    @cached_property
+    def arrays(self) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
+        """Frames uint8 (N, T, 3, H, W) and samples int16 (N, n), memory-mapped."""
+        renderer = self.renderer
+        count, frames, side = len(renderer), renderer.frames_of(0), renderer.side
+        return (
+            map_array(self.folder / "frames.u8", np.dtype(np.uint8), (count, frames, 3, side, side)),
+            map_array(
+                self.folder / "audio.i16", np.dtype(np.int16), (count, frames * renderer.config.samples_per_frame)
+            ),
+        )
+
+    def __call__(self, index: int) -> None:
+        """Render clip `index` and write it where it belongs."""
+        frames, audio = self.arrays
+        frames[index], audio[index] = self.renderer(index)
+
+
 class ClipPool(PixelClips):
     """Rendered clips on disk, memory-mapped: `frames` uint8 (N, T, 3, H, W), `audio` int16 (N, n), `scenes`.
 
@@ -115,19 +140,12 @@ class ClipPool(PixelClips):
         renderer = Renderer(recipe, config, change.settings.random_crop)
         self.recipe, self.config, self.change, self.scenes = recipe, config, change, renderer.scenes
         folder.mkdir(parents=True, exist_ok=True)
-        frames, side = renderer.frames_of(0), renderer.side
-        self.frames = map_array(folder / "frames.u8", np.dtype(np.uint8), (recipe.count, frames, 3, side, side))
-        self.audio = map_array(
-            folder / "audio.i16", np.dtype(np.int16), (recipe.count, frames * config.samples_per_frame)
-        )
-        identity = {**renderer.identity, "config": repr(config), **({"side": side} if renderer.whole else {})}
-        build(folder, identity, recipe.count, renderer, self._keep, workers)
+        self.frames, self.audio = Writer(renderer, folder).arrays
+        identity = {**renderer.identity, "config": repr(config), **({"side": renderer.side} if renderer.whole else {})}
+        build(folder, identity, recipe.count, Writer(renderer, folder), lambda *_: None, workers)
 
     def __len__(self) -> int:
         return self.recipe.count
-
-    def _keep(self, index: int, rendered: tuple[Tensor, Tensor]) -> None:
-        self.frames[index], self.audio[index] = rendered
 
     def frames_of(self, _: int) -> int:
         """Frames of a clip: as many in all."""
