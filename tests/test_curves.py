@@ -20,6 +20,19 @@ def test_curves_show_the_log(tmp_path):
     assert [list(line.get_ydata()) for line in valid.get_lines()] == [[0.25]]
 
 
+def test_stages_come_in_order_and_the_unimodal_start_has_two_losses(tmp_path):
+    for stage in ("avclip", "unimodal"):
+        (tmp_path / stage).mkdir()
+        rows = [{"step": i, "loss": 2.0, "video": 0.5, "chance": float("nan")} for i in range(1, 7)]
+        rows = [{**row, "audio": 0.25} if row["step"] % 2 else row for row in rows] if stage == "unimodal" else rows
+        (tmp_path / stage / "log.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    axes = curves.draw(tmp_path).axes
+    assert [each.get_title() for each in axes[::2]] == ["unimodal: loss", "avclip: loss"]
+    every, smooth, heard = axes[0].get_lines()
+    assert [list(line.get_xdata()) for line in (every, heard)] == [[1, 2, 3, 4, 5, 6], [1, 3, 5]]
+    assert np.allclose(smooth.get_ydata(), 0.5)
+
+
 def test_folder_without_a_run_is_a_sentence(tmp_path, capsys):
     assert curves.main([str(tmp_path), "--to", str(tmp_path / "curves.png")]) == 1
     assert "holds no log" in capsys.readouterr().err

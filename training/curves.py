@@ -21,6 +21,8 @@ from matplotlib.figure import Figure
 from training.record import LOG
 
 HEADLINES = ("auc", "acc1", "acc1_tol1", "window_precision", "video_kind", "audio_kind")
+STAGES = ("unimodal", "avclip", "sync", "baseline", "synchronizability")  # in the order in which they are trained
+PARTS = ("video", "audio")  # losses of the unimodal start: only some steps have the sound's, so that their sum jumps
 SMOOTH = 5  # logged steps that a point of the smooth curve averages
 
 Row = dict[str, float]
@@ -43,7 +45,7 @@ def draw(folder: Path) -> Figure:
     Raises:
         FileNotFoundError: when no stage in the folder has a log.
     """
-    logs = sorted(folder.glob(f"*/{LOG}"))
+    logs = [folder / stage / LOG for stage in STAGES if (folder / stage / LOG).exists()]
     if not logs:
         raise FileNotFoundError(f"{folder} holds no log of a stage; give the --out of training.run")
     figure = Figure(figsize=(11, 3.4 * len(logs)), layout="constrained")
@@ -56,11 +58,14 @@ def draw(folder: Path) -> Figure:
 
 def _loss(axes: Axes, rows: list[Row], stage: str) -> None:
     trained = [row for row in rows if "loss" in row]
-    steps, losses = (np.array([row[name] for row in trained]) for name in ("step", "loss"))
-    axes.plot(steps, losses, color="0.75", linewidth=1, label="every logged step")
-    if len(losses) >= SMOOTH:
-        smooth = np.convolve(losses, np.ones(SMOOTH) / SMOOTH, mode="valid")
-        axes.plot(steps[SMOOTH - 1 :], smooth, color="C0", label=f"mean of {SMOOTH}")
+    names = [name for name in PARTS if any(name in row for row in trained)] or ["loss"]
+    for color, name in zip(("C0", "C1"), names, strict=False):
+        found = [(row["step"], row[name]) for row in trained if name in row]
+        steps, losses = np.array(found).reshape(-1, 2).T
+        axes.plot(steps, losses, color=color, alpha=0.3, linewidth=1)
+        if len(losses) >= SMOOTH:
+            smooth = np.convolve(losses, np.ones(SMOOTH) / SMOOTH, mode="valid")
+            axes.plot(steps[SMOOTH - 1 :], smooth, color=color, label=f"{name}, mean of {SMOOTH} logged steps")
     chance = trained[-1]["chance"] if trained else float("nan")
     if np.isfinite(chance):
         axes.axhline(chance, color="C3", linestyle="--", label=f"chance, {chance:.2f}")
@@ -74,7 +79,8 @@ def _validations(axes: Axes, rows: list[Row], stage: str) -> None:
         if found:
             axes.plot(*zip(*found, strict=True), marker="o", markersize=3, label=name)
     axes.set(title=f"{stage}: held-out clips", xlabel="step", ylim=(0, 1))
-    axes.legend()
+    if axes.lines:
+        axes.legend(loc="lower right")
 
 
 def main(argv: list[str] | None = None) -> int:
