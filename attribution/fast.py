@@ -1,14 +1,12 @@
 """The synchronization module for thousands of mixtures of one clip with distractors: the same logits, less work.
 
-Four exact savings over calling the module with mixed features (equal up to the order of floating-point sums):
+Three exact savings over calling the module with mixed features (equal up to the order of floating-point sums):
 
 1. Projection, norm and position are functions of one token, and so are the first block's norm and q, k, v. They are
    computed once for the clip and once for each distractor; a mask then only picks rows out of a table.
-2. The head reads the class token. In the last block only its query, its attention and its MLP are computed.
-3. That one query makes the last block's keys and values needless, too: q . (W_k x) = (W_k' q) . x, and the weighted
-   sum of W_v x is W_v times the weighted sum of x (the weights sum to one, so biases pass through). A token then costs
-   2 * heads * E multiplications there instead of 2 * E * E.
-4. Only the block between, if there is one, is computed in full.
+2. The head reads the class token, so that of the last block only what that token needs is computed
+   (`synchformer.attention.summarise`; the whole model does so, too).
+3. Only the block between, if there is one, is computed in full.
 
 Shape legend: N masks, T tokens, E width, H heads, d = E / H, D distractors, C classes.
 """
@@ -22,9 +20,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear, scaled_dot_product_attention
+from torch.nn.functional import linear
 
 from attribution.settings import CHECK_EVERY, Precision
+from synchformer.attention import attend, summarise
 from synchformer.prediction import Encoding
 from synchformer.sync import SynchronizationModule
 
@@ -78,7 +77,7 @@ class FastSynchronizer:
             tokens = _mix(blocks[0], tokens, self._packed[rows].unflatten(0, keep.shape))
             for block in blocks[1:-1]:
                 tokens = _mix(block, tokens, block.attn.qkv(block.norm1(tokens)))
-        summary = _summarise(blocks[-1], tokens)
+        summary = summarise(blocks[-1], tokens)
         return self._module.head(self._module.norm(summary)).float()
 
     def bytes_per_mask(self) -> int:
@@ -105,31 +104,9 @@ def _tokens(module: SynchronizationModule, features: Encoding) -> Tensor:
 def _mix(block: Any, tokens: Tensor, packed: Tensor) -> Tensor:
     """One block, whose q, k, v are given: tokens (N, T, E), packed (N, T, 3E) to (N, T, E)."""
     q, k, v = packed.unflatten(2, (3, block.attn.num_heads, -1)).permute(2, 0, 3, 1, 4)  # (N, H, T, d)
-    mixed = _attend(q, k, v).transpose(1, 2).flatten(2)
+    mixed = attend(q, k, v).transpose(1, 2).flatten(2)
     tokens = tokens + block.attn.proj(mixed)
     return tokens + block.mlp(block.norm2(tokens))
-
-
-def _attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Attention of q, k, v (N, H, T, d) to (N, H, T, d); PyTorch's own is slow in bfloat16 on CPUs: 1.8 times this."""
-    if q.device.type != "cpu" or q.dtype != torch.bfloat16:
-        return scaled_dot_product_attention(q, k, v)
-    query, key, value = (part.flatten(0, 1) for part in (q * q.shape[-1] ** -0.5, k, v))
-    return torch.bmm(torch.bmm(query, key.mT).softmax(-1), value).unflatten(0, q.shape[:2])
-
-
-def _summarise(block: Any, tokens: Tensor) -> Tensor:
-    """The class token after the last block: tokens (N, T, E) to (N, E)."""
-    attention = block.attn
-    heads, width = attention.num_heads, tokens.shape[2]
-    query, key, value = attention.qkv.weight.unflatten(0, (3, heads, -1))  # (H, d, E)
-    seen = block.norm1(tokens)
-    asked = linear(seen[:, 0], query.flatten(0, 1), attention.qkv.bias[:width]).unflatten(1, (heads, -1))
-    asked = torch.einsum("nhd,hde->nhe", asked * attention.scale, key)  # the key's bias shifts all scores alike
-    weights = (asked @ seen.transpose(1, 2)).float().softmax(2).to(seen.dtype)  # (N, H, T)
-    found = torch.einsum("nhe,hde->nhd", weights @ seen, value).flatten(1) + attention.qkv.bias[2 * width :]
-    summary = tokens[:, 0] + attention.proj(found)
-    return summary + block.mlp(block.norm2(summary))
 
 
 def pick_dtype(device: torch.device, precision: Precision) -> torch.dtype:

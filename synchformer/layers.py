@@ -13,13 +13,14 @@ from einops import rearrange
 from timm.layers.mlp import Mlp
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
+
+from synchformer.attention import Attention, attend, summarise
 
 
 def encoder_block(dim: int, heads: int, mlp_ratio: int, eps: float) -> Block:
     """A pre-norm transformer layer with erf GELU: attention, then MLP, both residual; `eps` is the layer norms'."""
     norm: Any = partial(nn.LayerNorm, eps=eps)  # timm types it as a class but takes any factory
-    return Block(dim, heads, mlp_ratio=mlp_ratio, qkv_bias=True, norm_layer=norm)
+    return Block(dim, heads, mlp_ratio=mlp_ratio, qkv_bias=True, norm_layer=norm, attn_layer=Attention)
 
 
 class Aggregator(nn.Module):
@@ -33,7 +34,7 @@ class Aggregator(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Tokens (N, n, D) to their summaries (N, D)."""
-        return self.block(torch.cat([self.token.expand(len(tokens), -1, -1), tokens], dim=1))[:, 0]
+        return summarise(self.block, torch.cat([self.token.expand(len(tokens), -1, -1), tokens], dim=1))
 
 
 class DividedAttention(nn.Module):
@@ -55,7 +56,7 @@ class DividedAttention(nn.Module):
         """
         count = len(tokens)
         q, k, v = rearrange(self.qkv(tokens), "N m (three h d) -> three N h m d", three=3, h=self.heads)
-        summary = scaled_dot_product_attention(q[:, :, :1], k, v)  # (N, h, 1, d)
+        summary = attend(q[:, :, :1], k, v)  # (N, h, 1, d)
         group = "N h (t n) d -> (N n) h t d" if pattern == "time" else "N h (t n) d -> (N t) h n d"
         back = "(N n) h t d -> N h (t n) d" if pattern == "time" else "(N t) h n d -> N h (t n) d"
         q_, k_, v_ = (rearrange(part[:, :, 1:], group, t=frames) for part in (q, k, v))
@@ -63,7 +64,7 @@ class DividedAttention(nn.Module):
         k_, v_ = (
             torch.cat([part[:, :, :1].repeat_interleave(groups, dim=0), own], dim=2) for part, own in ((k, k_), (v, v_))
         )
-        patches = rearrange(scaled_dot_product_attention(q_, k_, v_), back, N=count)
+        patches = rearrange(attend(q_, k_, v_), back, N=count)
         return self.proj(rearrange(torch.cat([summary, patches], dim=2), "N h m d -> N m (h d)"))
 
 

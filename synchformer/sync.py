@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from synchformer.attention import summarise
 from synchformer.config import SynchformerConfig
 from synchformer.layers import encoder_block
 
@@ -44,6 +45,6 @@ class SynchronizationModule(nn.Module):
         audio = self.audio_norm(self.audio_projection(audio).flatten(1, 2))
         first, between = (token.expand(len(video), -1, -1) for token in (self.class_token, self.separator))
         tokens = torch.cat([first, video, between, audio], dim=1) + self.position
-        for block in self.blocks:
+        for block in self.blocks[:-1]:
             tokens = block(tokens)
-        return self.norm(tokens[:, 0])
+        return self.norm(summarise(self.blocks[-1], tokens))
