@@ -107,7 +107,7 @@ def test_pool_goes_on_and_refuses_other_clips(tmp_path):
     longer = ClipPool(tmp_path, Recipe(seed=5, count=3), TINY, workers=1)
     assert np.array_equal(longer.frames[1], kept)
     assert longer.frames[2].any()
-    with pytest.raises(ValueError, match="other clips or weights"):
+    with pytest.raises(ValueError, match="other clips, weights or precision"):
         ClipPool(tmp_path, Recipe(seed=6, count=3), TINY, workers=0)
 
 
@@ -156,8 +156,20 @@ def test_cache_of_other_weights_is_refused(tmp_path, cache):
     FeatureCache(tmp_path, clips, TINY, heads.video_encoder, heads.audio_encoder, workers=0)
     torch.manual_seed(1)
     other = type(heads)(TINY)
-    with pytest.raises(ValueError, match="other clips or weights"):
+    with pytest.raises(ValueError, match="other clips, weights or precision"):
         FeatureCache(tmp_path, clips, TINY, other.video_encoder, other.audio_encoder, workers=0)
+
+
+def test_features_in_half_precision_are_near_and_kept_apart(tmp_path, cache):
+    exact, heads = cache
+    encoders = heads.video_encoder, heads.audio_encoder
+    clips = Renderer(Recipe(seed=0, count=1), TINY)
+    half = FeatureCache(tmp_path, clips, TINY, *encoders, workers=0, precision="bf16")
+    one, other = (np.concatenate([part[:20].ravel() for part in each.features_of(1)]) for each in (exact, half))
+    assert not np.array_equal(one, other)
+    assert np.abs(one - other).mean() < 0.02 * np.abs(one).mean()
+    with pytest.raises(ValueError, match="other clips, weights or precision"):
+        FeatureCache(tmp_path, clips, TINY, *encoders, workers=0)
 
 
 def test_provable_crops_hold_a_shared_event(cache):

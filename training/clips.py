@@ -234,8 +234,10 @@ def build(
     """
     record = folder / "built.json"
     found: dict[str, Any] = json.loads(record.read_text()) if record.exists() else {**identity, "done": 0}
-    if {key: found.get(key) for key in identity} != identity:
-        raise ValueError(f"{folder} was made from other clips or weights; choose another folder or remove it")
+    if {key: value for key, value in found.items() if key != "done"} != identity:
+        raise ValueError(
+            f"{folder} was made from other clips, weights or precision; choose another folder or remove it"
+        )
     missing = range(found["done"], count)
     made = in_order(make, missing, workers, ahead=2)
     for index, item in tqdm(made, folder.name, len(missing)):

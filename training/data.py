@@ -218,6 +218,7 @@ class Data:
             seed=request.options.seed,
             least=0 if self.generated else self.least,
             device=encoding_device(request.device),
+            precision=request.options.precision,
         )
         jitter = int(self._change.settings.jitter * request.config.video_fps)
         train = encode(

@@ -31,6 +31,7 @@ from training.augmentation import AUGMENTATIONS, crop, picture_changes, seeded
 from training.clips import build, map_array
 from training.crops import Crop
 from training.distributed import CPU
+from training.options import PRECISION
 from training.task import Batch
 
 ENCODE_TOGETHER = {"cpu": 40, "cuda": 256}  # segments per forward pass
@@ -130,6 +131,7 @@ class FeatureCache:
         jitter: int = 0,
         least: int = 0,
         device: torch.device = CPU,
+        precision: str = "fp32",
     ) -> None:
         """Encode what is missing.
 
@@ -145,6 +147,7 @@ class FeatureCache:
             jitter: frames by which the sound of a crop may be earlier or later than its label says, in training.
             least: frames of the shortest clip that is drawn.
             device: where the encoders run.
+            precision: of the encoders: fp32, or bf16 or fp16 for autocast.
 
         Raises:
             ValueError: when the folder holds features of other clips or weights, or the disk has no room.
@@ -164,7 +167,10 @@ class FeatureCache:
         identity = {"weights": encoder_digest(video_encoder, audio_encoder), **clips.identity}
         if views > 1:
             identity |= {"views": views, "seed": seed}
-        encoder = Encoder(clips, self.layout, video_encoder.eval().to(device), audio_encoder.eval().to(device), seed)
+        if precision != "fp32":
+            identity |= {"precision": precision}
+        video_encoder, audio_encoder = video_encoder.eval().to(device), audio_encoder.eval().to(device)
+        encoder = Encoder(clips, self.layout, video_encoder, audio_encoder, seed, precision)
         if device == CPU:
             build(folder, identity, len(clips), encoder, self._keep, workers)
         else:  # read in processes, encoded here
@@ -294,6 +300,7 @@ class Encoder:
     video_encoder: nn.Module
     audio_encoder: nn.Module
     seed: int = 0
+    precision: str = "fp32"
 
     def __call__(self, index: int) -> Features | str:
         """Features of clip `index`: picture (V, P, t_v, D) and sound (Q, t_a, D); or why there are none."""
@@ -324,12 +331,22 @@ class Encoder:
             return torch.stack(list(map(picture_changes(settings), segments))) if view else segments
 
     def _video(self, segments: Tensor) -> NDArray[np.float16]:
-        return _in_parts(segments, self.video_encoder, normalise_frames)
+        return self._in_parts(segments, self.video_encoder, normalise_frames)
 
     def _audio(self, wave: Tensor) -> NDArray[np.float16]:
         config = self.layout.config
         segments = wave.unfold(0, config.segment_samples, config.samples_per_frame)  # (Q, n)
-        return _in_parts(segments, self.audio_encoder, lambda part: mel_spectrogram(part, config))
+        return self._in_parts(segments, self.audio_encoder, lambda part: mel_spectrogram(part, config))
+
+    def _in_parts(
+        self, segments: Tensor, encoder: nn.Module, prepare: Callable[[Tensor], Tensor]
+    ) -> NDArray[np.float16]:
+        kind = self._device.type
+        together = ENCODE_TOGETHER.get(kind, ENCODE_TOGETHER["cpu"])
+        parts = [prepare(part) for part in segments.to(self._device).split(together)]
+        with torch.autocast(kind, PRECISION.get(self.precision), enabled=self.precision != "fp32"):
+            found = [encoder(part) for part in parts]
+        return torch.cat([part.half() for part in found]).cpu().numpy()
 
 
 def as_wave(sound: Tensor) -> Tensor:
@@ -352,10 +369,3 @@ def require_room(folder: Path, shapes: dict[str, tuple[int, ...]]) -> None:
             f"the features take {needed / 1e9:.1f} GB and the disk of {folder} has {free / 1e9:.1f} GB free; train on "
             "fewer clips (--count), keep fewer --views, or encode every crop anew (--no-cache)"
         )
-
-
-def _in_parts(segments: Tensor, encoder: nn.Module, prepare: Callable[[Tensor], Tensor]) -> NDArray[np.float16]:
-    device = next((value.device for value in encoder.parameters()), CPU)
-    together = ENCODE_TOGETHER.get(device.type, ENCODE_TOGETHER["cpu"])
-    parts = [encoder(prepare(part)).half() for part in segments.to(device).split(together)]
-    return torch.cat(parts).cpu().numpy()

@@ -24,14 +24,13 @@ from torch.utils.data import DataLoader
 from training.ahead import made_ahead
 from training.distributed import World
 from training.optimizer import learning_rate, make_optimizer, set_rate
-from training.options import Options
+from training.options import PRECISION, Options
 from training.record import Record
 from training.state import load_state, save_state
 from training.task import Batch, Task
 from training.watch import DivergedError, Watch
 
 STATE, BEST, FAILED = "state.pt", "best.pt", "diverged.pt"
-PRECISION = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def step_generator(seed: int, step: int, place: int = 0) -> np.random.Generator:

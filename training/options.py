@@ -6,6 +6,11 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
+
+PRECISION = {"bf16": torch.bfloat16, "fp16": torch.float16}
+"""What autocast takes for it; fp32 needs none."""
+
 OPTIMIZERS, SCHEDULES, PRECISIONS = ("adamw", "adam"), ("one-cycle", "cosine", "constant"), ("fp32", "bf16", "fp16")
 
 
@@ -86,7 +91,7 @@ HERE = {
     "avclip": Options(steps=500, batch=2, lr=3e-4, precision="bf16", log_every=10),
     "sync": Options(steps=2500, batch=64, lr=2e-3, precision="bf16"),
     "baseline": Options(steps=4000, batch=16, lr=1e-3, precision="bf16"),
-    "synchronizability": Options(steps=1400, batch=64, lr=1e-3, log_every=50, valid_every=100),
+    "synchronizability": Options(steps=1400, batch=64, lr=1e-3, precision="bf16", log_every=50, valid_every=100),
 }
 """What two CPU cores can do in minutes to hours."""
 
