@@ -70,12 +70,15 @@ def test_crops(pools, kind, monkeypatch):
 
 
 def test_look_by_hand():
-    frames = normalise_frames(torch.arange(2 * 3 * 2, dtype=torch.uint8).view(1, 2, 3, 1, 2) * 20)
+    frames = torch.arange(2 * 3 * 2, dtype=torch.uint8).view(1, 2, 3, 1, 2) * 20
     plain = apply_look(frames, torch.tensor([[1.0, 0.0, 0.0, 0.0, 0.0]]))
-    assert torch.equal(plain, frames)
+    assert torch.allclose(plain, normalise_frames(frames), atol=1e-6)
+    assert frames.flatten().tolist() == list(range(0, 240, 20)), "the pool's own frames stay"
     changed = apply_look(frames, torch.tensor([[0.5, 0.1, 0.0, -0.2, 1.0]]))
-    assert changed[0, 0, 0, 0].tolist() == pytest.approx([0.5 * (20 / 127.5 - 1) + 0.1, -0.5 + 0.1]), "red, mirrored"
-    assert changed[0, 1, 2, 0].tolist() == pytest.approx([0.5 * (220 / 127.5 - 1) - 0.2, 0.5 * (200 / 127.5 - 1) - 0.2])
+    assert changed[0, 0, 0, 0].tolist() == pytest.approx([0.5 * (20 / 127.5 - 1) + 0.1, -0.5 + 0.1], abs=1e-6), "red"
+    assert changed[0, 1, 2, 0].tolist() == pytest.approx(
+        [0.5 * x - 0.2 for x in (220 / 127.5 - 1, 200 / 127.5 - 1)], abs=1e-6
+    )
     assert apply_look(frames, torch.tensor([[9.0, 0.0, 0.0, 0.0, 0.0]])).abs().max() == 1
 
 

@@ -93,7 +93,7 @@ def ready_frames(batch: Batch, store: Tensor | None, prefix: str = "") -> Batch:
         assert store is not None
         done[name] = store[rows.to(store.device)]
     if look is not None:
-        done[name] = apply_look(model_frames(done[name]), look.to(done[name].device))
+        done[name] = apply_look(done[name], look.to(done[name].device))
     return done
 
 
