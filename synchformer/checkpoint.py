@@ -6,6 +6,7 @@
 | `mini-synchronizability` | embedded likewise: whether picture and sound can be matched at all |
 | `audioset`, `vggsound`, `lrs3` | the paper's stage II |
 | `synchronizability` | the paper's section 4.2 |
+| `mini-avclip` | embedded stage I of the size of `mini`, a start for trainings, for `load_avclip` |
 | `avclip-audioset`, `avclip-vggsound`, `avclip-lrs3` | the paper's stage I, for `load_avclip` |
 """
 
@@ -89,6 +90,7 @@ CHECKPOINTS = {
             MINI.with_head("synchronizability"),
             "at most 10 MB",
         ),
+        Checkpoint("mini-avclip", "I", "generated clips", "embedded", MINI, "at most 10 MB"),
         # The published file comes first, for its run is known. The second address serves tensors of the AudioSet model
         # alone (0.95 GB, whole MD5 known) from another host: it stands in when the first does not answer.
         _published(

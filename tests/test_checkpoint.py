@@ -184,6 +184,7 @@ class TestNames:
         assert [name for name, entry in CHECKPOINTS.items() if not entry.sources] == [
             "mini",
             "mini-synchronizability",
+            "mini-avclip",
         ]
         assert [len(source.md5) for source in CHECKPOINTS["audioset"].sources] == [7, 32]
         places = [place for entry in CHECKPOINTS.values() for place in entry.places(Path())]
@@ -268,6 +269,14 @@ class TestEmbedded:
             if not name.startswith("synchronizer."):
                 assert value.equal(model.state_dict()[name]), name
         assert int(read_notes("mini-synchronizability")["synchronizability_steps"]) > 0
+
+    def test_the_real_stage_1(self, no_network):
+        assert embedded_weights("mini-avclip").stat().st_size <= 10_000_000
+        avclip = load_avclip("mini-avclip", "cpu")
+        assert avclip.config == MINI == CHECKPOINTS["mini-avclip"].config
+        assert all(value.isfinite().all() for value in avclip.parameters())
+        with pytest.raises(CheckpointError, match="stage I"):
+            load_model("mini-avclip", "cpu")
 
 
 HOSTILE = """
