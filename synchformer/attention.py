@@ -20,9 +20,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """
     if query.device.type != "cpu" or query.dtype != torch.bfloat16:
         return scaled_dot_product_attention(query, key, value)
-    first, *others = (part.flatten(0, 1) for part in (query * query.shape[-1] ** -0.5, key, value))
-    weights = torch.bmm(first, others[0].mT).softmax(-1, dtype=query.dtype)
-    return torch.bmm(weights, others[1]).unflatten(0, query.shape[:2])
+    q, k, v = (part.flatten(0, 1) for part in (query * query.shape[-1] ** -0.5, key, value))
+    return torch.bmm(torch.bmm(q, k.mT).softmax(-1, dtype=q.dtype), v).unflatten(0, query.shape[:2])
 
 
 class Attention(TimmAttention):

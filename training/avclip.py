@@ -14,7 +14,7 @@ from training.ahead import made_ahead
 from training.clips import ClipPool
 from training.crops import Crop
 from training.fed import fed_picture
-from training.pixels import PixelClips, model_frames, read_readable, ready_frames
+from training.pixels import PixelClips, model_frames, read_readable
 from training.task import Batch
 from training.unimodal import EventHeads, audio_batch, event_loss, video_batch
 
@@ -110,7 +110,7 @@ class AVCLIPTask:
 
     def ready(self, batch: Batch) -> Batch:
         """Pictures are changed where the model is."""
-        return ready_frames(self.pool.ready(batch), self.pool.store, "seen_")
+        return self.pool.ready(self.pool.ready(batch), "seen_")
 
     def validate(self) -> dict[str, float]:
         """Contrastive loss and precision of shifted windows on held-out clips, with the levels of chance."""

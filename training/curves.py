@@ -9,6 +9,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import get_args
 
 import matplotlib as mpl
 
@@ -19,9 +20,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from training.record import LOG
+from training.stages import Stage
 
 HEADLINES = ("auc", "acc1", "acc1_tol1", "window_precision", "video_kind", "audio_kind")
-STAGES = ("unimodal", "avclip", "sync", "baseline", "synchronizability")  # in the order in which they are trained
+STAGES = get_args(Stage)  # in the order in which they are trained
 PARTS = ("video", "audio")  # losses of the unimodal start: only some steps have the sound's, so that their sum jumps
 SMOOTH = 5  # logged steps that a point of the smooth curve averages
 

@@ -78,25 +78,6 @@ def model_frames(frames: Tensor) -> Tensor:
     return normalise_frames(frames) if frames.dtype == torch.uint8 else frames
 
 
-def ready_frames(batch: Batch, store: Tensor | None, prefix: str = "") -> Batch:
-    """A batch whose "frames" lie on its device and look as they are to.
-
-    Args:
-        batch: in place of "frames", "rows" (..., F) of `store` may be given, and "look" (..., 5) says how they change.
-        store: the frames of all clips one after the other, uint8 (rows, 3, H, W); see `PixelClips.store`.
-        prefix: of the three names.
-    """
-    done = dict(batch)
-    rows, look = done.pop(f"{prefix}rows", None), done.pop(f"{prefix}look", None)
-    name = f"{prefix}frames"
-    if rows is not None:
-        assert store is not None
-        done[name] = store[rows.to(store.device)]
-    if look is not None:
-        done[name] = apply_look(done[name], look.to(done[name].device))
-    return done
-
-
 def read_readable(crops: list[Crop], draw: Callable[[], Crop], read: Callable[[list[Crop]], Batch]) -> Batch:
     """What `read` gives for crops; in the place of each that cannot be read, another one is drawn.
 
@@ -179,9 +160,22 @@ class PixelClips(ABC):
                 raise UnreadableError(place, str(error)) from error
         return {name: torch.stack([each[name] for each in found]) for name in found[0]}
 
-    def ready(self, batch: Batch) -> Batch:
-        """A batch of these clips, on the model's device, with its pictures as the model takes them."""
-        return ready_frames(batch, self.store)
+    def ready(self, batch: Batch, prefix: str = "") -> Batch:
+        """A batch of these clips, now on the model's device, whose "frames" lie there and look as they are to.
+
+        Args:
+            batch: in place of "frames", "rows" (..., F) of `store` may be given, and "look" (..., 5) says how they
+                change.
+            prefix: of the three names.
+        """
+        done, name = dict(batch), f"{prefix}frames"
+        rows, look = done.pop(f"{prefix}rows", None), done.pop(f"{prefix}look", None)
+        if rows is not None:
+            assert self.store is not None
+            done[name] = self.store[rows.to(self.store.device)]
+        if look is not None:
+            done[name] = apply_look(done[name], look.to(done[name].device))
+        return done
 
     def _segments(self, crop: Crop, count: int, stride: int, length: int, rng: np.random.Generator | None) -> Batch:
         config = self.config

@@ -30,6 +30,7 @@ from training.ablations import NAMES, ablate
 from training.baselines.modules import KINDS as BASELINES
 from training.data import Data
 from training.distributed import world
+from training.export import Exported, export_model
 from training.loop import train
 from training.options import HERE, RECIPES, Options
 from training.pixels import Augment
@@ -37,7 +38,7 @@ from training.stages import Request, build_task
 from training.watch import DivergedError
 
 AUGMENTS: dict[str, Augment] = {"here": "light", "paper": "published"}
-EXPORTS = ("avclip", "sync", "synchronizability", "baseline")
+EXPORTS = get_args(Exported)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -45,8 +46,6 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         if arguments.stage == "export":
-            from training.export import export_model
-
             config, _ = ablate(PRESETS[arguments.preset], arguments.ablation)
             print(export_model(arguments.out, config, arguments.to, arguments.of))
             return 0
