@@ -141,7 +141,7 @@ class FeatureCache:
             config: sizes.
             video_encoder: of frames.
             audio_encoder: of spectrograms.
-            workers: processes that read and, on the CPU, encode clips.
+            workers: processes that read and encode clips, on the GPU as well: clips are too large to be sent around.
             views: of the picture; the first is the centre crop.
             seed: of the other views.
             jitter: frames by which the sound of a crop may be earlier or later than its label says, in training.
@@ -169,12 +169,8 @@ class FeatureCache:
             identity |= {"views": views, "seed": seed}
         if precision != "fp32":
             identity |= {"precision": precision}
-        video_encoder, audio_encoder = video_encoder.eval().to(device), audio_encoder.eval().to(device)
-        encoder = Encoder(clips, self.layout, video_encoder, audio_encoder, seed, precision)
-        if device == CPU:
-            build(folder, identity, len(clips), encoder, self._keep, workers)
-        else:  # read in processes, encoded here
-            build(folder, identity, len(clips), Reading(clips), lambda i, it: self._keep(i, encoder.of(i, it)), workers)
+        encoder = Encoder(clips, self.layout, video_encoder.eval(), audio_encoder.eval(), seed, precision, device)
+        build(folder, identity, len(clips), encoder, self._keep, workers)
         self._choose(least)
 
     def _choose(self, least: int) -> None:
@@ -278,22 +274,11 @@ class FeatureCache:
 
 
 @dataclass(frozen=True)
-class Reading:
-    """Reads clips whole; one that cannot be read gives the reason instead."""
-
-    clips: Whole
-
-    def __call__(self, index: int) -> tuple[Tensor, Tensor] | str:
-        """Clip `index`, or why there is none."""
-        try:
-            return self.clips(index)
-        except MediaError as error:
-            return str(error)
-
-
-@dataclass(frozen=True)
 class Encoder:
-    """Encodes a clip at the places of a layout: of every view of its picture, and its sound at every frame."""
+    """Encodes a clip at the places of a layout: of every view of its picture, and its sound at every frame.
+
+    The encoders move to `device` with the first clip, in whatever process that is.
+    """
 
     clips: Whole
     layout: Layout
@@ -301,25 +286,20 @@ class Encoder:
     audio_encoder: nn.Module
     seed: int = 0
     precision: str = "fp32"
-
-    def __call__(self, index: int) -> Features | str:
-        """Features of clip `index`: picture (V, P, t_v, D) and sound (Q, t_a, D); or why there are none."""
-        return self.of(index, Reading(self.clips)(index))
+    device: torch.device = CPU
 
     @torch.inference_mode()
-    def of(self, index: int, clip: tuple[Tensor, Tensor] | str) -> Features | str:
-        """Features of clip `index`, which was read."""
-        if isinstance(clip, str):
-            return clip
-        frames, sound = (part.to(self._device) for part in clip)  # windows of it overlap: it travels once, whole
+    def __call__(self, index: int) -> Features | str:
+        """Features of clip `index`: picture (V, P, t_v, D) and sound (Q, t_a, D); or why there are none."""
+        try:
+            frames, sound = self.clips(index)
+        except MediaError as error:
+            return str(error)
         if len(frames) < self.layout.config.span_frames:
             return f"damaged: only {len(frames) / self.layout.config.video_fps:.2f} s of it can be decoded"
+        frames, sound = frames.to(self.device), sound.to(self.device)  # windows of it overlap: it travels once, whole
         views = [self._video(self._view(frames, index, view)) for view in range(self.layout.views)]
         return np.stack(views), self._audio(as_wave(sound))
-
-    @property
-    def _device(self) -> torch.device:
-        return next((value.device for value in self.video_encoder.parameters()), CPU)
 
     def _view(self, frames: Tensor, index: int, view: int) -> Tensor:
         """Segments uint8 (P, F, 3, H, W) of one view of frames (T, 3, h, w)."""
@@ -341,9 +321,9 @@ class Encoder:
     def _in_parts(
         self, segments: Tensor, encoder: nn.Module, prepare: Callable[[Tensor], Tensor]
     ) -> NDArray[np.float16]:
-        kind = self._device.type
+        kind, encoder = self.device.type, encoder.to(self.device)
         together = ENCODE_TOGETHER.get(kind, ENCODE_TOGETHER["cpu"])
-        parts = [prepare(part) for part in segments.to(self._device).split(together)]
+        parts = [prepare(part) for part in segments.split(together)]
         with torch.autocast(kind, PRECISION.get(self.precision), enabled=self.precision != "fp32"):
             found = [encoder(part) for part in parts]
         return torch.cat([part.half() for part in found]).cpu().numpy()
