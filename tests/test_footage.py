@@ -393,24 +393,3 @@ def test_rendered_squares_hold_the_centre_crop():
     (small, sound), (whole, same) = Renderer(recipe, TINY)(0), Renderer(recipe, TINY, whole=True)(0)
     assert torch.equal(sound, same)
     assert (centre_crop(whole, 32).float() - small.float()).abs().mean() < 2
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("stage", ["unimodal", "avclip", "sync", "synchronizability"])
-def test_compiled_stages_take_the_same_steps(tmp_path, tiny, stage):
-    """Two steps of every stage under `torch.compile` end close to two steps without."""
-    torch.manual_seed(0)
-    sizes = ["--count", "3", "--held-out", "2", "--workers", "0", "--batch", "2", "--valid-crops", "6"]
-    more = ["--no-cache", "--init", str(tmp_path / "tiny.safetensors")] if stage.startswith("sync") else []
-    if more:
-        from synchformer.checkpoint import save_model
-        from synchformer.model import Synchformer
-
-        save_model(Synchformer(TINY), tmp_path / "tiny.safetensors")
-    found = {}
-    for name, flag in (("plain", "--no-compile"), ("compiled", "--compile")):
-        command = [stage, "--out", str(tmp_path / name), *sizes, *more, "--steps", "2", "--precision", "fp32", flag]
-        assert run.main([*command, "--log-every", "1"]) == 0
-        found[name] = [row["loss"] for row in rows_of(tmp_path / name / stage) if "loss" in row]
-    assert len(found["plain"]) == 2
-    assert found["compiled"] == pytest.approx(found["plain"], rel=1e-3)

@@ -18,8 +18,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch._dynamo.exc import TorchDynamoException
 from torch.amp.grad_scaler import GradScaler
 from torch.utils.data import DataLoader
+from tqdm import tqdm
 
 from training.ahead import made_ahead
 from training.distributed import World
@@ -156,10 +158,19 @@ class Trainer:
         options, device = self.options, self.world.device.type
         torch.manual_seed(micro_seed(options.seed, self.step, self.batches.place(number)))
         last = number == options.accumulate - 1
-        with self._unsynchronised(last):
-            with torch.autocast(device, PRECISION.get(options.precision), enabled=options.precision != "fp32"):
-                figures: dict[str, Tensor] = self.forward(batch)
-            self.scaler.scale(figures["loss"] / options.accumulate).backward()
+        try:
+            with self._unsynchronised(last):
+                with torch.autocast(device, PRECISION.get(options.precision), enabled=options.precision != "fp32"):
+                    figures: dict[str, Tensor] = self.forward(batch)
+                self.scaler.scale(figures["loss"] / options.accumulate).backward()
+        except TorchDynamoException as error:
+            if number or self.forward is self.wrapped:
+                raise
+            reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+            tqdm.write(f"--compile: torch.compile does not work here ({reason}); training goes on without it")
+            self.forward = self.wrapped
+            self.optimizer.zero_grad(set_to_none=True)
+            return self._backward(batch, number)
         return {name: value.detach() for name, value in figures.items()}
 
     def _unsynchronised(self, last: bool) -> AbstractContextManager[Any]:

@@ -1,0 +1,55 @@
+"""`torch.compile` in training: the same steps as without it, and none lost where it does not work."""
+
+import functools
+import json
+
+import pytest
+import torch
+from quadratic import Quadratic
+from tiny_run import TINY
+
+from synchformer.checkpoint import save_model
+from synchformer.model import Synchformer
+from training import run
+from training.loop import train
+from training.options import Options
+
+
+def rows_of(folder):
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def test_training_goes_on_where_compiling_fails(tmp_path, monkeypatch, capsys):
+    """The same parameters as without `compile`, and one sentence that says why."""
+
+    def broken(*_):
+        raise OSError("no compiler to be found")
+
+    options = Options(steps=5, batch=2, lr=0.1, valid_every=5, save_every=5)
+    found = []
+    for compiled in (False, True):
+        torch.manual_seed(0)
+        task = Quadratic()
+        monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=broken))
+        train(task, options.with_values(compile=compiled), tmp_path / str(compiled))
+        found.append([value.clone() for value in task.module.parameters()])
+    assert all(map(torch.equal, *found))
+    assert capsys.readouterr().out.count("torch.compile does not work here") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["unimodal", "avclip", "sync", "synchronizability"])
+def test_compiled_stages_take_the_same_steps(tmp_path, tiny, stage):
+    """Two steps of every stage under `torch.compile` end close to two steps without."""
+    torch.manual_seed(0)
+    sizes = ["--count", "3", "--held-out", "2", "--workers", "0", "--batch", "2", "--valid-crops", "6"]
+    more = ["--no-cache", "--init", str(tmp_path / "tiny.safetensors")] if stage.startswith("sync") else []
+    if more:
+        save_model(Synchformer(TINY), tmp_path / "tiny.safetensors")
+    found = {}
+    for name, flag in (("plain", "--no-compile"), ("compiled", "--compile")):
+        command = [stage, "--out", str(tmp_path / name), *sizes, *more, "--steps", "2", "--precision", "fp32", flag]
+        assert run.main([*command, "--log-every", "1"]) == 0
+        found[name] = [row["loss"] for row in rows_of(tmp_path / name / stage) if "loss" in row]
+    assert len(found["plain"]) == 2
+    assert found["compiled"] == pytest.approx(found["plain"], rel=1e-3)
