@@ -19,6 +19,7 @@ from attribution.units import Unit
 from synchformer.files import written_whole
 
 MEASURES = ("score", "effect", "margin")
+APART = 0.35  # s: the decision holds within 0.2 s, and a peak points at an event within 0.15 s
 State = Literal["running", "complete", "precise"]
 
 
@@ -120,12 +121,20 @@ class Attribution:
         return self.video_start + moment
 
     @property
+    def apart(self) -> bool:
+        """Whether the peaks of both streams lie too far apart to be one event, if the sound is off as decided."""
+        reference, peaks = self.target.reference, {curve.modality: curve.peak.middle for curve in self.curves}
+        if reference is None or len(peaks) < 2:
+            return False
+        return abs(peaks["audio"] + reference - peaks["video"]) > APART + 1e-6
+
+    @property
     def sentence(self) -> str:
         """What was found, in words, on the file's clock; says when the decision was not the model's."""
         peaks = " and ".join(f"what is {_sense(c.modality)} at {self.clock(c.peak.middle):.2f} s" for c in self.curves)
         if not self.target.found:
             return f"the model does not give {self.target.sentence} for the whole clip; it is helped most by {peaks}"
-        return f"{self.target.sentence} rests most on {peaks}"
+        return f"{self.target.sentence} rests most on {peaks}" + ", which are two different events" * self.apart
 
     @property
     def headline(self) -> str:
