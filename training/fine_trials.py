@@ -14,9 +14,8 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import ClassVar
 
@@ -32,6 +31,7 @@ from synchformer.tools.calibration import model_digest
 from synchformer.tools.fine import fine_plan
 from synchformer.tools.windows import Window, read_windows
 from synthetic import sample_scene, write_clip
+from training.pool import process_pool
 
 FIRST_SEED = 3_000_000  # far from the seeds of training, validation and evaluation
 SIZE = (128, 128)  # pixels: more than the small model reads
@@ -85,9 +85,7 @@ def collect(name_or_path: str, recipe: Recipe, seeds: range, folder: Path, worke
     _claim(folder, identity)
     missing = [seed for seed in seeds if not _place(folder, seed).exists()]
     if missing:
-        with ProcessPoolExecutor(
-            workers, get_context("spawn"), initializer=_Worker.start, initargs=(name_or_path, recipe, folder)
-        ) as pool:
+        with process_pool(workers, _Worker.start, name_or_path, recipe, folder) as pool:
             jobs = [pool.submit(_Worker.work, seed) for seed in missing]
             for job in tqdm(as_completed(jobs), desc="clips", total=len(jobs)):
                 job.result()

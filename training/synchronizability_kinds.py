@@ -16,10 +16,8 @@ import json
 import sys
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal
 
@@ -35,6 +33,7 @@ from synchformer.config import SynchformerConfig
 from synchformer.model import Synchformer
 from synthetic import Scene, sample_scene, write_clip
 from training.crops import Crop, CropError, draw_far, draw_foreign, draw_offset
+from training.pool import process_pool
 
 Kind = Literal["shared", "far", "foreign", "unshared"]
 KINDS: tuple[Kind, ...] = ("shared", "far", "shared", "foreign", "shared", "unshared")
@@ -184,9 +183,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{arguments.model} tells offsets; give a model with the synchronizability head", file=sys.stderr)
         return 1
     run = partial(run_trial, model=model, first=arguments.seed)
-    with ProcessPoolExecutor(
-        arguments.workers, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
-    ) as pool:
+    with process_pool(arguments.workers, torch.set_num_threads, 1) as pool:
         trials = list(tqdm(pool.map(run, range(arguments.count), chunksize=4), total=arguments.count, desc="trials"))
     print(table(trials))
     if arguments.out:
