@@ -261,22 +261,28 @@ class TestEmbedded:
         assert read_notes("mini").keys() > set(checkpoint.TABLE_NOTES)
 
     def test_the_real_synchronizability(self, no_network):
-        """Its encoders are those of `mini`, to the bit."""
         assert embedded_weights("mini-synchronizability").stat().st_size <= 10_000_000
-        model, mini = load_model("mini-synchronizability", "cpu"), load_model("mini", "cpu")
+        model = load_model("mini-synchronizability", "cpu")
         assert model.config == MINI.with_head("synchronizability") == CHECKPOINTS["mini-synchronizability"].config
-        for name, value in mini.state_dict().items():
-            if not name.startswith("synchronizer."):
-                assert value.equal(model.state_dict()[name]), name
+        assert_encoders_of_mini(model)
         assert int(read_notes("mini-synchronizability")["synchronizability_steps"]) > 0
 
     def test_the_real_stage_1(self, no_network):
         assert embedded_weights("mini-avclip").stat().st_size <= 10_000_000
         avclip = load_avclip("mini-avclip", "cpu")
         assert avclip.config == MINI == CHECKPOINTS["mini-avclip"].config
+        assert_encoders_of_mini(avclip)
         assert all(value.isfinite().all() for value in avclip.parameters())
         with pytest.raises(CheckpointError, match="stage I"):
             load_model("mini-avclip", "cpu")
+
+
+def assert_encoders_of_mini(model):
+    """The three embedded models share their encoders, to the bit."""
+    found = model.state_dict()
+    for name, value in load_model("mini", "cpu").state_dict().items():
+        if not name.startswith("synchronizer."):
+            assert value.equal(found[name]), name
 
 
 HOSTILE = """
