@@ -9,6 +9,7 @@ attribution can all use it as independent truth.
 >>> write_clip(scene, "clip.mp4")
 """
 
+from synthetic.film import write_film
 from synthetic.render import frame_times, render_batch, render_frames
 from synthetic.scene import KINDS, Event, Kind, Scene, sample_scene
 from synthetic.sounds import render_sound
@@ -25,4 +26,5 @@ __all__ = [
     "render_sound",
     "sample_scene",
     "write_clip",
+    "write_film",
 ]

@@ -1,4 +1,4 @@
-"""Write an ordinary MP4 file: H.264 picture, AAC sound, 25 fps, 16 kHz.
+"""Write ordinary files, 25 fps and 16 kHz: H.264 picture and AAC sound; VP8 and Opus in WebM.
 
 Shape legend: T frames, H x W pixels, n samples.
 """
@@ -17,6 +17,8 @@ from synthetic.scene import Scene
 from synthetic.sounds import SAMPLE_RATE, render_sound
 
 AAC_FRAME = 1024  # samples that AAC encodes together; only the last frame of a stream may be shorter
+ENCODERS = {".webm": ("libvpx", {"b": "1M", "deadline": "realtime", "cpu-used": "8"}, "libopus", 48_000)}
+"""By ending: encoder of the picture and its options, encoder of the sound and its sample rate."""
 
 Part = tuple[NDArray[np.uint8], NDArray[np.float32]]
 """Some frames (T, H, W, 3) and the samples (n,) that sound with them."""
@@ -34,8 +36,6 @@ def write_clip(scene: Scene, path: str | Path, size: tuple[int, int] = (256, 340
     Raises:
         ValueError: when a side of `size` is odd, which 4:2:0 video cannot have.
     """
-    if size[0] % 2 or size[1] % 2:
-        raise ValueError(f"height and width must be even, not {size}")
     frames = render_frames(scene, frame_times(scene), size).permute(0, 2, 3, 1).contiguous().numpy()  # (T, H, W, 3)
     return write_parts([(frames, render_sound(scene))], path, size, crf)
 
@@ -45,15 +45,24 @@ def write_parts(parts: Iterable[Part], path: str | Path, size: tuple[int, int], 
 
     Args:
         parts: frames at 25 fps and samples at 16 kHz, of any lengths.
-        path: the MP4 file, replaced when it exists.
+        path: the file, replaced when it exists; its ending names the container (.mp4, .mkv, .webm).
         size: height and width of the frames in pixels, both even.
         crf: H.264 quality, smaller is better.
+
+    Raises:
+        ValueError: when a side of `size` is odd, which 4:2:0 video cannot have.
     """
-    with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
-        video = container.add_stream("libx264", rate=FPS, options={"crf": str(crf), "preset": "veryfast"})
+    if size[0] % 2 or size[1] % 2:
+        raise ValueError(f"height and width must be even, not {size}")
+    x264 = ("libx264", {"crf": str(crf), "preset": "veryfast"}, "aac", SAMPLE_RATE)
+    codec, options, sound, rate = ENCODERS.get(Path(path).suffix, x264)
+    layout = {"movflags": "+faststart"} if Path(path).suffix == ".mp4" else {}
+    with av.open(str(path), "w", options=layout) as container:
+        video = container.add_stream(codec, rate=FPS, options=options)
+        audio = container.add_stream(sound, rate=rate, options={"b": "96k"})
+        assert isinstance(video, av.VideoStream) and isinstance(audio, av.AudioStream)
         video.width, video.height, video.pix_fmt = size[1], size[0], "yuv420p"
         video.codec_context.thread_count = 1
-        audio = container.add_stream("aac", rate=SAMPLE_RATE, options={"b": "96k"})
         audio.layout = "mono"
         shown, heard, rest = 0, 0, np.zeros(0, np.float32)
         for frames, wave in parts:

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
-from made_films import write_film
 from page_server import serving
 from test_browser import CHROMIUM, SCREENSHOTS, browser  # noqa: F401
 from test_shift import write_flash_click
@@ -19,6 +18,7 @@ from interface.stepwise import NAME
 from synchformer.checkpoint import load_model
 from synchformer.decode import read_media
 from synchformer.media import probe
+from synthetic import write_film
 
 PLANTED = 0.33  # s
 

@@ -8,7 +8,8 @@ from synchformer.config import MINI
 from synthetic import sample_scene
 from training.crops import draw_offset
 from training.events import TIME_BINS, audio_centers, video_centers
-from training.replacement import REACH, replace_moments, shared_by
+from training.replacement import REACH, replace_moments
+from training.revoicing import anchors
 from training.sync import event_times
 from training.synchronizability_kinds import Scenes
 
@@ -36,10 +37,9 @@ def test_moments_come_from_one_other_crop_and_shared_events_stay(case, name, ahe
     for number, crop in enumerate(crops):
         found = filled[name][number, ..., 0].numpy()
         assert set(np.unique(found)) <= {number, (number - ahead) % COUNT}
-        begin = (crop.start if name == "video" else crop.sound) / 25
         near = np.zeros(found.shape, bool)
-        for event in shared_by(crop, SCENES.scenes, MINI):
-            near |= np.abs(steps + CENTERS[name] - (event.time - begin)) < REACH - 0.05
+        for moment in anchors(crop, SCENES.scenes, MINI)[name == "audio"]:
+            near |= np.abs(steps + CENTERS[name] - moment) < REACH - 0.05
         assert near.any()
         assert (found[near] == number).all()
         replaced += (found != number).mean() / COUNT

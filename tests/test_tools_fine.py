@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from made_films import write_film
 from page_server import TINY
 
 from synchformer import cli
@@ -18,6 +17,7 @@ from synchformer.tools import fine, judge
 from synchformer.tools.calibration import assumed, calibration_of, model_digest
 from synchformer.tools.posterior import Posterior, evidence, offset_grid, to_posterior
 from synchformer.tools.response import Response, distance_grid, measure_profile
+from synthetic import write_film
 from training.fine_calibrate import Answers, expected_calibration_error, fit_temperature
 
 GRID = MINI.grid

@@ -6,7 +6,6 @@ import json
 import av
 import numpy as np
 import pytest
-from made_films import write_film
 from test_shift import flash_and_click, write_flash_click
 from test_shift_streams import told, write_rich
 
@@ -15,6 +14,7 @@ from synchformer.checkpoint import load_model
 from synchformer.decode import read_media
 from synchformer.tools import RefusedError, fix
 from synchformer.tools.stretch import write_stretched
+from synthetic import write_film
 
 CODECS = {".mp4": "aac", ".mov": "aac", ".mkv": "libopus", ".webm": "libopus"}
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from made_films import write_film
 from page_server import TINY
 from test_shift import write_flash_click
 
@@ -24,6 +23,7 @@ from synchformer.tools.calibration import calibration_of
 from synchformer.tools.posterior import offset_grid
 from synchformer.tools.scan import Survey, scan_plan
 from synchformer.tools.track import explain, mixed, slope_grid
+from synthetic import write_film
 
 OFFSETS = offset_grid(4.0, 0.02)
 

@@ -7,7 +7,6 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 import torch
-from made_films import write_film
 from page_server import TINY
 from test_shift import write_flash_click
 
@@ -21,6 +20,7 @@ from synchformer.tools import desync, pair_by_name, read_pairs
 from synchformer.tools.batch import calibrated, with_prior
 from synchformer.tools.resampling import mean_of, sign_flip_p
 from synchformer.tools.table import Table
+from synthetic import write_film
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,10 @@ import torch
 from numpy.typing import NDArray
 
 from synchformer.config import SynchformerConfig
-from synthetic import Event, Scene
-from training.crops import Crop, intervals
+from synthetic import Scene
+from training.crops import Crop
 from training.events import TIME_BINS, audio_centers, video_centers
+from training.revoicing import anchors
 from training.task import Batch
 
 REACH = 0.35  # s around a shared event that is never replaced: half a segment sees it
@@ -42,28 +43,19 @@ def replace_moments(
         rng: random numbers.
         most: the share of moments that may be replaced; every crop draws its own share below it.
     """
-    shared = [shared_by(crop, scenes, config) for crop in crops]
+    decisive = [anchors(crop, scenes, config) for crop in crops]
     filled, when = dict(batch), []
-    streams = (
-        ("video", 1, video_centers(config), [crop.start for crop in crops]),
-        ("audio", 2, audio_centers(config), [crop.sound for crop in crops]),
-    )
-    span, fps = config.span_frames / config.video_fps, config.video_fps
-    steps = np.arange(config.segments)[:, None] * config.segment_stride / fps
-    for index, (name, ahead, centers, begins) in enumerate(streams):
-        times = [[event.time - begin / fps for event in events] for events, begin in zip(shared, begins, strict=True)]
-        keep = torch.from_numpy(np.stack([_kept(events, span, rng, most) for events in times]))
+    streams = (("video", 1, video_centers(config)), ("audio", 2, audio_centers(config)))
+    span = config.span_frames / config.video_fps
+    steps = np.arange(config.segments)[:, None] * config.segment_stride / config.video_fps
+    for index, (name, ahead, centers) in enumerate(streams):
+        keep = torch.from_numpy(np.stack([_kept(places[index], span, rng, most) for places in decisive]))
         moments = torch.from_numpy(((steps + centers) / span * TIME_BINS + 1e-6).astype(np.int64))
         filled[name] = torch.where(keep[:, moments][..., None], batch[name], batch[name].roll(ahead, 0))
         if "when" in batch:
             mine = batch["when"].unflatten(1, (2, TIME_BINS))[:, index]
             when.append(torch.where(keep, mine, mine.roll(ahead, 0)))
     return filled | ({"when": torch.cat(when, 1)} if when else {})
-
-
-def shared_by(crop: Crop, scenes: Sequence[Scene], config: SynchformerConfig) -> list[Event]:
-    """Events that both crops hold; none when the sound is another clip's."""
-    return scenes[crop.clip].shared_events(*intervals(crop, config)) if crop.clip == crop.sound_clip else []
 
 
 def _kept(events: list[float], span: float, rng: np.random.Generator, most: float) -> NDArray[np.bool_]:

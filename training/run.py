@@ -145,6 +145,7 @@ def _request(parser: argparse.ArgumentParser) -> None:
         "--resident", action="store_true", help="keep rendered clips in the GPU's memory: batches then cost little"
     )
     parser.add_argument("--replace", type=float, help="largest share of moments that sync fills from other clips")
+    parser.add_argument("--revoice", type=float, help="share of crops in sync that get another clip's sound, in time")
     parser.add_argument("--labels", choices=("truth", "published"), help="what counts as synchronisable")
     parser.add_argument("--published-positions", action="store_true", help="cut the position table as published")
 

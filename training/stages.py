@@ -59,6 +59,7 @@ class Request:
         published_positions: cut the position table as published.
         resident: whether rendered clips are kept in the device's memory, so that a batch only names frames of them.
         replace: largest share of a crop's moments that stage II fills from other generated clips.
+        revoice: share of stage II's crops whose sound is another generated clip's, an event at the right moment.
         audio_init, video_init: files that single encoders start from (`training.pretrained`), where none is trained.
         model: which baseline to train (stage `baseline`) or to prepare (unimodal start); none of them when not given.
         unimodal: whether stage I goes on from the unimodal start of this folder.
@@ -87,6 +88,7 @@ class Request:
     published_positions: bool = False
     resident: bool = False
     replace: float = 0.0
+    revoice: float = 0.0
     audio_init: str | None = None
     video_init: str | None = None
     model: BaselineKind | None = None
@@ -167,8 +169,9 @@ def _sync(request: Request, data: Data) -> Task:
     config = request.config
     init = _begun(request)
     encoders = (init.video_encoder, init.audio_encoder) if init else _encoders(request)
-    if request.replace and not data.generated:
-        raise ValueError("--replace keeps what decides, which only generated clips tell; leave it out")
+    for name, given in (("--replace", request.replace), ("--revoice", request.revoice)):
+        if given and not data.generated:
+            raise ValueError(f"{name} asks what decides, which only generated clips tell; leave it out")
     clips, held_out, extractors = _readers(request, data, *encoders)
     stage = stage2(config, extractors, timed=scenes_of(clips) is not None)
     whole = init if isinstance(init, Synchformer) else _trained(request, request.module)
@@ -176,7 +179,8 @@ def _sync(request: Request, data: Data) -> Task:
         stage.synchronizer.load_state_dict(whole.synchronizer.state_dict())
     elif isinstance(clips, FeatureCache):
         start_from(stage.synchronizer, config, *clips.features_of(CLIPS))
-    return SyncTask(config, stage, clips, held_out, request.options.batch, request.replace, **_validation(request))
+    shares, batch = {"replace": request.replace, "revoice": request.revoice}, request.options.batch
+    return SyncTask(config, stage, clips, held_out, batch, **shares, **_validation(request))
 
 
 def _synchronizability(request: Request, data: Data) -> Task:
@@ -188,7 +192,7 @@ def _synchronizability(request: Request, data: Data) -> Task:
     module = adapt(model.synchronizer, request.config, request.published_positions)
     config = request.config.with_head("synchronizability")
     stage, batch = Stage2(module, config, extractors), request.options.batch
-    return SynchronizabilityTask(config, stage, clips, held_out, batch, labels, **_validation(request))
+    return SynchronizabilityTask(config, stage, clips, held_out, batch, labels=labels, **_validation(request))
 
 
 def _validation(request: Request) -> dict[str, int]:

@@ -26,6 +26,7 @@ from training.fed import fed_picture
 from training.metrics import accuracy
 from training.pixels import PixelClips, model_frames, read_readable
 from training.replacement import replace_moments
+from training.revoicing import draw_revoiced
 from training.task import Batch
 
 RARE = -3.3  # log odds of an event in a bin, to start with
@@ -218,8 +219,16 @@ class SyncTask(CropTask):
         "for a few hundred) and then falls quickly"
     )
 
+    def __init__(self, *arguments: Any, revoice: float = 0.0, **named: Any) -> None:
+        """As every `CropTask`; a share `revoice` of the crops has another clip's sound (`training.revoicing`)."""
+        super().__init__(*arguments, **named)
+        self.revoice = revoice
+
     def draw(self, clips: Reader, rng: np.random.Generator) -> Crop:
         """A uniform offset; most crops hold an event seen and heard where that is known."""
+        scenes = scenes_of(clips)
+        if self.revoice and scenes is not None and rng.random() < self.revoice:
+            return draw_revoiced(clips, scenes, self.config, rng)
         return draw_offset(clips, self.config, rng, True if rng.random() < PROVABLE else None)
 
     def validation_crop(self, rng: np.random.Generator) -> Crop:

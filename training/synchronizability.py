@@ -5,6 +5,8 @@ The synchronization module of a trained offset model, on 13 segments and with a 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
@@ -14,7 +16,7 @@ from synchformer.config import SynchformerConfig
 from synchformer.sync import SynchronizationModule
 from training.crops import Crop, Labels, draw_synchronizability
 from training.metrics import accuracy
-from training.sync import VALIDATION_CROPS, CropTask, Reader, Stage2
+from training.sync import CropTask, Reader
 
 
 class SynchronizabilityTask(CropTask):
@@ -24,19 +26,9 @@ class SynchronizabilityTask(CropTask):
     headline = "auc"
     course = "a module that comes from a trained offset model leaves it within the first hundred steps"
 
-    def __init__(
-        self,
-        config: SynchformerConfig,
-        stage: Stage2,
-        clips: Reader,
-        held_out: Reader,
-        batch: int,
-        labels: Labels = "truth",
-        *,
-        valid_crops: int = VALIDATION_CROPS,
-        loaders: int = 0,
-    ) -> None:
-        super().__init__(config, stage, clips, held_out, batch, valid_crops=valid_crops, loaders=loaders)
+    def __init__(self, *arguments: Any, labels: Labels = "truth", **named: Any) -> None:
+        """As every `CropTask`; `labels` says what counts as synchronisable."""
+        super().__init__(*arguments, **named)
         self.labels = labels
 
     def draw(self, clips: Reader, rng: np.random.Generator) -> Crop:
