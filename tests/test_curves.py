@@ -9,15 +9,16 @@ from training import curves
 
 def test_curves_show_the_log(tmp_path):
     (tmp_path / "sync").mkdir()
-    rows = [{"step": 20 * i, "loss": 3.0 - 0.1 * i, "chance": 3.045} for i in range(1, 8)]
-    rows.append({"step": 140, "valid/acc1": 0.25, "valid/loss": 2.0})
+    rows = [{"step": 20 * i, "loss": 4.0, "cross_entropy": 3.0 - 0.1 * i, "chance": 3.045} for i in range(1, 8)]
+    rows.append({"step": 140, "valid/acc1": 0.25, "valid/acc1_chance": 0.05, "valid/loss": 2.0})
     (tmp_path / "sync" / "log.jsonl").write_text("\n".join(json.dumps(row) for row in rows) + '\n{"st')
     loss, valid = curves.draw(tmp_path).axes
     every, smooth, chance = loss.get_lines()
     assert list(every.get_xdata()) == [20, 40, 60, 80, 100, 120, 140]
     assert np.allclose(smooth.get_ydata(), [2.7, 2.6, 2.5]), "the mean of five"
     assert np.allclose(chance.get_ydata(), 3.045)
-    assert [list(line.get_ydata()) for line in valid.get_lines()] == [[0.25]]
+    assert smooth.get_label().startswith("cross_entropy"), "chance is said of it alone"
+    assert [list(line.get_ydata()) for line in valid.get_lines()] == [[0.25], [0.05, 0.05]]
 
 
 def test_stages_come_in_order_and_the_unimodal_start_has_two_losses(tmp_path):

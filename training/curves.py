@@ -1,4 +1,4 @@
-"""Learning curves of a run as a picture: the loss with the level of chance, and the figures of every validation.
+"""Learning curves of a run as a picture: the loss and the figures of every validation, with their levels of chance.
 
 python -m training.curves runs/mini --to curves.png
 """
@@ -25,6 +25,7 @@ from training.stages import Stage
 HEADLINES = ("auc", "acc1", "acc1_tol1", "window_precision", "video_kind", "audio_kind")
 STAGES = get_args(Stage)  # in the order in which they are trained
 PARTS = ("video", "audio")  # losses of the unimodal start: only some steps have the sound's, so that their sum jumps
+OWN = ("cross_entropy", "contrastive", "loss")  # what chance is said of: without the losses that only help
 SMOOTH = 5  # logged steps that a point of the smooth curve averages
 
 Row = dict[str, float]
@@ -60,7 +61,8 @@ def draw(folder: Path) -> Figure:
 
 def _loss(axes: Axes, rows: list[Row], stage: str) -> None:
     trained = [row for row in rows if "loss" in row]
-    names = [name for name in PARTS if any(name in row for row in trained)] or ["loss"]
+    names = [name for name in PARTS if any(name in row for row in trained)]
+    names = names or [next(name for name in OWN if name == "loss" or any(name in row for row in trained))]
     for color, name in zip(("C0", "C1"), names, strict=False):
         found = [(row["step"], row[name]) for row in trained if name in row]
         steps, losses = np.array(found).reshape(-1, 2).T
@@ -79,7 +81,9 @@ def _validations(axes: Axes, rows: list[Row], stage: str) -> None:
     for name in HEADLINES:
         found = [(row["step"], row[f"valid/{name}"]) for row in rows if f"valid/{name}" in row]
         if found:
-            axes.plot(*zip(*found, strict=True), marker="o", markersize=3, label=name)
+            (line,) = axes.plot(*zip(*found, strict=True), marker="o", markersize=3, label=name)
+            for chance in {row[guess] for row in rows if (guess := f"valid/{name}_chance") in row}:
+                axes.axhline(chance, color=line.get_color(), linestyle="--", linewidth=1)
     axes.set(title=f"{stage}: held-out clips", xlabel="step", ylim=(0, 1))
     if axes.lines:
         axes.legend(loc="lower right")
