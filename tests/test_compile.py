@@ -39,8 +39,9 @@ def test_training_goes_on_where_compiling_fails(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", ["unimodal", "avclip", "sync", "synchronizability"])
-def test_compiled_stages_take_the_same_steps(tmp_path, tiny, stage):
+def test_compiled_stages_take_the_same_steps(tmp_path, monkeypatch, stage):
     """Two steps of every stage under `torch.compile` end close to two steps without."""
+    monkeypatch.setitem(run.PRESETS, "mini", TINY)
     torch.manual_seed(0)
     sizes = ["--count", "3", "--held-out", "2", "--workers", "0", "--batch", "2", "--valid-crops", "6"]
     more = ["--no-cache", "--init", str(tmp_path / "tiny.safetensors")] if stage.startswith("sync") else []
