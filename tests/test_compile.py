@@ -1,7 +1,6 @@
 """`torch.compile` in training: the same steps as without it, and none lost where it does not work."""
 
 import functools
-import json
 
 import pytest
 import torch
@@ -11,12 +10,10 @@ from tiny_run import TINY
 from synchformer.checkpoint import save_model
 from synchformer.model import Synchformer
 from training import run
+from training.curves import read_log
 from training.loop import train
 from training.options import Options
-
-
-def rows_of(folder):
-    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+from training.record import LOG
 
 
 def test_training_goes_on_where_compiling_fails(tmp_path, monkeypatch, capsys):
@@ -51,6 +48,6 @@ def test_compiled_stages_take_the_same_steps(tmp_path, monkeypatch, stage):
     for name, flag in (("plain", "--no-compile"), ("compiled", "--compile")):
         command = [stage, "--out", str(tmp_path / name), *sizes, *more, "--steps", "2", "--precision", "fp32", flag]
         assert run.main([*command, "--log-every", "1"]) == 0
-        found[name] = [row["loss"] for row in rows_of(tmp_path / name / stage) if "loss" in row]
+        found[name] = [row["loss"] for row in read_log(tmp_path / name / stage / LOG) if "loss" in row]
     assert len(found["plain"]) == 2
     assert found["compiled"] == pytest.approx(found["plain"], rel=1e-3)

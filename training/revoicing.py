@@ -38,15 +38,15 @@ def draw_revoiced(
     Raises:
         CropError: when no such crop is found, such as among fewer than two clips.
     """
-    for _ in range(TRIES if len(clips) > 1 else 0):
+    for _ in range(TRIES):
         own = draw_offset(clips, config, rng, True)
         other = int(rng.integers(len(clips)))
-        shared = scenes[own.clip].shared_events(*intervals(own, config))
         heard = [event for event in scenes[other].events if event.heard]
-        if other == own.clip or not heard or not shared:
+        if other == own.clip or not heard:
             continue
-        place, comes = shared[int(rng.integers(len(shared)))], heard[int(rng.integers(len(heard)))]
-        sound = own.sound + round((comes.time - place.time) * config.video_fps)
+        _, moments = anchors(own, scenes, config)
+        moment, comes = moments[int(rng.integers(len(moments)))], heard[int(rng.integers(len(heard)))]
+        sound = round((comes.time - moment) * config.video_fps)
         if not 0 <= sound <= clips.last_sound(other, config.span_frames):
             continue
         crop = Crop(own.clip, own.start, other, sound, own.target)
@@ -79,9 +79,9 @@ def _positions(crop: Crop, scenes: Sequence[Scene], config: SynchformerConfig) -
 
 def _speaks_for(crop: Crop, scenes: Sequence[Scene], config: SynchformerConfig) -> int | None:
     """The class for which most pairs speak, or None when that is not one alone."""
-    step = config.grid[1] - config.grid[0]
-    classes = (round((s - h) / step) + len(config.grid) // 2 for s, h in product(*_positions(crop, scenes, config)))
-    found = Counter(one for one in classes if 0 <= one < len(config.grid)).most_common(2)
+    reach = config.max_offset + config.offset_step / 2
+    lags = (s - h for s, h in product(*_positions(crop, scenes, config)))
+    found = Counter(config.offset_class(lag) for lag in lags if abs(lag) <= reach).most_common(2)
     if not found or (len(found) > 1 and found[0][1] == found[1][1]):
         return None
     return found[0][0]
