@@ -8,38 +8,16 @@ Shape legend: N segments, F frames, M mel bands, T spectrogram columns, C channe
 
 from __future__ import annotations
 
-from functools import partial
 from itertools import pairwise
 
-import torch
+import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock
-from torchvision.models.video.s3d import SepInceptionBlock3D, TemporalSeparableConv
-from torchvision.ops.misc import Conv3dNormActivation
 
 from synchformer.config import SynchformerConfig
 from synchformer.layers import Aggregator
-
-GRAIN = 4  # channels come in multiples of this
-INCEPTIONS = (
-    # Channels of the branches: the point; bottleneck and output of two that convolve; the pooled one.
-    ((64, 96, 128, 16, 32, 32), (128, 128, 192, 32, 96, 64)),
-    (
-        (192, 96, 208, 16, 48, 64),
-        (160, 112, 224, 24, 64, 64),
-        (128, 128, 256, 24, 64, 64),
-        (112, 144, 288, 32, 64, 64),
-        (256, 160, 320, 32, 128, 128),
-    ),
-    ((256, 160, 320, 32, 128, 128), (384, 192, 384, 48, 128, 128)),
-)
-"""The inception blocks of S3D between its pools (torchvision's table)."""
-
-
-def narrow(channels: int, width: float) -> int:
-    """A share of a published number of channels, in multiples of `GRAIN`; all of them at width 1."""
-    return max(GRAIN, GRAIN * round(channels * width / GRAIN))
+from synchformer.s3d import S3D, narrow
 
 
 class ResNet18(nn.Module):
@@ -67,38 +45,6 @@ class ResNet18(nn.Module):
         return hidden
 
 
-class S3D(nn.Module):
-    """Separable 3D inception network, without pooling and classifier.
-
-    The running statistics of its normalisation follow at PyTorch's usual pace; the published one is a hundred times
-    slower, too slow for a network that starts from random weights.
-    """
-
-    def __init__(self, width: float = 1.0) -> None:
-        super().__init__()
-        norm = partial(nn.BatchNorm3d, eps=1e-3)
-        one, three = narrow(64, width), narrow(192, width)
-        layers: list[nn.Module] = [
-            TemporalSeparableConv(3, one, 7, 2, 3, norm),
-            nn.MaxPool3d((1, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1)),
-            Conv3dNormActivation(one, one, kernel_size=1, stride=1, norm_layer=norm),
-            TemporalSeparableConv(one, three, 3, 1, 1, norm),
-            nn.MaxPool3d((1, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1)),
-        ]
-        self.channels = three
-        for part, pool in zip(INCEPTIONS, (nn.MaxPool3d(3, 2, 1), nn.MaxPool3d(2, 2), None), strict=True):
-            for counts in part:
-                first, *others = (narrow(channels, width) for channels in counts)
-                layers.append(SepInceptionBlock3D(self.channels, first, *others, norm))
-                self.channels = first + others[1] + others[3] + others[4]
-            layers += [pool] if pool else []
-        self.features = nn.Sequential(*layers)
-
-    def forward(self, frames: Tensor) -> Tensor:
-        """Frames (N, 3, F, H, W) to maps (N, C, F / 8, H / 32, W / 32); the last of the halvings round down."""
-        return self.features(frames)
-
-
 class ResNetMaps(nn.Module):
     """Spectrograms to one feature per place of ResNet-18's map."""
 
@@ -119,19 +65,11 @@ class S3DMaps(nn.Module):
         super().__init__()
         self.trunk = S3D(config.extractor_width)
         self.bridge = nn.Conv3d(self.trunk.channels, config.dim, 1)
-        self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # several times faster on CPUs
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Normalised frames (N, F, 3, H, W) to features (N, t, h, w, D); on a CPU in float32, whatever autocast says.
-
-        There, gradients of S3D's temporal filters (3 x 1 x 1 on two moments) in bfloat16 are memory that nobody wrote:
-        1e34 and NaN were seen with PyTorch 2.11.
-        """
-        inputs = rearrange(frames, "N f c h w -> N c f h w").contiguous(memory_format=torch.channels_last_3d)
-        if inputs.device.type != "cpu":
-            return rearrange(self.bridge(self.trunk(inputs)), "N d t h w -> N t h w d")
-        with torch.autocast("cpu", enabled=False):
-            return rearrange(self.bridge(self.trunk(inputs.float())), "N d t h w -> N t h w d")
+        """Normalised frames (N, F, 3, H, W) to features (N, t, h, w, D)."""
+        maps = self.trunk(rearrange(frames, "N f c h w -> N f h w c").contiguous())
+        return F.linear(maps, self.bridge.weight.flatten(1), self.bridge.bias)
 
 
 class ResNetEncoder(nn.Module):
