@@ -14,6 +14,7 @@ from training.curves import read_log
 from training.loop import train
 from training.options import Options
 from training.record import LOG
+from training.unimodal import EventHeads
 
 
 def test_training_goes_on_where_compiling_fails(tmp_path, monkeypatch, capsys):
@@ -32,6 +33,23 @@ def test_training_goes_on_where_compiling_fails(tmp_path, monkeypatch, capsys):
         found.append([value.clone() for value in task.module.parameters()])
     assert all(map(torch.equal, *found))
     assert capsys.readouterr().out.count("torch.compile does not work here") == 1
+
+
+def test_spectrograms_stay_out_of_compiled_graphs():
+    """They hold complex numbers and filters that tracing would build in every step; what follows is compiled."""
+    torch.manual_seed(0)
+    heads, waves = EventHeads(TINY).eval(), torch.randn(2, TINY.segment_samples)
+    graphs = []
+
+    def seen(graph, _):
+        graphs.append(" ".join(str(node.target) for node in graph.graph.nodes))
+        return graph.forward
+
+    with torch.no_grad():
+        found, expected = torch.compile(heads.hear, backend=seen)(waves), heads.hear(waves)
+    assert torch.allclose(found, expected, atol=1e-6)
+    assert any("linear" in graph for graph in graphs)
+    assert not any(name in graph for graph in graphs for name in ("stft", "fft", "hann_window"))
 
 
 @pytest.mark.slow

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from synchformer.avclip import SegmentAVCLIP, window_precision
 from synchformer.config import SynchformerConfig
-from synchformer.preprocess import mel_spectrogram
 from training.ahead import made_ahead
 from training.clips import ClipPool
 from training.crops import Crop
 from training.fed import fed_picture
 from training.pixels import PixelClips, model_frames, read_readable
+from training.spectrograms import spectrograms
 from training.task import Batch
 from training.unimodal import EventHeads, audio_batch, event_loss, video_batch
 
@@ -48,7 +48,7 @@ class Stage1(nn.Module):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Equation 4, averaged over both directions, plus the event loss where there are heads."""
-        mel = mel_spectrogram(batch["waves"], self.config)
+        mel = spectrograms(batch["waves"], self.config)
         contrastive = self.avclip.contrastive_loss(model_frames(batch["frames"]), mel)
         figures = {"contrastive": contrastive.detach(), "temperature": self.avclip.temperature.detach().clone()}
         if self.heads is None:
@@ -133,7 +133,7 @@ class AVCLIPTask:
     def _input(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Normalised frames (B, S, F, 3, H, W) and spectrograms (B, S, M, C), where the parameters are."""
         device = next(self.stage.parameters()).device
-        return model_frames(batch["frames"].to(device)), mel_spectrogram(batch["waves"].to(device), self.config)
+        return model_frames(batch["frames"].to(device)), spectrograms(batch["waves"].to(device), self.config)
 
     @property
     def window(self) -> int:

@@ -15,7 +15,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from synchformer.config import SynchformerConfig
-from synchformer.preprocess import mel_spectrogram
 from synchformer.sync import SynchronizationModule
 from synthetic import Scene
 from training.ahead import made_ahead
@@ -27,6 +26,7 @@ from training.metrics import accuracy
 from training.pixels import PixelClips, model_frames, read_readable
 from training.replacement import replace_moments
 from training.revoicing import draw_revoiced
+from training.spectrograms import spectrograms
 from training.task import Batch
 
 RARE = -3.3  # log odds of an event in a bin, to start with
@@ -67,7 +67,7 @@ class Extractors(nn.Module):
         """
         with torch.set_grad_enabled(self.trained and torch.is_grad_enabled()):
             video = self.video_encoder(model_frames(frames.flatten(0, 1)))
-            audio = self.audio_encoder(mel_spectrogram(waves.flatten(0, 1), self.config))
+            audio = self.audio_encoder(spectrograms(waves.flatten(0, 1), self.config))
         return video.unflatten(0, frames.shape[:2]), audio.unflatten(0, waves.shape[:2])
 
 

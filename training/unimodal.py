@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 from synchformer.config import SynchformerConfig
 from synchformer.encoders import audio_encoder, video_encoder
-from synchformer.preprocess import mel_spectrogram
 from synthetic import KINDS, Event
 from training.clips import ClipPool
 from training.events import audio_centers, audio_width, token_targets, video_centers, video_width
 from training.fed import fed_picture
 from training.pixels import light, model_frames
+from training.spectrograms import spectrograms
 from training.task import Batch
 
 SHOWN = 14  # segments of a picture
@@ -55,7 +55,7 @@ class EventHeads(nn.Module):
 
     def hear(self, waves: Tensor) -> Tensor:
         """Waveforms (N, n) to logits (N, t_a, K + 1)."""
-        return self.audio_head(self.audio_encoder(mel_spectrogram(waves, self.config)))
+        return self.audio_head(self.audio_encoder(spectrograms(waves, self.config)))
 
 
 class UnimodalTask:
