@@ -308,9 +308,9 @@ def test_comparison(runs, tmp_path, capsys):
     ours, theirs = found["entries"]
     assert ours["model"] == "Synchformer (resnet-s3d)"
     assert theirs["model"] == "sparsesync"
-    steps = load_state(runs[1] / "baseline" / "best.pt")["step"]
+    steps = load_state(runs[1] / "baseline" / "state.pt")["step"]
     assert (theirs["crops"], theirs["clips"], theirs["evaluated"]) == (2 * steps, 2, 1)
-    unimodal = load_state(runs[1] / "unimodal" / "best.pt")["step"]
+    unimodal = load_state(runs[1] / "unimodal" / "state.pt")["step"]
     assert theirs["hours"] == pytest.approx((2 * steps * 4.8 + 2 * unimodal * 0.64) / 3600)
     assert theirs["cpu_seconds"] > 0
     report = json.loads((runs[1] / "evaluation.json").read_text())

@@ -44,8 +44,9 @@ class Entry:
     """A model of the table.
 
     `crops` is how many crops it was asked the offset of in training, `hours` the length of all samples of all stages,
-    `clips` how many different clips they were cut from. Seconds are medians per step of the last
-    stage, by the clock and of all processor cores together; None where the log does not tell.
+    `clips` how many different clips they were cut from; steps after the one whose weights were kept count too, for they
+    were part of the choice. Seconds are medians per step of the last stage, by the clock and of all processor cores
+    together; None where the log does not tell.
     """
 
     name: str
@@ -143,13 +144,14 @@ def _entry(run: Path, report: dict[str, Any], group: str) -> Entry:
         raise ValueError(f"{run / EVALUATION} has no row {group!r}; it has {known}")
     about = states[last]["about"]
     config = SynchformerConfig.from_dict(about["config"])
-    passes = {stage: _samples(run, stage, state) for stage, state in states.items()}
+    taken = {stage: _steps(run, stage, state) for stage, state in states.items()}
+    passes = {stage: _samples(run, stage, state, taken[stage]) for stage, state in states.items()}
     seconds = {stage: count * _sample_seconds(stage, config) for stage, count in passes.items()}
     return Entry(
         name=run.name,
         model=about.get("model") or f"Synchformer ({config.extractors})",
         parameters=parameter_count(lambda: _model(about.get("model"), config)),
-        stages=", ".join(f"{stage} {state['step']}" for stage, state in states.items()),
+        stages=", ".join(f"{stage} {_best_of(state['step'], taken[stage])}" for stage, state in states.items()),
         clips=about["count"],
         crops=passes[last],
         hours=sum(seconds.values()) / 3600,
@@ -167,13 +169,22 @@ def _model(kind: Any, config: SynchformerConfig) -> Synchformer | Baseline:
     return Synchformer(config) if kind is None else Baseline(baseline_config(kind, config), kind)
 
 
-def _samples(run: Path, stage: Stage, state: dict[str, Any]) -> int:
-    """Samples until the state was saved, over all processes, whose number the log tells."""
+def _steps(run: Path, stage: Stage, state: dict[str, Any]) -> int:
+    """Steps that the stage took, of which the kept state, the best one, need not be the last."""
+    return max([int(state["step"]), *(int(row["step"]) for row in read_log(run / stage / LOG))])
+
+
+def _best_of(step: int, taken: int) -> str:
+    return f"{step}" if step == taken else f"{step} of {taken}"
+
+
+def _samples(run: Path, stage: Stage, state: dict[str, Any], steps: int) -> int:
+    """Samples of so many steps, over all processes, whose number the log tells."""
     options = state["options"]
     own = options["batch"] * options["accumulate"]
     rows = [row for row in read_log(run / stage / LOG) if "samples_per_second" in row]
     processes = max(1, round(rows[-1]["samples_per_second"] * rows[-1]["seconds"] / own)) if rows else 1
-    return int(state["step"]) * own * processes
+    return steps * own * processes
 
 
 def _sample_seconds(stage: Stage, config: SynchformerConfig) -> float:
