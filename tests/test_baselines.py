@@ -22,9 +22,11 @@ from training.baselines.model import Baseline, baseline_config, load_any, whole_
 from training.baselines.modules import KINDS, SELECTORS
 from training.baselines.task import baseline_task
 from training.clips import ClipPool, Recipe
+from training.curves import read_log
 from training.events import audio_width, token_targets, video_centers, video_width
 from training.generated import GeneratedSource
 from training.pretrained import load_audio, load_video
+from training.record import LOG
 from training.state import load_state
 from training.widths import parameter_count
 
@@ -319,6 +321,9 @@ def test_comparison(runs, tmp_path, capsys):
     assert told.strip() in capsys.readouterr().out
     assert "4.8 %" in told, "chance"
     assert len((tmp_path / "comparison.csv").read_text().splitlines()) == 3
+    assert (tmp_path / "comparison.png").stat().st_size > 10_000
+    rows = [row for row in read_log(runs[1] / "baseline" / LOG) if "valid/acc1_tol1" in row]
+    assert found["courses"][1] == [[2 * row["step"], row["valid/acc1_tol1"]] for row in rows]
 
 
 def test_comparison_says_what_is_not_equal(runs):

@@ -1,7 +1,7 @@
 """Several trained models in one table: what they are, what they have seen, how well they tell the offset.
 
 python -m training.evaluate runs/mini/model.safetensors --out runs/mini/evaluation.json    # for each of them
-python -m training.compare runs/mini runs/avst runs/sparsesync --out results/comparison    # .md, .csv and .json
+python -m training.compare runs/mini runs/avst runs/sparsesync --out results/comparison    # .md, .csv, .json and .png
 
 Every folder is one of `training.run`, with the model's evaluation as `evaluation.json`. The figures stand in those
 files and in the runs' logs and states; under the table it is said in what the models differ beside their kind.
@@ -24,6 +24,7 @@ from training.avclip import SECONDS
 from training.baselines.model import Baseline, baseline_config
 from training.curves import read_log
 from training.metrics import chance
+from training.pictures import comparison_figure
 from training.record import LOG
 from training.report import percent, read_report, write_json, write_table
 from training.stages import Stage, stage_state
@@ -37,6 +38,9 @@ COLUMNS = (
     "model", "parameters", "trained", "clips", "crops seen", "hours seen", "Acc@1", "within ±1 class", "s/step",
     "CPU s/step",
 )  # fmt: skip
+
+
+Course = tuple[tuple[int, float], ...]
 
 
 @dataclass(frozen=True)
@@ -67,11 +71,16 @@ class Entry:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Entries that were measured on the same clips, and how: `measured` is a sentence."""
+    """Entries that were measured on the same clips, and how.
+
+    `measured` is a sentence; `courses` are the entries' validations: after how many crops, and the share of held-out
+    crops within a class of the truth.
+    """
 
     entries: tuple[Entry, ...]
     measured: str
     classes: int
+    courses: tuple[Course, ...] = ()
 
     @property
     def markdown(self) -> str:
@@ -99,13 +108,15 @@ class Comparison:
         ]
 
     def write(self, out: Path) -> list[Path]:
-        """Write OUT.md, OUT.csv and OUT.json; returns their paths."""
+        """Write OUT.md, OUT.csv, OUT.json and OUT.png; returns their paths."""
         out.parent.mkdir(parents=True, exist_ok=True)
-        files = [out.with_name(f"{out.name}.{ending}") for ending in ("md", "csv", "json")]
+        files = [out.with_name(f"{out.name}.{ending}") for ending in ("md", "csv", "json", "png")]
         with written_whole(files[0]) as part:
             part.write_text(self.markdown + "\n")
         write_table(files[1], self.entries)
         write_json(files[2], {**asdict(self), "chance": chance(self.classes), "differences": self.differences})
+        with written_whole(files[3]) as part:
+            comparison_figure(self).savefig(part, dpi=110, format="png")
         return files
 
 
@@ -130,12 +141,13 @@ def compare(runs: Sequence[Path], group: str = GROUP) -> Comparison:
     entries = tuple(_entry(run, report, group) for run, report in zip(runs, reports, strict=True))
     said = settings[0]
     measured = f"Measured on {said['data']}, {group}; {said['protocol']}; 95 % bootstrap intervals."
-    return Comparison(entries, measured, said["classes"])
+    courses = tuple(_course(run, entry) for run, entry in zip(runs, entries, strict=True))
+    return Comparison(entries, measured, said["classes"], courses)
 
 
 def _entry(run: Path, report: dict[str, Any], group: str) -> Entry:
     states = {stage: state for stage in STAGES if (state := stage_state(run, stage)) is not None}
-    last: Stage = "baseline" if "baseline" in states else "sync"
+    last = _last(run)
     if last not in states:
         raise ValueError(f"{run} holds neither the stage sync nor baseline; give the --out of training.run")
     row = next((row for row in report["summary"] if row["clips"] == group), None)
@@ -185,6 +197,18 @@ def _samples(run: Path, stage: Stage, state: dict[str, Any], steps: int) -> int:
     rows = [row for row in read_log(run / stage / LOG) if "samples_per_second" in row]
     processes = max(1, round(rows[-1]["samples_per_second"] * rows[-1]["seconds"] / own)) if rows else 1
     return steps * own * processes
+
+
+def _course(run: Path, entry: Entry) -> Course:
+    """Validations of the last stage; all steps ask about as many crops."""
+    rows = read_log(run / _last(run) / LOG)
+    name, taken = "valid/acc1_tol1", max((row["step"] for row in rows), default=1)
+    return tuple((round(entry.crops * row["step"] / taken), row[name]) for row in rows if name in row)
+
+
+def _last(run: Path) -> Stage:
+    """The stage that asks for the offset."""
+    return "baseline" if stage_state(run, "baseline") is not None else "sync"
 
 
 def _sample_seconds(stage: Stage, config: SynchformerConfig) -> float:

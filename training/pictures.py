@@ -1,4 +1,4 @@
-"""Pictures of evaluations: confusion, accuracy by offset, synchronizability (figure 4)."""
+"""Pictures of evaluations: confusion, accuracy by offset, models side by side, synchronizability (figure 4)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from training.report import Report, Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from training.compare import Comparison
 
 BLUE, ORANGE, GREY = "#1f5fbf", "#c8641e", "#777777"
 
@@ -56,6 +58,36 @@ def _draw_offsets(axes: Axes, rows: Sequence[Row], classes: int) -> None:
     axes.set_title("Accuracy by offset", fontsize=11)
     axes.legend(loc="lower left", fontsize=9, framealpha=0.9)
     axes.grid(alpha=0.25)
+
+
+def comparison_figure(comparison: Comparison) -> Figure:
+    """Accuracy of several models with intervals and chance, and the course of their training over crops seen."""
+    figure = Figure(figsize=(13, 4.6), layout="constrained")
+    figure.suptitle(comparison.measured, fontsize=10)
+    left, right = figure.subplots(1, 2)
+    places = np.arange(len(comparison.entries))
+    guess = chance(comparison.classes)
+    for name, label, color, aside in (("acc1_tol1", "within ±1 class", ORANGE, 0.14), ("acc1", "exact", BLUE, -0.14)):
+        values = np.array([getattr(entry, name) for entry in comparison.entries])
+        bounds = np.array([getattr(entry, f"{name}_interval") for entry in comparison.entries])
+        spread = np.clip(np.stack([values - bounds[:, 0], bounds[:, 1] - values]), 0, None)
+        left.errorbar(values, places - aside, xerr=spread, fmt="o", color=color, label=label, capsize=3)
+        left.axvline(guess[name], color=color, linestyle=":", linewidth=1)
+    left.text(guess["acc1_tol1"] + 0.01, -0.45, "chance", color=GREY, va="center")
+    left.set(xlim=(0, 1.02), ylim=(len(places) - 0.5, -0.6), xlabel="share of right answers, 95 % interval")
+    left.set_yticks(places, [f"{entry.name}\n{entry.crops:,} crops" for entry in comparison.entries])
+    left.set_title("Test clips", fontsize=11)
+    left.legend(loc="upper right", fontsize=9)
+    left.grid(alpha=0.25, axis="x")
+    for entry, course in zip(comparison.entries, comparison.courses, strict=True):
+        crops, values = np.array(course).reshape(-1, 2).T
+        right.plot(crops, values, "o-", markersize=3, linewidth=1, label=entry.name)
+    right.axhline(guess["acc1_tol1"], color=GREY, linestyle=":", linewidth=1)
+    right.set(ylim=(0, 1.02), xscale="log", xlabel="crops seen in training", ylabel="share within ±1 class")
+    right.set_title("Held-out crops during training", fontsize=11)
+    right.legend(loc="upper left", fontsize=9)
+    right.grid(alpha=0.25)
+    return figure
 
 
 def synchronizability_figure(
