@@ -146,6 +146,7 @@ def _request(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--replace", type=float, help="largest share of moments that sync fills from other clips")
     parser.add_argument("--revoice", type=float, help="share of crops in sync that get another clip's sound, in time")
+    parser.add_argument("--sounds", type=int, help="crops that share a picture, where pictures are encoded (default 1)")
     parser.add_argument("--labels", choices=("truth", "published"), help="what counts as synchronisable")
     parser.add_argument("--published-positions", action="store_true", help="cut the position table as published")
 

@@ -60,6 +60,7 @@ class Request:
         resident: whether rendered clips are kept in the device's memory, so that a batch only names frames of them.
         replace: largest share of a crop's moments that stage II fills from other generated clips.
         revoice: share of stage II's crops whose sound is another generated clip's, an event at the right moment.
+        sounds: crops of stage II, and of a baseline, that share a picture where pictures are encoded.
         audio_init, video_init: files that single encoders start from (`training.pretrained`), where none is trained.
         model: which baseline to train (stage `baseline`) or to prepare (unimodal start); none of them when not given.
         unimodal: whether stage I goes on from the unimodal start of this folder.
@@ -89,6 +90,7 @@ class Request:
     resident: bool = False
     replace: float = 0.0
     revoice: float = 0.0
+    sounds: int = 1
     audio_init: str | None = None
     video_init: str | None = None
     model: BaselineKind | None = None
@@ -103,7 +105,7 @@ class Request:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        for name in ("count", "held_out", "views", "valid_crops"):
+        for name in ("count", "held_out", "views", "valid_crops", "sounds"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"--{name.replace('_', '-')} must be at least 1, not {value}")
@@ -141,7 +143,14 @@ def _baseline(request: Request, data: Data) -> Task:
     start, batch = stage_state(request.out, "unimodal"), request.options.batch
     given = start and start["model"]
     return baseline_task(
-        request.config, request.model, data.pixels(), batch, given, timed=data.generated, **_validation(request)
+        request.config,
+        request.model,
+        data.pixels(),
+        batch,
+        given,
+        timed=data.generated,
+        sounds=request.sounds,
+        **_validation(request),
     )
 
 
@@ -179,8 +188,13 @@ def _sync(request: Request, data: Data) -> Task:
         stage.synchronizer.load_state_dict(whole.synchronizer.state_dict())
     elif isinstance(clips, FeatureCache):
         start_from(stage.synchronizer, config, *clips.features_of(CLIPS))
-    shares, batch = {"replace": request.replace, "revoice": request.revoice}, request.options.batch
-    return SyncTask(config, stage, clips, held_out, batch, **shares, **_validation(request))
+    batch, sounds = request.options.batch, request.sounds
+    if sounds > 1 and isinstance(clips, FeatureCache):
+        raise ValueError("--sounds spares encoding pictures, and cached features are encoded already; leave it out")
+    if sounds > 1 and request.revoice:
+        raise ValueError("--revoice takes sounds of other clips, --sounds several of the same; leave out one of them")
+    shares = {"replace": request.replace, "revoice": request.revoice}
+    return SyncTask(config, stage, clips, held_out, batch, sounds=sounds, **shares, **_validation(request))
 
 
 def _synchronizability(request: Request, data: Data) -> Task:

@@ -26,6 +26,7 @@ from training.metrics import accuracy
 from training.pixels import PixelClips, model_frames, read_readable
 from training.replacement import replace_moments
 from training.revoicing import draw_revoiced
+from training.sounds import draw_sound, read_sounds
 from training.spectrograms import spectrograms
 from training.task import Batch
 
@@ -104,13 +105,13 @@ class Stage2(nn.Module):
         return {"loss": loss, **figures}
 
     def features(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Features of a batch, read or computed."""
+        """Features of a batch, read or computed; a picture's are repeated for each of its sounds."""
         if "video" in batch:
             return batch["video"], batch["audio"]
         if self.extractors is None:
             raise ValueError("pixels cannot be read without extractors")
         video, audio = self.extractors(batch["frames"], batch["waves"])
-        return video, audio
+        return video.repeat_interleave(len(audio) // len(video), dim=0), audio
 
     def logits(self, batch: Batch) -> Tensor:
         """Logits (B, classes) of a batch."""
@@ -160,13 +161,17 @@ class CropTask(ABC):
 
     def batch(self, rng: np.random.Generator) -> Batch:
         """Crops with their classes; with "when" (B, 2 * TIME_BINS) where there is a time head."""
-        crops, batch = read_drawn(self.clips, lambda: self.draw(self.clips, rng), self.size, self.config, rng)
+        crops, batch = self.read(rng)
         scenes = scenes_of(self.clips)
         if self.stage.time_head is not None:
             batch["when"] = event_times(scenes, crops, self.config)
         if self.replace and "video" in batch and scenes is not None:
             batch = replace_moments(batch, crops, scenes, self.config, rng, self.replace)
         return batch
+
+    def read(self, rng: np.random.Generator) -> tuple[list[Crop], Batch]:
+        """The crops of a micro-batch, and what is read of them."""
+        return read_drawn(self.clips, lambda: self.draw(self.clips, rng), self.size, self.config, rng)
 
     def ready(self, batch: Batch) -> Batch:
         """Pictures are changed where the model is; features come as they are."""
@@ -219,10 +224,32 @@ class SyncTask(CropTask):
         "for a few hundred) and then falls quickly"
     )
 
-    def __init__(self, *arguments: Any, revoice: float = 0.0, **named: Any) -> None:
-        """As every `CropTask`; a share `revoice` of the crops has another clip's sound (`training.revoicing`)."""
+    def __init__(self, *arguments: Any, revoice: float = 0.0, sounds: int = 1, **named: Any) -> None:
+        """As every `CropTask`.
+
+        Args:
+            *arguments, **named: of a `CropTask`.
+            revoice: share of the crops that have another clip's sound (`training.revoicing`).
+            sounds: crops to a picture (`training.sounds`), where pictures are encoded.
+
+        Raises:
+            ValueError: when a micro-batch does not consist of whole pictures.
+        """
         super().__init__(*arguments, **named)
-        self.revoice = revoice
+        self.revoice, self.sounds = revoice, sounds
+        if self.size % sounds:
+            raise ValueError(f"--batch {self.size} crops cannot have {sounds} sounds to a picture; make it a multiple")
+
+    def read(self, rng: np.random.Generator) -> tuple[list[Crop], Batch]:
+        """The crops of a micro-batch, and what is read of them; every picture has several sounds where asked for."""
+        if self.sounds == 1 or not isinstance(self.clips, PixelClips):
+            return super().read(rng)
+        clips, config = self.clips, self.config
+
+        def again(crop: Crop) -> Crop:
+            return draw_sound(clips, config, rng, crop, rng.random() < PROVABLE)
+
+        return read_sounds(clips, lambda: self.draw(clips, rng), again, self.size, self.sounds, config, rng)
 
     def draw(self, clips: Reader, rng: np.random.Generator) -> Crop:
         """A uniform offset; most crops hold an event seen and heard where that is known."""

@@ -39,6 +39,7 @@ def baseline_task(
     timed: bool = True,
     valid_crops: int = VALIDATION_CROPS,
     loaders: int = 0,
+    sounds: int = 1,
 ) -> BaselineTask:
     """A baseline of the size of a Synchformer, with extractors from a unimodal start where there is one.
 
@@ -48,7 +49,7 @@ def baseline_task(
         pools: clips to train on and to validate on.
         batch: crops of a micro-batch.
         timed: whether the time head is trained too, which asks for the truth about events.
-        valid_crops, loaders: as `SyncTask` takes them.
+        valid_crops, loaders, sounds: as `SyncTask` takes them.
         start: tensors of the unimodal start (`EventHeads`) of the same baseline.
 
     Raises:
@@ -61,7 +62,7 @@ def baseline_task(
         _take(model, EventHeads(segment_config(kind, config)), start)
     extractors = Extractors(model.config, model.video_encoder, model.audio_encoder, trained=True)
     stage = Stage2(model.synchronizer, model.config, extractors, timed=timed)
-    return BaselineTask(model.config, stage, *pools, batch, valid_crops=valid_crops, loaders=loaders)
+    return BaselineTask(model.config, stage, *pools, batch, valid_crops=valid_crops, loaders=loaders, sounds=sounds)
 
 
 def assemble_baseline(state: dict[str, Any], origin: Path) -> Baseline:
