@@ -181,6 +181,10 @@ def _sync(request: Request, data: Data) -> Task:
     for name, given in (("--replace", request.replace), ("--revoice", request.revoice)):
         if given and not data.generated:
             raise ValueError(f"{name} asks what decides, which only generated clips tell; leave it out")
+    if request.sounds > 1 and request.cached and not request.trained_extractors:
+        raise ValueError("--sounds spares encoding pictures, and cached features are encoded already; leave it out")
+    if request.sounds > 1 and request.revoice:
+        raise ValueError("--revoice takes sounds of other clips, --sounds several of the same; leave out one of them")
     clips, held_out, extractors = _readers(request, data, *encoders)
     stage = stage2(config, extractors, timed=scenes_of(clips) is not None)
     whole = init if isinstance(init, Synchformer) else _trained(request, request.module)
@@ -189,10 +193,6 @@ def _sync(request: Request, data: Data) -> Task:
     elif isinstance(clips, FeatureCache):
         start_from(stage.synchronizer, config, *clips.features_of(CLIPS))
     batch, sounds = request.options.batch, request.sounds
-    if sounds > 1 and isinstance(clips, FeatureCache):
-        raise ValueError("--sounds spares encoding pictures, and cached features are encoded already; leave it out")
-    if sounds > 1 and request.revoice:
-        raise ValueError("--revoice takes sounds of other clips, --sounds several of the same; leave out one of them")
     shares = {"replace": request.replace, "revoice": request.revoice}
     return SyncTask(config, stage, clips, held_out, batch, sounds=sounds, **shares, **_validation(request))
 
