@@ -315,6 +315,8 @@ def test_comparison(runs, tmp_path, capsys):
     unimodal = load_state(runs[1] / "unimodal" / "state.pt")["step"]
     assert theirs["hours"] == pytest.approx((2 * steps * 4.8 + 2 * unimodal * 0.64) / 3600)
     assert theirs["cpu_seconds"] > 0
+    stages = [[row for row in read_log(runs[1] / stage / LOG) if "loss" in row] for stage in ("unimodal", "baseline")]
+    assert theirs["cpu_minutes"] == pytest.approx(sum(row["cpu_seconds"] for rows in stages for row in rows) / 60)
     report = json.loads((runs[1] / "evaluation.json").read_text())
     assert theirs["acc1"] == next(row["acc1"] for row in report["summary"] if row["clips"] == "all clips")
     told = (tmp_path / "comparison.md").read_text()

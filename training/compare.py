@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import Any
 
 from synchformer.config import SynchformerConfig
@@ -35,8 +35,8 @@ STAGES: tuple[Stage, ...] = ("unimodal", "avclip", "sync", "baseline")
 ALIKE = 1.05  # parameters or crops that differ by no more are called equal
 GROUP = "all clips"
 COLUMNS = (
-    "model", "parameters", "trained", "clips", "crops seen", "hours seen", "Acc@1", "within ±1 class", "s/step",
-    "CPU s/step",
+    "model", "parameters", "trained", "clips", "crops seen", "hours seen", "Acc@1", "within ±1 class", "CPU s/step",
+    "CPU min",
 )  # fmt: skip
 
 
@@ -49,8 +49,9 @@ class Entry:
 
     `crops` is how many crops it was asked the offset of in training, `hours` the length of all samples of all stages,
     `clips` how many different clips they were cut from; steps after the one whose weights were kept count too, for they
-    were part of the choice. Seconds are medians per step of the last stage, by the clock and of all processor cores
-    together; None where the log does not tell.
+    were part of the choice. `seconds` and `cpu_seconds` are medians per step of the last stage, by the clock and of all
+    processor cores together, `cpu_minutes` those of all steps of all stages, without what encoding features for a cache
+    and other processes took; None where the log does not tell.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Entry:
     evaluated: int
     seconds: float | None
     cpu_seconds: float | None
+    cpu_minutes: float | None
 
 
 @dataclass(frozen=True)
@@ -174,6 +176,7 @@ def _entry(run: Path, report: dict[str, Any], group: str) -> Entry:
         evaluated=row["count"],
         seconds=_median(run, last, "seconds"),
         cpu_seconds=_median(run, last, "cpu_seconds"),
+        cpu_minutes=_cpu_minutes(run, taken),
     )
 
 
@@ -222,9 +225,21 @@ def _median(run: Path, stage: Stage, name: str) -> float | None:
     return median(found) if found else None
 
 
+def _cpu_minutes(run: Path, taken: dict[Stage, int]) -> float | None:
+    """The mean step of every stage, times its steps; None where a log does not tell."""
+    spent = 0.0
+    for stage, steps in taken.items():
+        found = [row["cpu_seconds"] for row in read_log(run / stage / LOG) if "cpu_seconds" in row]
+        if not found:
+            return None
+        spent += mean(found) * steps / 60
+    return spent
+
+
 def _line(entry: Entry) -> str:
     exact, near = percent(entry.acc1, entry.acc1_interval), percent(entry.acc1_tol1, entry.acc1_tol1_interval)
-    paces = ["" if value is None else f"{value:.2f}" for value in (entry.seconds, entry.cpu_seconds)]
+    pace, whole = entry.cpu_seconds, entry.cpu_minutes
+    paces = ["" if pace is None else f"{pace:.2f}", "" if whole is None else f"{whole:.1f}"]
     cells = [
         f"{entry.name}: {entry.model}",
         f"{entry.parameters / 1e6:.2f} M",
