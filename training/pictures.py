@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
 
 from training.metrics import chance
 from training.report import Report, Row
@@ -62,8 +64,8 @@ def _draw_offsets(axes: Axes, rows: Sequence[Row], classes: int) -> None:
 
 def comparison_figure(comparison: Comparison) -> Figure:
     """Accuracy of several models with intervals and chance, and the course of their training over crops seen."""
-    figure = Figure(figsize=(13, 4.6), layout="constrained")
-    figure.suptitle(comparison.measured, fontsize=10)
+    figure = Figure(figsize=(13, 5), layout="constrained")
+    figure.suptitle(fill(comparison.measured, 130), fontsize=10)
     left, right = figure.subplots(1, 2)
     places = np.arange(len(comparison.entries))
     guess = chance(comparison.classes)
@@ -83,7 +85,8 @@ def comparison_figure(comparison: Comparison) -> Figure:
         crops, values = np.array(course).reshape(-1, 2).T
         right.plot(crops, values, "o-", markersize=3, linewidth=1, label=entry.name)
     right.axhline(guess["acc1_tol1"], color=GREY, linestyle=":", linewidth=1)
-    right.set(ylim=(0, 1.02), xscale="log", xlabel="crops seen in training", ylabel="share within ±1 class")
+    right.set(xlim=(0, None), ylim=(0, 1.02), xlabel="crops seen in training", ylabel="share within ±1 class")
+    right.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     right.set_title("Held-out crops during training", fontsize=11)
     right.legend(loc="upper left", fontsize=9)
     right.grid(alpha=0.25)
