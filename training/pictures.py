@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from textwrap import fill
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
+from numpy.typing import NDArray
 
 from training.metrics import chance
 from training.report import Report, Row
@@ -31,6 +32,13 @@ def report_figure(report: Report) -> Figure:
     return figure
 
 
+def _with_spread(rows: Sequence[Any], name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """A figure of every row (n,), and how far its interval reaches below and above it (2, n)."""
+    values = np.array([getattr(row, name) for row in rows])
+    bounds = np.array([getattr(row, f"{name}_interval") for row in rows])
+    return values, np.clip(np.stack([values - bounds[:, 0], bounds[:, 1] - values]), 0, None)
+
+
 def _draw_confusion(axes: Axes, report: Report, figure: Figure) -> None:
     counts = report.confusion
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
@@ -47,9 +55,7 @@ def _draw_offsets(axes: Axes, rows: Sequence[Row], classes: int) -> None:
     guess = chance(classes)
     series = (("acc1_tol1", "within ±1 class", ORANGE, 0.02), ("acc1", "exact", BLUE, -0.02))
     for name, label, color, aside in series:
-        values = np.array([getattr(row, name) for row in rows])
-        bounds = np.array([getattr(row, f"{name}_interval") for row in rows])
-        spread = np.clip(np.stack([values - bounds[:, 0], bounds[:, 1] - values]), 0, None)
+        values, spread = _with_spread(rows, name)
         moved = np.array(places) + aside
         axes.errorbar(moved, values, spread, fmt="o-", color=color, label=label, capsize=2, markersize=4, linewidth=1)
         axes.axhline(guess[name], color=color, linestyle=":", linewidth=1)
@@ -70,9 +76,7 @@ def comparison_figure(comparison: Comparison) -> Figure:
     places = np.arange(len(comparison.entries))
     guess = chance(comparison.classes)
     for name, label, color, aside in (("acc1_tol1", "within ±1 class", ORANGE, 0.14), ("acc1", "exact", BLUE, -0.14)):
-        values = np.array([getattr(entry, name) for entry in comparison.entries])
-        bounds = np.array([getattr(entry, f"{name}_interval") for entry in comparison.entries])
-        spread = np.clip(np.stack([values - bounds[:, 0], bounds[:, 1] - values]), 0, None)
+        values, spread = _with_spread(comparison.entries, name)
         left.errorbar(values, places - aside, xerr=spread, fmt="o", color=color, label=label, capsize=3)
         left.axvline(guess[name], color=color, linestyle=":", linewidth=1)
     left.text(guess["acc1_tol1"] + 0.01, -0.45, "chance", color=GREY, va="center")

@@ -123,6 +123,8 @@ def build_task(stage: Stage, request: Request, data: Data | None = None) -> Task
         ValueError: data or weights that cannot be used.
         FileNotFoundError: when the stage before was not run in this folder.
     """
+    if request.sounds > 1 and stage not in ("sync", "baseline"):
+        raise ValueError(f"--sounds is for the stages sync and baseline, which ask for offsets, not for {stage}")
     return _BUILDERS[stage](request, data or Data(stage, request))
 
 
