@@ -127,7 +127,8 @@ def test_command(tmp_path, monkeypatch, capsys):
         ("sync", ["--init", "tiny.safetensors", "--sounds", "2"], "cached features are encoded already"),
         ("sync", ["--init", "tiny.safetensors", "--no-cache", "--sounds", "2", "--revoice", "0.5"], "one of them"),
         ("sync", ["--init", "tiny.safetensors", "--sounds", "0"], "must be at least 1"),
-        ("avclip", ["--sounds", "2"], "not for avclip"),
+        ("avclip", ["--sounds", "2"], "not of avclip"),
+        ("baseline", ["--model", "avst", "--revoice", "0.5"], "of sync, not of baseline"),
     ],
 )
 def test_wrong_commands_are_sentences(tmp_path, monkeypatch, capsys, stage, given, message):

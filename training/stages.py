@@ -116,6 +116,14 @@ class Request:
         return {**asdict(self), "out": str(self.out), "annotations": annotations}
 
 
+CROPS_ONLY: dict[str, tuple[float, tuple[Stage, ...]]] = {
+    "replace": (0, ("sync",)),
+    "revoice": (0, ("sync",)),
+    "sounds": (1, ("sync", "baseline")),
+}
+"""Choices about crops, with the value that changes nothing, and the stages that know them."""
+
+
 def build_task(stage: Stage, request: Request, data: Data | None = None) -> Task:
     """The task of a stage, its clips rendered or encoded where they were not yet.
 
@@ -123,8 +131,11 @@ def build_task(stage: Stage, request: Request, data: Data | None = None) -> Task
         ValueError: data or weights that cannot be used.
         FileNotFoundError: when the stage before was not run in this folder.
     """
-    if request.sounds > 1 and stage not in ("sync", "baseline"):
-        raise ValueError(f"--sounds is for the stages sync and baseline, which ask for offsets, not for {stage}")
+    for name, (least, stages) in CROPS_ONLY.items():
+        if getattr(request, name) > least and stage not in stages:
+            raise ValueError(
+                f"--{name} changes the crops of {' and '.join(stages)}, not of {stage}; leave it out there"
+            )
     return _BUILDERS[stage](request, data or Data(stage, request))
 
 
