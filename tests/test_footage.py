@@ -160,14 +160,14 @@ def test_another_crop_takes_the_place_of_one_that_cannot_be_read(source, tmp_pat
     with pytest.raises(UnreadableError) as caught:
         clips.read(crops, TINY)
     assert caught.value.place == 1
-    batch = read_readable(crops, lambda: Crop(1, 9, 1, 9, 0), lambda wanted: clips.read(wanted, TINY))
+    batch = read_readable(crops, lambda _: Crop(1, 9, 1, 9, 0), lambda wanted: clips.read(wanted, TINY))
     assert crops[1].start == 9
     assert torch.equal(batch["frames"][1], clips.read(crops[1:], TINY)["frames"][0])
     told = [json.loads(line) for line in (tmp_path / "damaged.jsonl").read_text().splitlines()]
     assert told[0]["id"] == "broken"
     assert "not a media file" in told[0]["reason"]
     with pytest.raises(CropError, match=r"in a row cannot be read.*not a media file"):
-        read_readable([Crop(0, 3, 0, 3, 0)], lambda: Crop(0, 3, 0, 3, 0), lambda wanted: clips.read(wanted, TINY))
+        read_readable([Crop(0, 3, 0, 3, 0)], lambda _: Crop(0, 3, 0, 3, 0), lambda wanted: clips.read(wanted, TINY))
 
 
 def test_sound_of_another_clip_is_found_beside_short_ones(source):

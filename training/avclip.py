@@ -170,7 +170,7 @@ def clip_batch(pool: PixelClips, rng: np.random.Generator, count: int, changed: 
     crops = [_side_by_side(pool, rng, segments * stride) for _ in range(count)]
     return read_readable(
         crops,
-        lambda: _side_by_side(pool, rng, segments * stride),
+        lambda _: _side_by_side(pool, rng, segments * stride),
         lambda wanted: pool.segments(wanted, segments, stride, rng if changed else None),
     )
 

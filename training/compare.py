@@ -22,7 +22,7 @@ from synchformer.files import written_whole
 from synchformer.model import Synchformer
 from training.avclip import SECONDS
 from training.baselines.model import Baseline, baseline_config
-from training.curves import read_log
+from training.curves import Row, read_log
 from training.metrics import chance
 from training.pictures import comparison_figure
 from training.record import LOG
@@ -140,16 +140,16 @@ def compare(runs: Sequence[Path], group: str = GROUP) -> Comparison:
             raise ValueError(
                 f"{run / EVALUATION} differs from {runs[0] / EVALUATION} in {', '.join(other)}; evaluate both alike"
             )
-    entries = tuple(_entry(run, report, group) for run, report in zip(runs, reports, strict=True))
+    found = [_entry(run, report, group) for run, report in zip(runs, reports, strict=True)]
+    entries, courses = zip(*found, strict=True)
     said = settings[0]
     measured = f"Measured on {said['data']}, {group}; {said['protocol']}; 95 % bootstrap intervals."
-    courses = tuple(_course(run, entry) for run, entry in zip(runs, entries, strict=True))
     return Comparison(entries, measured, said["classes"], courses)
 
 
-def _entry(run: Path, report: dict[str, Any], group: str) -> Entry:
+def _entry(run: Path, report: dict[str, Any], group: str) -> tuple[Entry, Course]:
     states = {stage: state for stage in STAGES if (state := stage_state(run, stage)) is not None}
-    last = _last(run)
+    last: Stage = "baseline" if "baseline" in states else "sync"
     if last not in states:
         raise ValueError(f"{run} holds neither the stage sync nor baseline; give the --out of training.run")
     row = next((row for row in report["summary"] if row["clips"] == group), None)
@@ -158,10 +158,11 @@ def _entry(run: Path, report: dict[str, Any], group: str) -> Entry:
         raise ValueError(f"{run / EVALUATION} has no row {group!r}; it has {known}")
     about = states[last]["about"]
     config = SynchformerConfig.from_dict(about["config"])
-    taken = {stage: _steps(run, stage, state) for stage, state in states.items()}
-    passes = {stage: _samples(run, stage, state, taken[stage]) for stage, state in states.items()}
+    logs = {stage: read_log(run / stage / LOG) for stage in states}
+    taken = {stage: _steps(logs[stage], state) for stage, state in states.items()}
+    passes = {stage: _samples(logs[stage], state, taken[stage]) for stage, state in states.items()}
     seconds = {stage: count * _sample_seconds(stage, config) for stage, count in passes.items()}
-    return Entry(
+    entry = Entry(
         name=run.name,
         model=about.get("model") or f"Synchformer ({config.extractors})",
         parameters=parameter_count(lambda: _model(about.get("model"), config)),
@@ -174,44 +175,39 @@ def _entry(run: Path, report: dict[str, Any], group: str) -> Entry:
         acc1_tol1=row["acc1_tol1"],
         acc1_tol1_interval=tuple(row["acc1_tol1_interval"]),
         evaluated=row["count"],
-        seconds=_median(run, last, "seconds"),
-        cpu_seconds=_median(run, last, "cpu_seconds"),
-        cpu_minutes=_cpu_minutes(run, taken),
+        seconds=_median(logs[last], "seconds"),
+        cpu_seconds=_median(logs[last], "cpu_seconds"),
+        cpu_minutes=_cpu_minutes(logs, taken),
     )
+    return entry, _course(logs[last], passes[last] / taken[last])
 
 
 def _model(kind: Any, config: SynchformerConfig) -> Synchformer | Baseline:
     return Synchformer(config) if kind is None else Baseline(baseline_config(kind, config), kind)
 
 
-def _steps(run: Path, stage: Stage, state: dict[str, Any]) -> int:
+def _steps(log: list[Row], state: dict[str, Any]) -> int:
     """Steps that the stage took, of which the kept state, the best one, need not be the last."""
-    return max([int(state["step"]), *(int(row["step"]) for row in read_log(run / stage / LOG))])
+    return max([int(state["step"]), *(int(row["step"]) for row in log)])
 
 
 def _best_of(step: int, taken: int) -> str:
     return f"{step}" if step == taken else f"{step} of {taken}"
 
 
-def _samples(run: Path, stage: Stage, state: dict[str, Any], steps: int) -> int:
+def _samples(log: list[Row], state: dict[str, Any], steps: int) -> int:
     """Samples of so many steps, over all processes, whose number the log tells."""
     options = state["options"]
     own = options["batch"] * options["accumulate"]
-    rows = [row for row in read_log(run / stage / LOG) if "samples_per_second" in row]
+    rows = [row for row in log if "samples_per_second" in row]
     processes = max(1, round(rows[-1]["samples_per_second"] * rows[-1]["seconds"] / own)) if rows else 1
     return steps * own * processes
 
 
-def _course(run: Path, entry: Entry) -> Course:
-    """Validations of the last stage; all steps ask about as many crops."""
-    rows = read_log(run / _last(run) / LOG)
-    name, taken = "valid/acc1_tol1", max((row["step"] for row in rows), default=1)
-    return tuple((round(entry.crops * row["step"] / taken), row[name]) for row in rows if name in row)
-
-
-def _last(run: Path) -> Stage:
-    """The stage that asks for the offset."""
-    return "baseline" if stage_state(run, "baseline") is not None else "sync"
+def _course(log: list[Row], crops: float) -> Course:
+    """Validations, where every step asks about so many crops."""
+    name = "valid/acc1_tol1"
+    return tuple((round(crops * row["step"]), row[name]) for row in log if name in row)
 
 
 def _sample_seconds(stage: Stage, config: SynchformerConfig) -> float:
@@ -220,16 +216,16 @@ def _sample_seconds(stage: Stage, config: SynchformerConfig) -> float:
     return lengths.get(stage, config.span_frames / config.video_fps)
 
 
-def _median(run: Path, stage: Stage, name: str) -> float | None:
-    found = [row[name] for row in read_log(run / stage / LOG) if name in row]
+def _median(log: list[Row], name: str) -> float | None:
+    found = [row[name] for row in log if name in row]
     return median(found) if found else None
 
 
-def _cpu_minutes(run: Path, taken: dict[Stage, int]) -> float | None:
+def _cpu_minutes(logs: dict[Stage, list[Row]], taken: dict[Stage, int]) -> float | None:
     """The mean step of every stage, times its steps; None where a log does not tell."""
     spent = 0.0
     for stage, steps in taken.items():
-        found = [row["cpu_seconds"] for row in read_log(run / stage / LOG) if "cpu_seconds" in row]
+        found = [row["cpu_seconds"] for row in logs[stage] if "cpu_seconds" in row]
         if not found:
             return None
         spent += mean(found) * steps / 60

@@ -154,6 +154,13 @@ def shared_events(clips: Timeline, config: SynchformerConfig, crop: Crop) -> int
     return clips.shared(crop.clip, *intervals(crop, config)) if crop.clip == crop.sound_clip else 0
 
 
+def fitting(clips: Timeline, config: SynchformerConfig, clip: int, shift: int) -> NDArray[np.int64]:
+    """Frames at which a picture may begin whose sound, `shift` frames later, lies in the clip too."""
+    starts = clips.starts(clip, config.span_frames)
+    sounds = starts + shift
+    return starts[(sounds >= 0) & (sounds <= clips.last_sound(clip, config.span_frames))]
+
+
 def intervals(crop: Crop, config: SynchformerConfig) -> tuple[tuple[float, float], tuple[float, float]]:
     """Seconds of the clips that the picture and the sound of a crop cover."""
     span, fps = config.span_frames / config.video_fps, config.video_fps
@@ -168,10 +175,8 @@ def _moved(
     clips: Timeline, config: SynchformerConfig, rng: np.random.Generator, clip: int, shift: int, target: int
 ) -> Crop | None:
     """A crop at a random place whose sound begins `shift` frames later, or None when the clip has no room for it."""
-    starts = clips.starts(clip, config.span_frames)
-    sounds = starts + shift
-    fitting = starts[(sounds >= 0) & (sounds <= clips.last_sound(clip, config.span_frames))]
-    if not len(fitting):
+    found = fitting(clips, config, clip, shift)
+    if not len(found):
         return None
-    start = int(rng.choice(fitting))
+    start = int(rng.choice(found))
     return Crop(clip, start, clip, start + shift, target)

@@ -78,8 +78,8 @@ def model_frames(frames: Tensor) -> Tensor:
     return normalise_frames(frames) if frames.dtype == torch.uint8 else frames
 
 
-def read_readable(crops: list[Crop], draw: Callable[[], Crop], read: Callable[[list[Crop]], Batch]) -> Batch:
-    """What `read` gives for crops; in the place of each that cannot be read, another one is drawn.
+def read_readable(crops: list[Crop], another: Callable[[int], Crop], read: Callable[[list[Crop]], Batch]) -> Batch:
+    """What `read` gives for crops; `another` gives one for the place of each that cannot be read.
 
     Raises:
         CropError: when that happens time and again.
@@ -89,7 +89,7 @@ def read_readable(crops: list[Crop], draw: Callable[[], Crop], read: Callable[[l
         try:
             return read(crops)
         except UnreadableError as error:
-            crops[error.place], reason = draw(), str(error)
+            crops[error.place], reason = another(error.place), str(error)
     raise CropError(f"{TRIES} crops in a row cannot be read, the last because: {reason}")
 
 

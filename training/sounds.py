@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from synchformer.config import SynchformerConfig
-from training.crops import Crop, Timeline, class_shift, shared_events
-from training.pixels import PixelClips, UnreadableError, read_readable
+from training.crops import Crop, Timeline, class_shift, fitting, shared_events
+from training.pixels import PixelClips, read_readable
 from training.task import Batch
 
 
@@ -31,14 +31,13 @@ def draw_sound(
         crop: whose picture it is for.
         provable: whether both must hold the same event, where that is known and there is such an offset.
     """
-    starts, last = clips.starts(crop.clip, config.span_frames), clips.last_sound(crop.clip, config.span_frames)
     found, odds = list[Crop](), list[float]()
     for target in range(config.offset_classes):
         shift = class_shift(target, config)
-        other = Crop(crop.clip, crop.start, crop.clip, crop.start + shift, target)
-        if 0 <= other.sound <= last:
-            found.append(other)
-            odds.append(1 / np.count_nonzero((starts + shift >= 0) & (starts + shift <= last)))
+        places = fitting(clips, config, crop.clip, shift)
+        if crop.start in places:
+            found.append(Crop(crop.clip, crop.start, crop.clip, crop.start + shift, target))
+            odds.append(1 / len(places))
     if provable:
         proven = [shared_events(clips, config, other) != 0 for other in found]
         odds = [chance * held for chance, held in zip(odds, proven, strict=True)] if any(proven) else odds
@@ -72,25 +71,17 @@ def read_sounds(
     Raises:
         CropError: when pictures cannot be read, time and again.
     """
+
+    def read(wanted: list[Crop]) -> Batch:
+        return clips.read(wanted, config, rng)
+
     firsts = [draw() for _ in range(count // sounds)]
-    batch = read_readable(firsts, draw, lambda wanted: clips.read(wanted, config, rng))
+    batch = read_readable(firsts, lambda _: draw(), read)
     waves, crops = [batch["waves"]], [firsts]
     for _ in range(sounds - 1):
         others = [again(first) for first in firsts]
-        waves.append(_read_waves(clips, others, firsts, config, rng))
+        waves.append(read_readable(others, firsts.__getitem__, read)["waves"])
         crops.append(others)
     ordered = [crop for group in zip(*crops, strict=True) for crop in group]
     targets = torch.tensor([crop.target for crop in ordered])
     return ordered, {**batch, "waves": torch.stack(waves, dim=1).flatten(0, 1), "target": targets}
-
-
-def _read_waves(
-    clips: PixelClips, crops: list[Crop], firsts: list[Crop], config: SynchformerConfig, rng: np.random.Generator
-) -> torch.Tensor:
-    while True:
-        try:
-            return clips.read(crops, config, rng)["waves"]
-        except UnreadableError as error:
-            if crops[error.place] == firsts[error.place]:
-                raise
-            crops[error.place] = firsts[error.place]

@@ -110,6 +110,11 @@ class Request:
             if value is not None and value < 1:
                 raise ValueError(f"--{name.replace('_', '-')} must be at least 1, not {value}")
 
+    @property
+    def reads_features(self) -> bool:
+        """Whether stage II and after read features that were computed once, and encode no crop."""
+        return self.cached and not self.trained_extractors
+
     def about(self) -> dict[str, Any]:
         """All of it in plain values, to be kept in saved states."""
         annotations = None if self.annotations is None else str(self.annotations)
@@ -194,7 +199,7 @@ def _sync(request: Request, data: Data) -> Task:
     for name, given in (("--replace", request.replace), ("--revoice", request.revoice)):
         if given and not data.generated:
             raise ValueError(f"{name} asks what decides, which only generated clips tell; leave it out")
-    if request.sounds > 1 and request.cached and not request.trained_extractors:
+    if request.sounds > 1 and request.reads_features:
         raise ValueError("--sounds spares encoding pictures, and cached features are encoded already; leave it out")
     if request.sounds > 1 and request.revoice:
         raise ValueError("--revoice takes sounds of other clips, --sounds several of the same; leave out one of them")
@@ -249,9 +254,9 @@ def _readers(
     request: Request, data: Data, video: AnyVideoEncoder, audio: AnyAudioEncoder
 ) -> tuple[Reader, Reader, Extractors | None]:
     """Clips to train on and to validate on, and extractors where features are not cached."""
-    if not request.cached or request.trained_extractors:
-        return *data.pixels(), Extractors(request.config, video, audio, request.trained_extractors)
-    return *data.features(video, audio), None
+    if request.reads_features:
+        return *data.features(video, audio), None
+    return *data.pixels(), Extractors(request.config, video, audio, request.trained_extractors)
 
 
 def _begun(request: Request) -> Synchformer | SegmentAVCLIP | None:

@@ -280,7 +280,7 @@ def read_drawn(
         CropError: when that happens time and again.
     """
     crops = [draw() for _ in range(count)]
-    batch = read_readable(crops, draw, lambda wanted: clips.read(wanted, config, rng))
+    batch = read_readable(crops, lambda _: draw(), lambda wanted: clips.read(wanted, config, rng))
     return crops, {**batch, "target": torch.tensor([crop.target for crop in crops])}
 
 
