@@ -23,7 +23,7 @@ def main(argv: list[str] | None = None) -> int:
     from interface.page import build_interface
     from interface.serve import serve
     from interface.session import Session
-    from synchformer.checkpoint import load_model
+    from synchformer.checkpoints.registry import load_model
 
     try:
         session = Session(load_model(options.model, device=options.device), name=Path(options.model).name)

@@ -23,7 +23,7 @@ from attribution.settings import MODALITIES, Settings
 
 if TYPE_CHECKING:
     from attribution.result import Attribution
-    from synchformer.clip import Clip
+    from synchformer.media.crop import Clip
 
 INTERRUPTED = 130
 FIGURES = (".png", ".svg", ".pdf")
@@ -101,8 +101,8 @@ def _settings(options: argparse.Namespace) -> Settings:
 def _run(options: argparse.Namespace, settings: Settings) -> int:
     from attribution.distractors import EXAMPLES, load_bank
     from attribution.study import stream
-    from synchformer.checkpoint import load_model
-    from synchformer.clip import load_clip
+    from synchformer.checkpoints.registry import load_model
+    from synchformer.media.crop import load_clip
 
     model = load_model(options.model, options.device)
     clip = load_clip(options.video, options.start, options.offset, config=model.config)

@@ -11,13 +11,13 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from synchformer.clip import Clip, load_clip, possible_starts
+from synchformer.checkpoints.download import cache_folder
 from synchformer.config import SynchformerConfig
-from synchformer.download import cache_folder
-from synchformer.files import written_whole
-from synchformer.media import MediaError, probe
-from synchformer.model import Synchformer
-from synchformer.prediction import Encoding, Precision, encode
+from synchformer.inference.prediction import Encoding, Precision, encode
+from synchformer.media.crop import Clip, load_clip, possible_starts
+from synchformer.media.probe import MediaError, probe
+from synchformer.modeling.synchformer import Synchformer
+from synchformer.storage.atomic import written_whole
 
 EXAMPLES = Path(__file__).parent.parent / "assets" / "examples"
 EVERY = 2.5  # s between the starts of two crops of one file

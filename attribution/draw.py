@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from attribution.figure import COLORS, Line, Sketch, offset_note
-from synchformer.files import written_whole
+from synchformer.storage.atomic import written_whole
 
 SUFFIXES = (".png", ".svg", ".pdf")
 THEMES = {

@@ -32,11 +32,11 @@ from attribution.scorers import TokenScorer
 from attribution.settings import MODALITIES, Settings
 from attribution.smoothing import triangle
 from attribution.study import attribute
-from synchformer.checkpoint import load_model
-from synchformer.clip import Clip, load_clip
+from synchformer.checkpoints.registry import load_model
 from synchformer.config import SynchformerConfig
-from synchformer.model import Synchformer
-from synchformer.prediction import Encoding, encode
+from synchformer.inference.prediction import Encoding, encode
+from synchformer.media.crop import Clip, load_clip
+from synchformer.modeling.synchformer import Synchformer
 from synthetic import Scene, sample_scene, write_clip
 
 TRIES = 200  # random places of a crop before a scene is passed over

@@ -5,7 +5,7 @@ Three exact savings over calling the module with mixed features (equal up to the
 1. Projection, norm and position are functions of one token, and so are the first block's norm and q, k, v. They are
    computed once for the clip and once for each distractor; a mask then only picks rows out of a table.
 2. The head reads the class token, so that of the last block only what that token needs is computed
-   (`synchformer.attention.summarise`; the whole model does so, too).
+   (`synchformer.modeling.attention.summarise`; the whole model does so, too).
 3. Only the block between, if there is one, is computed in full.
 
 Shape legend: N masks, T tokens, E width, H heads, d = E / H, D distractors, C classes.
@@ -23,9 +23,9 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from attribution.settings import CHECK_EVERY, Precision
-from synchformer.attention import attend, summarise
-from synchformer.prediction import Encoding
-from synchformer.sync import SynchronizationModule
+from synchformer.inference.prediction import Encoding
+from synchformer.modeling.attention import attend, summarise
+from synchformer.modeling.synchronizer import SynchronizationModule
 
 CPU_BYTES = 12 << 20  # working set of a batch on a CPU: beyond the caches a larger batch is slower, not faster
 LEAST = 4  # masks of a batch

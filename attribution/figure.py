@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from attribution.intervals import Array
 from attribution.result import Attribution
 from attribution.settings import MODALITIES, Modality
-from synchformer.clip import Clip
-from synchformer.prediction import offset_in_words
-from synchformer.preprocess import log_mel
+from synchformer.inference.prediction import offset_in_words
+from synchformer.media.crop import Clip
+from synchformer.media.preprocess import log_mel
+from synchformer.stats.intervals import Array
 
 FRAMES = 15  # pictures in the strip
 COLORS: dict[Modality, str] = {"video": "#3d52d5", "audio": "#c2410c"}  # told apart by colour-blind readers, too

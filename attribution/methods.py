@@ -20,12 +20,12 @@ import torch
 from captum.attr import FeatureAblation, IntegratedGradients, KernelShap
 from torch import Tensor
 
-from attribution.intervals import Array
 from attribution.scorers import Scorer, TokenScorer
 from attribution.target import Target
 from attribution.units import Unit, token_owners
-from synchformer.model import Synchformer
-from synchformer.prediction import Encoding
+from synchformer.inference.prediction import Encoding
+from synchformer.modeling.synchformer import Synchformer
+from synchformer.stats.intervals import Array
 
 Method = Literal["occlusion", "kernelshap", "integrated_gradients"]
 METHODS: tuple[Method, ...] = get_args(Method)

@@ -11,8 +11,8 @@ import numpy as np
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-from attribution.intervals import Array
 from attribution.units import Unit
+from synchformer.stats.intervals import Array
 
 NEAR = 0.15  # s between a peak and an event that count as the same place
 

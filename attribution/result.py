@@ -16,7 +16,7 @@ from attribution.smoothing import smoothed
 from attribution.tally import Estimates, Measure, Sums
 from attribution.target import Target
 from attribution.units import Unit
-from synchformer.files import written_whole
+from synchformer.storage.atomic import written_whole
 
 MEASURES = ("score", "effect", "margin")
 APART = 0.35  # s: the decision holds within 0.2 s, and a peak points at an event within 0.15 s

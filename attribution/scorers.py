@@ -15,9 +15,9 @@ from torch import Tensor
 from attribution.fast import FastSynchronizer, pick_dtype
 from attribution.settings import Precision
 from attribution.units import Unit, moment_owners, spread, token_owners
-from synchformer.clip import Clip
-from synchformer.model import Synchformer
-from synchformer.prediction import Encoding, encode
+from synchformer.inference.prediction import Encoding, encode
+from synchformer.media.crop import Clip
+from synchformer.modeling.synchformer import Synchformer
 
 
 class Scorer(Protocol):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch.nn.functional import normalize
 
-from attribution.intervals import Array
-from synchformer.prediction import Encoding
+from synchformer.inference.prediction import Encoding
+from synchformer.stats.intervals import Array
 
 
 @torch.inference_mode()

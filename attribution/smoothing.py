@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from attribution.intervals import Array
 from attribution.tally import Measure
+from synchformer.stats.intervals import Array
 
 
 def triangle(middles: Sequence[float], reach: float) -> Array:

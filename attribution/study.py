@@ -18,9 +18,9 @@ from attribution.settings import CHECK_EVERY, MODALITIES, Modality, Settings
 from attribution.tally import Estimates, Measure, Sums, Tally
 from attribution.target import Target, find_target
 from attribution.units import Unit, make_units
-from synchformer.clip import Clip
-from synchformer.model import Synchformer
-from synchformer.prediction import Encoding, encode
+from synchformer.inference.prediction import Encoding, encode
+from synchformer.media.crop import Clip
+from synchformer.modeling.synchformer import Synchformer
 
 
 @dataclass

@@ -30,7 +30,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attribution.intervals import Array, newcombe, newcombe_paired, normal, wilson
+from synchformer.stats.intervals import Array, newcombe, newcombe_paired, normal, wilson
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from attribution.settings import ReferenceRule
 from synchformer.config import SynchformerConfig
-from synchformer.prediction import offset_in_words
+from synchformer.inference.prediction import offset_in_words
 
 TOLERANCE = 0.2  # s on either side of the reference (section 4.1)
 Source = Literal["prediction", "applied", "given"]

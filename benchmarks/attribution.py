@@ -21,8 +21,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from attribution.fast import FastSynchronizer, pick_dtype
 from synchformer.config import PRESETS, SynchformerConfig
-from synchformer.model import Synchformer
-from synchformer.prediction import Encoding
+from synchformer.inference.prediction import Encoding
+from synchformer.modeling.synchformer import Synchformer
 
 DISTRACTORS = 4
 ROUNDS = 20

@@ -29,7 +29,7 @@ from interface.models import Models
 from interface.page import build_interface
 from interface.serve import serve
 from interface.session import Session
-from synchformer.checkpoint import load_model
+from synchformer.checkpoints.registry import load_model
 
 EXAMPLES = Path(__file__).parent.parent / "assets" / "examples"
 CLIP = EXAMPLES / "clap_and_lamp.mp4"

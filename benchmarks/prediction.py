@@ -18,11 +18,11 @@ from time import perf_counter
 
 import torch
 
-from synchformer.checkpoint import load_model
-from synchformer.clip import load_clip
+from synchformer.checkpoints.registry import load_model
 from synchformer.config import BASE
-from synchformer.model import Synchformer
-from synchformer.prediction import Timing, decide, encode, predict_file
+from synchformer.inference.prediction import Timing, decide, encode, predict_file
+from synchformer.media.crop import load_clip
+from synchformer.modeling.synchformer import Synchformer
 
 CLIP = Path(__file__).parent.parent / "assets" / "examples" / "hammer.mp4"
 STAGES = ("decode", "video", "audio", "synchronization")

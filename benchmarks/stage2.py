@@ -19,10 +19,10 @@ from time import perf_counter
 import numpy as np
 import torch
 
-from synchformer.checkpoint import load_model
-from synchformer.clip import load_clip
+from synchformer.checkpoints.registry import load_model
 from synchformer.config import SynchformerConfig
-from synchformer.model import Synchformer
+from synchformer.media.crop import load_clip
+from synchformer.modeling.synchformer import Synchformer
 from synthetic import write_clip
 from training.clips import Recipe, Renderer
 from training.crops import Crop, draw_offset

@@ -105,8 +105,8 @@ def _moved(clip: Path, number: int) -> Iterator[Packet]:
 
 def scanned(path: Path, model: str) -> Scanned:
     """Scan a film; to be called in a process that does nothing else."""
-    from synchformer.checkpoint import load_model
-    from synchformer.tools import scan
+    from synchformer.checkpoints.registry import load_model
+    from synchformer.offsets import scan
 
     loaded = load_model(model)
     before = _peak()
@@ -147,8 +147,8 @@ def tell_scans(half: Scanned, whole: Scanned) -> str:
 
 def measure_desync(folder: Path, count: int, model: str) -> str:
     """DeSync in both modes: the set's score, what it cost, and the ratio of the costs."""
-    from synchformer.checkpoint import load_model
-    from synchformer.tools import desync, pair_by_name
+    from synchformer.checkpoints.registry import load_model
+    from synchformer.offsets import desync, pair_by_name
 
     loaded = load_model(model)
     write_clips(folder / "set", count, SET_SEED)

@@ -20,10 +20,10 @@ from weakref import WeakKeyDictionary
 from torch import Tensor
 
 from attribution.distractors import Bank
-from synchformer.checkpoint import load_model
-from synchformer.model import Synchformer
-from synchformer.prediction import Encoding
-from synchformer.sweep import Sounds
+from synchformer.checkpoints.registry import load_model
+from synchformer.inference.prediction import Encoding
+from synchformer.inference.sweep import Sounds
+from synchformer.modeling.synchformer import Synchformer
 
 SECONDS = 60  # of an accelerator, for one call; ZeroGPU ends it then
 ROUND_SECONDS = 40.0  # after which long work gives the accelerator back and asks for it again

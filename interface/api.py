@@ -28,8 +28,8 @@ from interface.models import Models, wait_for
 from interface.parts import JOB, QUICK
 from interface.session import Session
 from interface.workspace import Answer, Opened
-from synchformer.clip import possible_offsets
-from synchformer.prediction import Prediction
+from synchformer.inference.prediction import Prediction
+from synchformer.media.crop import possible_offsets
 
 LONGEST_JOB = 600.0  # s after which an attribution ends with what it has
 MOST_SAMPLES = 20_000  # masks

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from attribution.draw import BRIGHT, THEMES
 from attribution.figure import COLORS
-from synchformer.prediction import Prediction, offset_in_words
+from synchformer.inference.prediction import Prediction, offset_in_words
 
 SIZE = (4.8, 2.9)  # inches: readable on a phone without zooming
 FAINT = 0.35  # opacity of the bars that are not the answer

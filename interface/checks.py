@@ -11,9 +11,9 @@ from pathlib import Path
 import torch.nn.functional as F
 from torch import Tensor
 
-from synchformer.clip import Clip, possible_starts
 from synchformer.config import SynchformerConfig
-from synchformer.media import MediaError, MediaInfo, probe
+from synchformer.media.crop import Clip, possible_starts
+from synchformer.media.probe import MediaError, MediaInfo, probe
 
 LARGEST_FILE = 2**30  # bytes
 LARGEST_PICTURE = 2**26  # pixels of a frame: 8192 x 8192

@@ -20,9 +20,9 @@ from torch import Tensor
 from torchaudio.transforms import GriffinLim, InverseMelScale
 
 from interface.mp4 import write_mp4
-from synchformer.clip import Clip
 from synchformer.config import SynchformerConfig
-from synchformer.preprocess import LOG_FLOOR, MEL_MEAN, MEL_STD
+from synchformer.media.crop import Clip
+from synchformer.media.preprocess import LOG_FLOOR, MEL_MEAN, MEL_STD
 
 FFT = 1024  # as the model's spectrogram
 ROUNDS = 32  # of Griffin and Lim's phase search

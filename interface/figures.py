@@ -11,7 +11,7 @@ from typing import Any
 
 from attribution.figure import Sketch
 from attribution.plot import plot
-from synchformer.prediction import Prediction, offset_in_words
+from synchformer.inference.prediction import Prediction, offset_in_words
 
 Figure = dict[str, Any]
 

@@ -37,9 +37,9 @@ from interface.whole import (
     scanning,
     survey,
 )
-from synchformer.model import Synchformer
-from synchformer.tools import RefusedError, Repair, Timeline
-from synchformer.tools.scan import EVERY, REACH, Survey
+from synchformer.modeling.synchformer import Synchformer
+from synchformer.offsets import RefusedError, Repair, Timeline
+from synchformer.offsets.scan import EVERY, REACH, Survey
 
 MEASURED, OWN = "measured", "own"
 AMOUNTS = (("what is measured", MEASURED), ("an offset that I know", OWN))

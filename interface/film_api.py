@@ -27,8 +27,8 @@ from interface.whole import (
     survey,
     told,
 )
-from synchformer.tools import Repair
-from synchformer.tools.scan import EVERY, REACH, Survey
+from synchformer.offsets import Repair
+from synchformer.offsets.scan import EVERY, REACH, Survey
 
 
 def add_films(models: Models) -> None:

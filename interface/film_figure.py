@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from interface.figures import LOOK, Figure
-from synchformer.tools.fine import in_milliseconds
-from synchformer.tools.picture import SHORT, SURE, TICKS
-from synchformer.tools.timeline import Moment, Piece, Timeline, clock
+from synchformer.offsets.continuous import in_milliseconds
+from synchformer.offsets.plots import SHORT, SURE, TICKS
+from synchformer.offsets.timeline import Moment, Piece, Timeline, clock
 
 MOST_TICKS = 8  # what a phone has room for
 HEADROOM = 0.25  # s above and below the farthest offset

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from html import escape
 
-from synchformer.tools import Repair, Timeline
-from synchformer.tools.fine import in_milliseconds
-from synchformer.tools.timeline import clock
+from synchformer.offsets import Repair, Timeline
+from synchformer.offsets.continuous import in_milliseconds
+from synchformer.offsets.timeline import clock
 
 KINDS = {"constant": "a constant offset", "drift": "a drift", "jumps": "jumps"}
 STAGES = {"before": "Scanning", "writing": "Writing the copy", "after": "Scanning the copy"}

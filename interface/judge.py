@@ -15,7 +15,7 @@ from interface.errors import PageError
 from interface.evidence import sorry
 from interface.parts import QUICK, Shared
 from interface.view import synchronizability_view
-from synchformer.checkpoint import CHECKPOINTS
+from synchformer.checkpoints.registry import CHECKPOINTS
 
 
 @dataclass

@@ -14,11 +14,11 @@ from interface.accelerator import hold
 from interface.errors import PageError, sentences
 from interface.session import Session
 from interface.workspace import Workspace
-from synchformer.checkpoint import CHECKPOINTS, describe, load_model
+from synchformer.checkpoints.download import cache_folder
+from synchformer.checkpoints.registry import CHECKPOINTS, describe, load_model
 from synchformer.config import BASE, MINI
-from synchformer.download import cache_folder
-from synchformer.model import Synchformer
-from synchformer.prediction import INPUT_SIZES
+from synchformer.inference.prediction import INPUT_SIZES
+from synchformer.modeling.synchformer import Synchformer
 
 MODELS_HELD = 4  # in memory, besides the one the page was started with
 OWN = "own-"  # how the names of visitors' own checkpoints begin

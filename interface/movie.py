@@ -22,9 +22,9 @@ from attribution.draw import THEMES, draw
 from attribution.figure import Sketch, make_sketch
 from attribution.result import Attribution
 from interface.mp4 import write_mp4
-from synchformer.clip import Clip
-from synchformer.decode import read_media
-from synchformer.media import probe
+from synchformer.media.crop import Clip
+from synchformer.media.decode import read_media
+from synchformer.media.probe import probe
 
 WIDTH = 960  # pixels of the movie
 PANE_HEIGHT = 480  # pixels for the clip above the figure

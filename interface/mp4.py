@@ -12,7 +12,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from synchformer.files import written_whole
+from synchformer.storage.atomic import written_whole
 
 CRF = "20"  # H.264 quality, smaller is better
 AUDIO_BITS = "128k"

@@ -29,10 +29,10 @@ from attribution.result import Attribution, rows
 from interface.charts import as_svg, distribution_chart, residual, sweep_chart
 from interface.checks import lacks
 from interface.moments import Moment, strongest
-from synchformer.clip import Clip
-from synchformer.files import written_whole
-from synchformer.prediction import Prediction, Synchronizability
-from synchformer.preprocess import log_mel
+from synchformer.inference.prediction import Prediction, Synchronizability
+from synchformer.media.crop import Clip
+from synchformer.media.preprocess import log_mel
+from synchformer.storage.atomic import written_whole
 
 TEMPLATE = Path(__file__).parent / "report.html"
 THEMES = ("light", "dark")

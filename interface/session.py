@@ -15,7 +15,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from attribution.distractors import EXAMPLES, Bank
-from attribution.intervals import Array
 from attribution.methods import Method
 from attribution.result import Attribution
 from attribution.settings import Modality, Settings
@@ -23,11 +22,12 @@ from interface import accelerator, steps
 from interface.checks import is_still, lacks
 from interface.errors import PageError, number, sentences
 from interface.workspace import Answer, Opened, Prepared, Workspace
-from synchformer.clip import Clip, cut_clip, possible_offsets
-from synchformer.media import Media
-from synchformer.model import Synchformer
-from synchformer.prediction import Precision, Prediction, Synchronizability
-from synchformer.sweep import Sounds, read_around
+from synchformer.inference.prediction import Precision, Prediction, Synchronizability
+from synchformer.inference.sweep import Sounds, read_around
+from synchformer.media.crop import Clip, cut_clip, possible_offsets
+from synchformer.media.probe import Media
+from synchformer.modeling.synchformer import Synchformer
+from synchformer.stats.intervals import Array
 
 REPORT_SECONDS = 0.3  # between two partial attributions: the accelerator is free for a slider in between
 AHEAD_SECONDS = 0.15  # of asking ahead, after which its answers are handed out

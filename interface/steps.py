@@ -13,16 +13,13 @@ from pathlib import Path
 import torch
 
 from attribution.distractors import Bank, load_bank
-from attribution.intervals import Array
 from attribution.methods import Method, explain
 from attribution.result import Attribution
 from attribution.settings import Modality, Settings
 from attribution.study import stream
 from attribution.target import find_target
 from attribution.units import make_units
-from synchformer.clip import Clip
-from synchformer.model import Synchformer
-from synchformer.prediction import (
+from synchformer.inference.prediction import (
     Encoding,
     Precision,
     Prediction,
@@ -31,7 +28,10 @@ from synchformer.prediction import (
     encode,
     predict_synchronizability,
 )
-from synchformer.sweep import Sounds
+from synchformer.inference.sweep import Sounds
+from synchformer.media.crop import Clip
+from synchformer.modeling.synchformer import Synchformer
+from synchformer.stats.intervals import Array
 
 FEW_DISTRACTORS = 3  # for captum's methods, which try every mask with every distractor
 SHAP_MASKS = 300

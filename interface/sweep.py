@@ -16,7 +16,7 @@ from interface.figures import response
 from interface.parts import JOB, Shared, panels
 from interface.report import sweep_csv
 from interface.whole import own_folder
-from synchformer.prediction import Prediction
+from synchformer.inference.prediction import Prediction
 
 ABOUT = (
     '<p class="note">The sound is moved through the whole range, and the model is asked at every step. A model that '

@@ -21,7 +21,7 @@ from interface.examples import truth_of
 from interface.models import OWN
 from interface.parts import JOB, QUICK, Shared
 from interface.timeline import base_sketch
-from synchformer.clip import Clip
+from synchformer.media.crop import Clip
 
 Made = Iterator[tuple[Any, Any]]
 FILES = (

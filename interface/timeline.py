@@ -24,10 +24,10 @@ from attribution.result import Attribution
 from interface.examples import Truth
 from interface.session import Session
 from interface.workspace import Opened
-from synchformer.clip import Clip, centre_crop
 from synchformer.config import SynchformerConfig
-from synchformer.media import Media
-from synchformer.preprocess import log_mel
+from synchformer.media.crop import Clip, centre_crop
+from synchformer.media.preprocess import log_mel
+from synchformer.media.probe import Media
 
 FRAME_PIXELS = 80
 FRAMES_PER_SECOND = 10  # in the sprite

@@ -7,7 +7,7 @@ from typing import Any
 from interface.figures import distribution, moved
 from interface.models import label
 from interface.workspace import Answer
-from synchformer.prediction import Prediction, Synchronizability, Timing
+from synchformer.inference.prediction import Prediction, Synchronizability, Timing
 
 View = dict[str, Any]
 

@@ -18,12 +18,12 @@ from interface.errors import PageError, number, sentences
 from interface.session import Session
 from interface.stepwise import Tell, stepwise
 from interface.workspace import Workspace
-from synchformer.media import MediaInfo
-from synchformer.model import Synchformer
-from synchformer.shift import FORMATS
-from synchformer.tools import Repair, Timeline, fix
-from synchformer.tools.calibration import calibration_of
-from synchformer.tools.scan import EVERY, REACH, Survey, scan_plan
+from synchformer.media.probe import MediaInfo
+from synchformer.media.remux import FORMATS
+from synchformer.modeling.synchformer import Synchformer
+from synchformer.offsets import Repair, Timeline, fix
+from synchformer.offsets.calibration import calibration_of
+from synchformer.offsets.scan import EVERY, REACH, Survey, scan_plan
 
 FARTHEST_REACH = 10.0  # s
 FINEST_EVERY = 0.32  # s: one stride of the segments
@@ -54,7 +54,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Mending:
-    """How a video is corrected: see `synchformer.tools.fix`. `offset` None measures it."""
+    """How a video is corrected: see `synchformer.offsets.fix`. `offset` None measures it."""
 
     offset: float | None = None
     resample: bool = False

@@ -21,12 +21,12 @@ from interface.cache import BoundedCache
 from interface.checks import check_file, notes_on_file
 from interface.errors import PageError, sentences
 from interface.memory import release
-from synchformer.clip import possible_starts
 from synchformer.config import SynchformerConfig
-from synchformer.media import Media, MediaInfo
-from synchformer.prediction import Encoding, Prediction
-from synchformer.shift import browser_note, suited_suffix, write_shifted
-from synchformer.sweep import Sounds
+from synchformer.inference.prediction import Encoding, Prediction
+from synchformer.inference.sweep import Sounds
+from synchformer.media.crop import possible_starts
+from synchformer.media.probe import Media, MediaInfo
+from synchformer.media.remux import browser_note, suited_suffix, write_shifted
 
 CACHE_BYTES = 256 * 2**20
 CLIPS_HELD = 200  # opened clips; each is a path and a few numbers

@@ -16,29 +16,29 @@ from typing import TYPE_CHECKING, Any
 from synchformer.config import BASE, MINI, SynchformerConfig
 
 if TYPE_CHECKING:
-    from synchformer.avclip import SegmentAVCLIP
-    from synchformer.checkpoint import load_avclip, load_model
-    from synchformer.clip import Clip, load_clip
-    from synchformer.decode import read_media
-    from synchformer.media import MediaError
-    from synchformer.model import Synchformer
-    from synchformer.prediction import Prediction, predict, predict_synchronizability
+    from synchformer.checkpoints.registry import load_avclip, load_model
+    from synchformer.inference.prediction import Prediction, predict, predict_synchronizability
+    from synchformer.media.crop import Clip, load_clip
+    from synchformer.media.decode import read_media
+    from synchformer.media.probe import MediaError
+    from synchformer.modeling.segment_avclip import SegmentAVCLIP
+    from synchformer.modeling.synchformer import Synchformer
 
 __version__ = "0.1.0"
 
 # Where each name lives: loaded when first asked for, so that `import synchformer` costs no torch.
 _HOMES = {
-    "SegmentAVCLIP": "avclip",
-    "load_avclip": "checkpoint",
-    "load_model": "checkpoint",
-    "Clip": "clip",
-    "load_clip": "clip",
-    "MediaError": "media",
-    "read_media": "decode",
-    "Synchformer": "model",
-    "Prediction": "prediction",
-    "predict": "prediction",
-    "predict_synchronizability": "prediction",
+    "SegmentAVCLIP": "modeling.segment_avclip",
+    "load_avclip": "checkpoints.registry",
+    "load_model": "checkpoints.registry",
+    "Clip": "media.crop",
+    "load_clip": "media.crop",
+    "MediaError": "media.probe",
+    "read_media": "media.decode",
+    "Synchformer": "modeling.synchformer",
+    "Prediction": "inference.prediction",
+    "predict": "inference.prediction",
+    "predict_synchronizability": "inference.prediction",
 }
 
 __all__ = [

@@ -10,10 +10,10 @@ from types import ModuleType
 import numpy as np
 import torch
 
-from synchformer.avclip import SegmentAVCLIP
+from synchformer.checkpoints.published_names import to_published
 from synchformer.config import MINI
-from synchformer.model import Synchformer
-from synchformer.published import to_published
+from synchformer.modeling.segment_avclip import SegmentAVCLIP
+from synchformer.modeling.synchformer import Synchformer
 
 TINY = replace(
     MINI, name="tiny", short_side=32, image_size=32, dim=16, heads=2, video_depth=1, audio_depth=1, sync_dim=16,

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from synchformer.audio import AudioEncoder
 from synchformer.config import BASE, MINI
-from synchformer.encoders import audio_encoder, video_encoder
-from synchformer.video import VideoEncoder
+from synchformer.modeling.audio_spectrogram_transformer import AudioEncoder
+from synchformer.modeling.encoders import audio_encoder, video_encoder
+from synchformer.modeling.motionformer import VideoEncoder
 from training.ablations import NAMES, SEGMENTS, ablate
 from training.clips import ClipPool, Recipe
 from training.sync import Extractors, SyncTask, stage2

@@ -18,8 +18,8 @@ from interface.accelerator import moved, on_accelerator
 from interface.errors import PageError
 from interface.session import Session
 from interface.whole import Mending, Part, mending, scanning, survey
-from synchformer.checkpoint import save_model
-from synchformer.prediction import Encoding
+from synchformer.checkpoints.registry import save_model
+from synchformer.inference.prediction import Encoding
 
 
 def fake_spaces(log):

@@ -15,8 +15,8 @@ from interface.figures import distribution, moved
 from interface.probe import caption
 from interface.session import Session
 from interface.workspace import COPIES_HELD, Opened, Workspace
-from synchformer.media import probe
-from synchformer.prediction import Prediction
+from synchformer.inference.prediction import Prediction
+from synchformer.media.probe import probe
 
 
 @pytest.fixture(scope="module")

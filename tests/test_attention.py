@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from synchformer.attention import Attention, attend, summarise
-from synchformer.layers import Aggregator, encoder_block
+from synchformer.modeling.attention import Attention, attend, summarise
+from synchformer.modeling.layers import Aggregator, encoder_block
 
 
 def drawn(*shape, dtype=torch.float32, seed=0):

@@ -5,9 +5,9 @@ import pytest
 import torch
 from scipy.stats import binomtest
 
-from attribution.intervals import newcombe, wilson
 from attribution.masks import MaskSource, every_mask
 from attribution.tally import Tally
+from synchformer.stats.intervals import newcombe, wilson
 
 
 def estimate(masks, correct, margin, pairs):

@@ -78,7 +78,7 @@ def test_the_description_of_an_attribution(tmp_path, monkeypatch):
     from test_shift import write_flash_click
 
     from attribution import Settings, attribute, load_bank
-    from synchformer.clip import load_clip
+    from synchformer.media.crop import load_clip
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     model = tiny()

@@ -20,11 +20,11 @@ from attribution.study import Run
 from attribution.tally import Tally
 from attribution.target import Target, find_target
 from attribution.units import make_units
-from synchformer.checkpoint import save_model
-from synchformer.clip import load_clip
+from synchformer.checkpoints.registry import save_model
 from synchformer.config import MINI
-from synchformer.model import Synchformer
-from synchformer.prediction import Encoding, encode
+from synchformer.inference.prediction import Encoding, encode
+from synchformer.media.crop import load_clip
+from synchformer.modeling.synchformer import Synchformer
 
 SIZES = {"dim": 16, "heads": 2, "video_depth": 1, "audio_depth": 1, "sync_dim": 32, "sync_heads": 4}
 TINY = replace(MINI, name="tiny", short_side=32, image_size=32, **SIZES)

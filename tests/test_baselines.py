@@ -11,11 +11,12 @@ import torch
 from torchvision.models import resnet18
 from torchvision.models.video import s3d
 
-from synchformer.checkpoint import load_model
+from synchformer.checkpoints.registry import load_model
+from synchformer.checkpoints.safe_tensors import CheckpointError
 from synchformer.config import BASE, MINI
-from synchformer.convolutional import S3D, ResNet18, S3DMaps
-from synchformer.model import Synchformer
-from synchformer.weights import CheckpointError
+from synchformer.modeling.resnet import S3D, ResNet18
+from synchformer.modeling.s3d import S3DMaps
+from synchformer.modeling.synchformer import Synchformer
 from training import compare, evaluate, run
 from training.ablations import ablate
 from training.baselines.model import Baseline, baseline_config, load_any, whole_clip

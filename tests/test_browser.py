@@ -11,7 +11,7 @@ from test_attribution_study import tiny
 from test_shift import write_flash_click
 
 from interface.session import Session
-from synchformer.shift import write_shifted
+from synchformer.media.remux import write_shifted
 
 CHROMIUM = Path("/usr/bin/chromium")
 SWITCHES = (

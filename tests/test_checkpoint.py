@@ -13,9 +13,8 @@ import torch
 from published_files import TINY, assert_same_model, plain, published_state, save_with_settings, stage2, tiny_model
 from safetensors.torch import load_file, save_file
 
-from synchformer import checkpoint
-from synchformer.avclip import SegmentAVCLIP
-from synchformer.checkpoint import (
+from synchformer.checkpoints import registry
+from synchformer.checkpoints.registry import (
     CHECKPOINTS,
     Checkpoint,
     describe,
@@ -27,8 +26,9 @@ from synchformer.checkpoint import (
     read_published,
     save_model,
 )
+from synchformer.checkpoints.safe_tensors import CheckpointError, read_weights
 from synchformer.config import BASE, MINI
-from synchformer.weights import CheckpointError, read_weights
+from synchformer.modeling.segment_avclip import SegmentAVCLIP
 
 SHAPES = json.loads((Path(__file__).parent / "fixtures" / "published_shapes.json").read_text())
 TINY_PAIR = TINY.with_head("synchronizability")
@@ -37,7 +37,7 @@ TINY_PAIR = TINY.with_head("synchronizability")
 @pytest.fixture
 def tiny_sizes(monkeypatch):
     """Published files are taken for tiny ones."""
-    monkeypatch.setattr(checkpoint, "BASE", TINY)
+    monkeypatch.setattr(registry, "BASE", TINY)
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ class TestOurFiles:
     @pytest.mark.parametrize("kind", ["Synchformer", "SegmentAVCLIP"])
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
     def test_saved_and_loaded(self, tmp_path, kind, dtype):
-        model = tiny_model(getattr(checkpoint, kind)).to(dtype)
+        model = tiny_model(getattr(registry, kind)).to(dtype)
         path = save_model(model, tmp_path / "new" / "file.safetensors", {"data": "clips", "hours": "2"})
         assert all(value.dtype == dtype for value in load_file(path).values())
         load = load_model if kind == "Synchformer" else load_avclip
@@ -145,7 +145,7 @@ class TestOurFiles:
             Path(part).write_bytes(b"half")
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(checkpoint, "save_file", full_disk)
+        monkeypatch.setattr(registry, "save_file", full_disk)
         with pytest.raises(CheckpointError, match=r"cannot write .*file\.safetensors.*No space left"):
             save_model(tiny_model(seed=1), path)
         assert [file.name for file in tmp_path.iterdir()] == ["file.safetensors"]
@@ -243,13 +243,13 @@ class TestNames:
 class TestEmbedded:
     def test_offline(self, tmp_path, monkeypatch, no_network):
         path = save_model(tiny_model(), tmp_path / "mini.safetensors", {"seed": "3"})
-        monkeypatch.setattr(checkpoint, "embedded_weights", lambda name: path)
+        monkeypatch.setattr(registry, "embedded_weights", lambda name: path)
         assert_same_model(load_model(), tiny_model())
         assert_same_model(load_model("mini", "cpu"), tiny_model())
         assert describe("mini") == "mini: stage II, trained on generated clips, run embedded, seed 3"
 
     def test_missing(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(checkpoint, "embedded_weights", lambda name: tmp_path / "mini.safetensors")
+        monkeypatch.setattr(registry, "embedded_weights", lambda name: tmp_path / "mini.safetensors")
         with pytest.raises(CheckpointError, match=r"mini\.safetensors are missing; install the package again"):
             load_model("mini")
 
@@ -258,7 +258,7 @@ class TestEmbedded:
         model = load_model("mini", "cpu")
         assert model.config == MINI == CHECKPOINTS["mini"].config
         assert all(value.isfinite().all() for value in model.parameters())
-        assert read_notes("mini").keys() > set(checkpoint.TABLE_NOTES)
+        assert read_notes("mini").keys() > set(registry.TABLE_NOTES)
 
     def test_the_real_synchronizability(self, no_network):
         assert embedded_weights("mini-synchronizability").stat().st_size <= 10_000_000

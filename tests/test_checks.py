@@ -14,10 +14,10 @@ from made_files import Sample, write
 
 from interface import checks
 from interface.checks import check_file, clock, is_silent, is_still, lacks, notes_on_clip, notes_on_file
-from synchformer.clip import load_clip
 from synchformer.config import MINI
-from synchformer.media import MediaError, probe
-from synchformer.shift import write_shifted
+from synchformer.media.crop import load_clip
+from synchformer.media.probe import MediaError, probe
+from synchformer.media.remux import write_shifted
 
 
 @pytest.fixture

@@ -6,8 +6,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from synchformer import checkpoint, cli, prediction
+from synchformer import cli
+from synchformer.checkpoints import registry
 from synchformer.config import MINI
+from synchformer.inference import prediction
 
 GRID = MINI.grid
 
@@ -36,7 +38,7 @@ def answers(monkeypatch):
             raise ValueError(f"{path.name} is not a media file")
         return replace(some_prediction(), applied_offset=options["offset"])
 
-    monkeypatch.setattr(checkpoint, "load_model", lambda name, device="auto": (name, device))
+    monkeypatch.setattr(registry, "load_model", lambda name, device="auto": (name, device))
     monkeypatch.setattr(prediction, "predict_file", predict_file)
     return asked
 
@@ -93,7 +95,7 @@ def test_unknown_model_is_a_usage_error_that_names_the_known_ones(capsys):
 
 def test_synchronizability_is_printed_instead(monkeypatch, capsys):
     answer = prediction.Synchronizability(probability=0.83, logits=(-0.8, 0.8))
-    monkeypatch.setattr(checkpoint, "load_model", lambda name, device="auto": None)
+    monkeypatch.setattr(registry, "load_model", lambda name, device="auto": None)
     monkeypatch.setattr(prediction, "predict_file", lambda model, path, **options: answer)
     assert cli.main(["predict", "a.mp4", "--model", "synchronizability", "--json"]) == 0
     record = json.loads(capsys.readouterr().out)

@@ -9,10 +9,10 @@ import pytest
 import torch
 from made_files import Sample, click_in, number_in, write
 
-from synchformer.clip import centre_crop, cut_clip, load_clip, possible_offsets, possible_starts
 from synchformer.config import BASE, MINI
-from synchformer.decode import read_media
-from synchformer.media import MediaError, probe
+from synchformer.media.crop import centre_crop, cut_clip, load_clip, possible_offsets, possible_starts
+from synchformer.media.decode import read_media
+from synchformer.media.probe import MediaError, probe
 
 CLICK = 4.5
 REAL_CLIPS = Path(__file__).parents[2] / "shared" / "clips"

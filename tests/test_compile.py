@@ -7,8 +7,8 @@ import torch
 from quadratic import Quadratic
 from tiny_run import TINY
 
-from synchformer.checkpoint import save_model
-from synchformer.model import Synchformer
+from synchformer.checkpoints.registry import save_model
+from synchformer.modeling.synchformer import Synchformer
 from training import run
 from training.curves import read_log
 from training.loop import train

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from synchformer.config import BASE, MINI
-from synchformer.sync import SynchronizationModule
+from synchformer.modeling.synchronizer import SynchronizationModule
 from synthetic import sample_scene
 from training.crops import CropError, draw_far, draw_foreign, draw_offset, draw_synchronizability, shared_events
 from training.synchronizability import adapt

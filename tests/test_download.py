@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from synchformer import download
-from synchformer.download import DownloadError, cache_folder, fetch, verify
+from synchformer.checkpoints import download
+from synchformer.checkpoints.download import DownloadError, cache_folder, fetch, verify
 
 DATA = bytes(range(256)) * 2000  # 512,000 bytes
 MD5 = hashlib.md5(DATA).hexdigest()
@@ -118,7 +118,7 @@ def check(target, behaviour, asked):
 def other_process(url, target):
     """A process of its own that fetches the file."""
     code = (
-        "import sys; from pathlib import Path; from synchformer.download import fetch; "
+        "import sys; from pathlib import Path; from synchformer.checkpoints.download import fetch; "
         "fetch(sys.argv[1], Path(sys.argv[2]), sys.argv[3])"
     )
     return subprocess.Popen([sys.executable, "-c", code, url, str(target), MD5], stderr=subprocess.PIPE)

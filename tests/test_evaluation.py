@@ -11,11 +11,11 @@ import pytest
 import torch
 from made_files import Sample, write
 
-from synchformer.avclip import SegmentAVCLIP
-from synchformer.checkpoint import save_model
+from synchformer.checkpoints.registry import save_model
 from synchformer.config import MINI
-from synchformer.media import MediaError, MediaInfo, Span
-from synchformer.model import Synchformer
+from synchformer.media.probe import MediaError, MediaInfo, Span
+from synchformer.modeling.segment_avclip import SegmentAVCLIP
+from synchformer.modeling.synchformer import Synchformer
 from training import card, evaluate, evaluate_segments, evaluate_synchronizability
 from training.evaluate_synchronizability import SyncReport, SyncTrial, draw_crops, rank_area
 from training.pictures import report_figure

@@ -9,9 +9,9 @@ from PIL import Image
 from test_shift import flash_and_click, write_flash_click
 
 from interface.fed import contact_sheet, fed_frames, fed_mel, fed_sound, fed_times, write_fed
-from synchformer.clip import load_clip
 from synchformer.config import BASE, MINI
-from synchformer.preprocess import LOG_FLOOR, log_mel
+from synchformer.media.crop import load_clip
+from synchformer.media.preprocess import LOG_FLOOR, log_mel
 
 EVENT, START, OFFSET = 5.0, 2.0, 0.4
 

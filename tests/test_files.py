@@ -2,7 +2,7 @@
 
 import pytest
 
-from synchformer.files import written_whole
+from synchformer.storage.atomic import written_whole
 
 
 def test_a_finished_file_has_its_name_and_the_usual_rights(tmp_path):

@@ -25,12 +25,12 @@ from interface.models import Models
 from interface.session import Session
 from interface.stepwise import NAME, stepwise
 from interface.whole import Mending, Part, Step, fixed_name, mending, own_folder, read_mending, read_part
-from synchformer import download
-from synchformer.checkpoint import CHECKPOINTS
-from synchformer.model import Synchformer
-from synchformer.tools import Repair, Timeline
-from synchformer.tools.repair import Correction
-from synchformer.tools.timeline import Drift, Moment, Piece
+from synchformer.checkpoints import download
+from synchformer.checkpoints.registry import CHECKPOINTS
+from synchformer.modeling.synchformer import Synchformer
+from synchformer.offsets import Repair, Timeline
+from synchformer.offsets.repair import Correction
+from synchformer.offsets.timeline import Drift, Moment, Piece
 
 
 def alive():

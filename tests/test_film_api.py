@@ -15,9 +15,9 @@ from test_shift import write_flash_click
 
 from interface.session import Session
 from interface.stepwise import NAME
-from synchformer.checkpoint import load_model
-from synchformer.decode import read_media
-from synchformer.media import probe
+from synchformer.checkpoints.registry import load_model
+from synchformer.media.decode import read_media
+from synchformer.media.probe import probe
 from synthetic import write_film
 
 PLANTED = 0.33  # s

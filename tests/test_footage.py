@@ -19,11 +19,11 @@ import torch
 from made_files import Sample, click_in, number_in, write
 from tiny_run import TINY
 
-from synchformer.audio import AudioEncoder
-from synchformer.checkpoint import load_model
-from synchformer.clip import centre_crop
-from synchformer.preprocess import mel_spectrogram, normalise_frames
-from synchformer.video import VideoEncoder
+from synchformer.checkpoints.registry import load_model
+from synchformer.media.crop import centre_crop
+from synchformer.media.preprocess import mel_spectrogram, normalise_frames
+from synchformer.modeling.audio_spectrogram_transformer import AudioEncoder
+from synchformer.modeling.motionformer import VideoEncoder
 from training import evaluate, run
 from training.augmentation import Augmentation
 from training.clips import Recipe, Renderer

@@ -13,9 +13,9 @@ import torch
 from made_files import Sample, click_in, number_in, picture_of, samples_of, write
 from scipy.signal import resample_poly
 
-from synchformer import decode
-from synchformer.decode import read_media
-from synchformer.media import MediaError, probe
+from synchformer.media import decode
+from synchformer.media.decode import read_media
+from synchformer.media.probe import MediaError, probe
 
 FFMPEG = shutil.which("ffmpeg")
 needs_ffmpeg = pytest.mark.skipif(FFMPEG is None, reason="compares with ffmpeg (Debian: apt install ffmpeg)")

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from synchformer import BASE, MINI, SegmentAVCLIP, Synchformer, SynchformerConfig
-from synchformer.audio import AudioEncoder
-from synchformer.avclip import match_windows, window_precision
-from synchformer.layers import Aggregator, DividedAttention
-from synchformer.video import VideoEncoder
+from synchformer.modeling.audio_spectrogram_transformer import AudioEncoder
+from synchformer.modeling.layers import Aggregator, DividedAttention
+from synchformer.modeling.motionformer import VideoEncoder
+from synchformer.modeling.segment_avclip import match_windows, window_precision
 
 SMALL = replace(MINI, dim=24, heads=2, sync_dim=16, sync_heads=2, video_depth=2, audio_depth=2, sync_depth=1)
 STILL = replace(SMALL, video_depth=0, audio_depth=0)  # without layers no token hears of another

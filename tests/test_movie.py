@@ -14,9 +14,9 @@ from attribution.target import Target
 from attribution.units import make_units
 from interface.movie import PANE_HEIGHT, WIDTH, make_board, write_movie
 from interface.mp4 import write_mp4
-from synchformer.clip import load_clip
 from synchformer.config import MINI
-from synchformer.media import MediaError
+from synchformer.media.crop import load_clip
+from synchformer.media.probe import MediaError
 
 EVENT, START, OFFSET = 5.0, 2.0, 0.4
 

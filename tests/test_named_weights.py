@@ -8,10 +8,10 @@ import pytest
 from published_files import TINY, assert_same_model, published_state, save_with_settings, tiny_model
 from test_download import Behaviour, serving
 
-from synchformer import checkpoint, download
-from synchformer.checkpoint import CHECKPOINTS, Source, load_avclip, load_model, read_notes
-from synchformer.download import DownloadError
-from synchformer.weights import CheckpointError
+from synchformer.checkpoints import download, registry
+from synchformer.checkpoints.download import DownloadError
+from synchformer.checkpoints.registry import CHECKPOINTS, Source, load_avclip, load_model, read_notes
+from synchformer.checkpoints.safe_tensors import CheckpointError
 
 TINY_PAIR = TINY.with_head("synchronizability")
 
@@ -55,7 +55,7 @@ class TestDownloaded:
         ],
     )
     def test_converted_once(self, tmp_path, cache, monkeypatch, name, kind, config, layout):
-        model = tiny_model(getattr(checkpoint, kind), config)
+        model = tiny_model(getattr(registry, kind), config)
         content = file_bytes(tmp_path, model, layout)
         load = load_avclip if layout == "stage I" else load_model
         behaviour = Behaviour(data=content)
@@ -66,7 +66,7 @@ class TestDownloaded:
         kept = [path.name for path in cache.iterdir() if path.suffix != ".lock"]
         assert kept == [f"{name}-{entry.run}.safetensors"], "the original is removed, and nothing half-written stays"
         assert read_notes(cache / kept[0])["data"] == entry.data
-        monkeypatch.setattr("synchformer.weights.InertUnpickler", None)  # no pickle is read again
+        monkeypatch.setattr("synchformer.checkpoints.safe_tensors.InertUnpickler", None)  # no pickle is read again
         assert_same_model(load(name, "cpu"), model)
 
     def test_second_source(self, tmp_path, cache, monkeypatch):

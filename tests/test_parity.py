@@ -19,15 +19,15 @@ from parity_formulas import bursts, center_square, half_rounded, moving_pattern,
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from synchformer.audio import AudioEncoder
-from synchformer.avclip import SegmentAVCLIP, match_windows, window_precision
+from synchformer.checkpoints.published_names import Layout, from_published, name_table
 from synchformer.config import BASE, MINI
-from synchformer.layers import DividedBlock
-from synchformer.model import Synchformer
-from synchformer.preprocess import mel_spectrogram, normalise_frames
-from synchformer.published import Layout, from_published, name_table
-from synchformer.sync import SynchronizationModule
-from synchformer.video import VideoEncoder
+from synchformer.media.preprocess import mel_spectrogram, normalise_frames
+from synchformer.modeling.audio_spectrogram_transformer import AudioEncoder
+from synchformer.modeling.layers import DividedBlock
+from synchformer.modeling.motionformer import VideoEncoder
+from synchformer.modeling.segment_avclip import SegmentAVCLIP, match_windows, window_precision
+from synchformer.modeling.synchformer import Synchformer
+from synchformer.modeling.synchronizer import SynchronizationModule
 
 FIXTURES = Path(__file__).parent / "fixtures"
 SHAPES = json.loads((FIXTURES / "published_shapes.json").read_text())

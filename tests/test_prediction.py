@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from synchformer.config import MINI
-from synchformer.model import Synchformer
-from synchformer.prediction import (
+from synchformer.inference.prediction import (
     Prediction,
     Synchronizability,
     Timing,
@@ -19,6 +18,7 @@ from synchformer.prediction import (
     predict,
     predict_synchronizability,
 )
+from synchformer.modeling.synchformer import Synchformer
 
 TINY = replace(
     MINI, name="tiny", short_side=32, image_size=32, dim=16, heads=2, video_depth=1, audio_depth=1, sync_dim=16,

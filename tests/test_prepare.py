@@ -10,8 +10,8 @@ import webdataset
 from made_files import Sample, click_in, number_in, write
 
 from synchformer.config import MINI
-from synchformer.decode import read_media
-from synchformer.media import probe
+from synchformer.media.decode import read_media
+from synchformer.media.probe import probe
 from training import prepare
 from training.manifest import Manifest
 from training.pool import in_order

@@ -6,7 +6,7 @@ import torch
 from scipy.signal import get_window
 
 from synchformer.config import BASE, MINI
-from synchformer.preprocess import mel_spectrogram, normalise_frames
+from synchformer.media.preprocess import mel_spectrogram, normalise_frames
 
 
 def mel_by_definition(wave):

@@ -6,12 +6,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from synchformer.audio import AudioEncoder
-from synchformer.avclip import SegmentAVCLIP
+from synchformer.checkpoints.published_names import to_published
+from synchformer.checkpoints.safe_tensors import CheckpointError
 from synchformer.config import MINI
-from synchformer.published import to_published
-from synchformer.video import VideoEncoder
-from synchformer.weights import CheckpointError
+from synchformer.modeling.audio_spectrogram_transformer import AudioEncoder
+from synchformer.modeling.motionformer import VideoEncoder
+from synchformer.modeling.segment_avclip import SegmentAVCLIP
 from training.pretrained import load_ast, load_motionformer
 
 TINY = replace(MINI, name="tiny", dim=32, heads=2, video_depth=2, audio_depth=2, image_size=32, short_side=36)

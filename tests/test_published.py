@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from synchformer import BASE, MINI
-from synchformer.avclip import SegmentAVCLIP
-from synchformer.model import Synchformer
-from synchformer.published import Layout, expected_shapes, from_published, to_published
+from synchformer.checkpoints.published_names import Layout, expected_shapes, from_published, to_published
+from synchformer.modeling.segment_avclip import SegmentAVCLIP
+from synchformer.modeling.synchformer import Synchformer
 
 SHAPES = json.loads((Path(__file__).parent / "fixtures" / "published_shapes.json").read_text())
 UNUSED_2D_PATCH = 590_592  # in the published files, never run

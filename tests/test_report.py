@@ -23,9 +23,9 @@ from attribution.tally import Tally
 from interface.charts import as_svg, distribution_chart, residual, sweep_chart
 from interface.moments import strongest
 from interface.report import Findings, attribution_csv, make_report, moment_picture, sweep_csv, write_report
-from synchformer.clip import load_clip
 from synchformer.config import MINI
-from synchformer.prediction import Synchronizability
+from synchformer.inference.prediction import Synchronizability
+from synchformer.media.crop import load_clip
 
 EVENT, START, OFFSET = 5.0, 2.0, 0.4
 NAME = '<img src=x onerror=alert(1)> & "a"</script>.mp4'

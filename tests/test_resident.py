@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny_run import TINY
 
-from synchformer.preprocess import normalise_frames
+from synchformer.media.preprocess import normalise_frames
 from training import run
 from training.augment import apply_look
 from training.avclip import AVCLIPTask

@@ -9,8 +9,8 @@ import pytest
 from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
 
-from synchformer.media import MediaError
-from synchformer.shift import browser_note, suited_suffix, write_shifted
+from synchformer.media.probe import MediaError
+from synchformer.media.remux import browser_note, suited_suffix, write_shifted
 
 FPS, RATE, EVENT = 25, 16_000, 3.0  # a flash and a click at 3 s of a clip of 6 s
 SECONDS = 6

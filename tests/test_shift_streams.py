@@ -8,7 +8,7 @@ import av
 import pytest
 from test_shift import flash_and_click, write_flash_click
 
-from synchformer.shift import left_out, write_shifted
+from synchformer.media.remux import left_out, write_shifted
 
 TURNED = struct.pack(">9i", 0, 65536, 0, -65536, 0, 0, 48 << 16, 0, 1 << 30)  # a phone held upright
 CHAPTERS = ((0, 3000, "One"), (3000, 6000, "Two"))  # ms

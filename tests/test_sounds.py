@@ -8,9 +8,9 @@ import pytest
 import torch
 from tiny_run import TINY
 
-from synchformer.checkpoint import save_model
+from synchformer.checkpoints.registry import save_model
 from synchformer.config import MINI
-from synchformer.model import Synchformer
+from synchformer.modeling.synchformer import Synchformer
 from synthetic import sample_scene
 from training import run
 from training.baselines.task import baseline_task

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from made_files import Sample, click_in, number_in, write
 
-from synchformer.clip import load_clip
 from synchformer.config import MINI
-from synchformer.media import MediaError
+from synchformer.media.crop import load_clip
+from synchformer.media.probe import MediaError
 from synthetic import render_sound
 from training.folders import checksum_split, group_of
 from training.sources import GeneratedSource, Place, SourceOptions, open_source, read_crop

@@ -5,8 +5,8 @@ import torch
 from published_files import published_state, save_with_settings, tiny_model
 from tiny_run import TINY
 
-from synchformer.avclip import SegmentAVCLIP
-from synchformer.checkpoint import load_avclip, load_model, load_stage
+from synchformer.checkpoints.registry import load_avclip, load_model, load_stage
+from synchformer.modeling.segment_avclip import SegmentAVCLIP
 from training import run
 from training.stages import stage_state
 

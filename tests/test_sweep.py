@@ -5,10 +5,10 @@ import torch
 from page_server import TINY, FlashAndClick
 from test_shift import write_flash_click
 
-from synchformer.clip import load_clip
-from synchformer.model import Synchformer
-from synchformer.prediction import predict
-from synchformer.sweep import read_around, sweep
+from synchformer.inference.prediction import predict
+from synchformer.inference.sweep import read_around, sweep
+from synchformer.media.crop import load_clip
+from synchformer.modeling.synchformer import Synchformer
 from training import evaluate_files
 
 

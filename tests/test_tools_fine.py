@@ -9,14 +9,15 @@ import torch
 from page_server import TINY
 
 from synchformer import cli
-from synchformer.checkpoint import load_model
+from synchformer.checkpoints.registry import load_model
 from synchformer.config import MINI
-from synchformer.media import MediaError
-from synchformer.model import Synchformer
-from synchformer.tools import fine, judge
-from synchformer.tools.calibration import assumed, calibration_of, model_digest
-from synchformer.tools.posterior import Posterior, evidence, offset_grid, to_posterior
-from synchformer.tools.response import Response, distance_grid, measure_profile
+from synchformer.media.probe import MediaError
+from synchformer.modeling.synchformer import Synchformer
+from synchformer.offsets import judge
+from synchformer.offsets.calibration import assumed, calibration_of, model_digest
+from synchformer.offsets.continuous import fine
+from synchformer.offsets.posterior import Posterior, evidence, offset_grid, to_posterior
+from synchformer.offsets.response import Response, distance_grid, measure_profile
 from synthetic import write_film
 from training.fine_calibrate import Answers, expected_calibration_error, fit_temperature
 

@@ -10,10 +10,10 @@ from test_shift import flash_and_click, write_flash_click
 from test_shift_streams import told, write_rich
 
 from synchformer import cli
-from synchformer.checkpoint import load_model
-from synchformer.decode import read_media
-from synchformer.tools import RefusedError, fix
-from synchformer.tools.stretch import write_stretched
+from synchformer.checkpoints.registry import load_model
+from synchformer.media.decode import read_media
+from synchformer.media.resample import write_stretched
+from synchformer.offsets import RefusedError, fix
 from synthetic import write_film
 
 CODECS = {".mp4": "aac", ".mov": "aac", ".mkv": "libopus", ".webm": "libopus"}

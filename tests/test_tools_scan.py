@@ -11,18 +11,18 @@ from page_server import TINY
 from test_shift import write_flash_click
 
 from synchformer import cli
-from synchformer.checkpoint import load_model
-from synchformer.clip import cut_clip
-from synchformer.decode import read_media
-from synchformer.media import MediaError
-from synchformer.model import Synchformer
-from synchformer.prediction import predict_synchronizability
-from synchformer.shift import write_shifted
-from synchformer.tools import scan
-from synchformer.tools.calibration import calibration_of
-from synchformer.tools.posterior import offset_grid
-from synchformer.tools.scan import Survey, scan_plan
-from synchformer.tools.track import explain, mixed, slope_grid
+from synchformer.checkpoints.registry import load_model
+from synchformer.inference.prediction import predict_synchronizability
+from synchformer.media.crop import cut_clip
+from synchformer.media.decode import read_media
+from synchformer.media.probe import MediaError
+from synchformer.media.remux import write_shifted
+from synchformer.modeling.synchformer import Synchformer
+from synchformer.offsets import scan
+from synchformer.offsets.calibration import calibration_of
+from synchformer.offsets.drift_or_jumps import explain, mixed, slope_grid
+from synchformer.offsets.posterior import offset_grid
+from synchformer.offsets.scan import Survey, scan_plan
 from synthetic import write_film
 
 OFFSETS = offset_grid(4.0, 0.02)

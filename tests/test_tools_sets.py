@@ -10,16 +10,17 @@ import torch
 from page_server import TINY
 from test_shift import write_flash_click
 
-from synchformer import checkpoint, cli
-from synchformer.clip import centre_crop, load_clip
-from synchformer.decode import read_media
-from synchformer.model import Synchformer
-from synchformer.prediction import predict
-from synchformer.preprocess import mel_spectrogram, normalise_frames
-from synchformer.tools import desync, pair_by_name, read_pairs
-from synchformer.tools.batch import calibrated, with_prior
-from synchformer.tools.resampling import mean_of, sign_flip_p
-from synchformer.tools.table import Table
+from synchformer import cli
+from synchformer.checkpoints import registry
+from synchformer.inference.prediction import predict
+from synchformer.media.crop import centre_crop, load_clip
+from synchformer.media.decode import read_media
+from synchformer.media.preprocess import mel_spectrogram, normalise_frames
+from synchformer.modeling.synchformer import Synchformer
+from synchformer.offsets import desync, pair_by_name, read_pairs
+from synchformer.offsets.batch import calibrated, with_prior
+from synchformer.stats.bootstrap import mean_of, sign_flip_p
+from synchformer.storage.results_table import Table
 from synthetic import write_film
 
 
@@ -43,7 +44,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def shell(model, monkeypatch):
-    monkeypatch.setattr(checkpoint, "load_model", lambda name, device="auto": model)
+    monkeypatch.setattr(registry, "load_model", lambda name, device="auto": model)
     return cli.main
 
 

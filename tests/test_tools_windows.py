@@ -6,11 +6,11 @@ import torch
 from page_server import TINY
 from test_shift import write_flash_click
 
-from synchformer.clip import load_clip
-from synchformer.media import MediaError
-from synchformer.model import Synchformer
-from synchformer.prediction import predict
-from synchformer.tools.windows import Plan, read_windows
+from synchformer.inference.prediction import predict
+from synchformer.inference.sliding_windows import Plan, read_windows
+from synchformer.media.crop import load_clip
+from synchformer.media.probe import MediaError
+from synchformer.modeling.synchformer import Synchformer
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_segments_are_encoded_once_and_forgotten(model, path, monkeypatch):
             return encode(segments)
 
         monkeypatch.setattr(model, f"encode_{name}", counted)
-    from synchformer.tools import windows as module
+    from synchformer.inference import sliding_windows as module
 
     forget = module.Store.forget
     monkeypatch.setattr(module.Store, "forget", lambda self, *ends: (forget(self, *ends), kept.append(len(self))))

@@ -135,7 +135,7 @@ def cache(tmp_path_factory, pools):
 
 def test_cached_features_equal_encoded_ones(cache):
     """A crop read from the cache is what the encoders make of its frames and samples."""
-    from synchformer.preprocess import mel_spectrogram, normalise_frames
+    from synchformer.media.preprocess import mel_spectrogram, normalise_frames
 
     features, heads = cache
     clip, first, shift = 9, 1 + 2 * 8, 15  # the phase of clip 9 is 1
@@ -202,7 +202,7 @@ def test_whole_pipeline_from_commands(tmp_path, monkeypatch):
         assert rows[-1]["step"] == 2
     assert " MB" in export_model(tmp_path / "run", TINY, tmp_path / "tiny.safetensors")
 
-    from synchformer.checkpoint import load_model
+    from synchformer.checkpoints.registry import load_model
 
     model = load_model(tmp_path / "tiny.safetensors", "cpu")
     assert model.config == TINY

@@ -19,7 +19,7 @@ from test_shift import write_flash_click
 from visitor import PATIENCE, Visitor
 
 from interface.session import Session
-from synchformer.checkpoint import save_model
+from synchformer.checkpoints.registry import save_model
 
 
 @pytest.fixture(scope="module")

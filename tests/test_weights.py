@@ -15,7 +15,7 @@ import torch
 from published_files import LAYOUTS, save_with_settings
 from safetensors.torch import save_file
 
-from synchformer.weights import ALLOWED, CheckpointError, read_metadata, read_weights
+from synchformer.checkpoints.safe_tensors import ALLOWED, CheckpointError, read_metadata, read_weights
 
 
 def state(**more):

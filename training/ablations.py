@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 from synchformer.config import SynchformerConfig
-from synchformer.model import Synchformer
+from synchformer.modeling.synchformer import Synchformer
 from training.widths import fitting_width, parameter_count
 
 SEGMENTS = {0.08: 127, 0.16: 63, 0.32: 31, 0.64: 15, 1.28: 7, 2.56: 3}

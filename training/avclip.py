@@ -7,8 +7,8 @@ import math
 import numpy as np
 from torch import Tensor, nn
 
-from synchformer.avclip import SegmentAVCLIP, window_precision
 from synchformer.config import SynchformerConfig
+from synchformer.modeling.segment_avclip import SegmentAVCLIP, window_precision
 from training.ahead import made_ahead
 from training.clips import ClipPool
 from training.crops import Crop

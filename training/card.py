@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from synchformer.checkpoint import embedded_weights, load_model, read_notes
-from synchformer.model import Synchformer
+from synchformer.checkpoints.registry import embedded_weights, load_model, read_notes
+from synchformer.modeling.synchformer import Synchformer
 from training.report import Row, read_report, table
 
 SKELETON = """# Model card: `{name}`

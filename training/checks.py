@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal, TypeVar
 
-from synchformer.clip import SPARE, possible_starts
 from synchformer.config import SynchformerConfig
-from synchformer.media import MediaError, MediaInfo
+from synchformer.media.crop import SPARE, possible_starts
+from synchformer.media.probe import MediaError, MediaInfo
 from training.pool import in_order
 from training.records import SPLITS, Record, Source, count_reasons
 

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from synchformer.clip import centre_crop
 from synchformer.config import SynchformerConfig
+from synchformer.media.crop import centre_crop
 from synthetic import Kind, Scene, frame_times, render_frames, render_sound, sample_scene
 from training.crops import Crop
 from training.pixels import Change, PixelClips, light

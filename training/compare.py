@@ -18,8 +18,8 @@ from statistics import mean, median
 from typing import Any
 
 from synchformer.config import SynchformerConfig
-from synchformer.files import written_whole
-from synchformer.model import Synchformer
+from synchformer.modeling.synchformer import Synchformer
+from synchformer.storage.atomic import written_whole
 from training.avclip import SECONDS
 from training.baselines.model import Baseline, baseline_config
 from training.curves import Row, read_log

@@ -21,7 +21,7 @@ from typing import get_args
 
 from tqdm import tqdm
 
-from synchformer.model import TwoStreams
+from synchformer.modeling.synchformer import TwoStreams
 from synthetic import KINDS
 from training.baselines.model import load_any
 from training.checks import spread

@@ -13,10 +13,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from synchformer.clip import possible_starts
-from synchformer.media import MediaError, probe
-from synchformer.model import TwoStreams
-from synchformer.sweep import read_around, sweep
+from synchformer.inference.sweep import read_around, sweep
+from synchformer.media.crop import possible_starts
+from synchformer.media.probe import MediaError, probe
+from synchformer.modeling.synchformer import TwoStreams
 from training.baselines.model import load_any
 from training.metrics import chance
 from training.report import Row, count_row, table

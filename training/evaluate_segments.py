@@ -22,12 +22,12 @@ import torch
 from scipy.stats import bootstrap
 from tqdm import tqdm
 
-from synchformer.avclip import WINDOW_SEGMENTS, SegmentAVCLIP, window_precision
-from synchformer.checkpoint import load_avclip
-from synchformer.clip import centre_crop
+from synchformer.checkpoints.registry import load_avclip
 from synchformer.config import SynchformerConfig
-from synchformer.media import Media, MediaError
-from synchformer.preprocess import mel_spectrogram, normalise_frames
+from synchformer.media.crop import centre_crop
+from synchformer.media.preprocess import mel_spectrogram, normalise_frames
+from synchformer.media.probe import Media, MediaError
+from synchformer.modeling.segment_avclip import WINDOW_SEGMENTS, SegmentAVCLIP, window_precision
 from training.checks import spread
 from training.evaluate import FIRST_SEED, describe
 from training.generated import GeneratedSource

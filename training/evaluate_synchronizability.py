@@ -25,12 +25,12 @@ from scipy.stats import bootstrap, rankdata
 from torchmetrics.functional.classification import binary_accuracy, binary_auroc, binary_roc
 from tqdm import tqdm
 
-from synchformer.checkpoint import load_model
-from synchformer.clip import cut_clip
+from synchformer.checkpoints.registry import load_model
 from synchformer.config import SynchformerConfig
-from synchformer.media import MediaInfo
-from synchformer.model import Synchformer
-from synchformer.prediction import predict, predict_synchronizability
+from synchformer.inference.prediction import predict, predict_synchronizability
+from synchformer.media.crop import cut_clip
+from synchformer.media.probe import MediaInfo
+from synchformer.modeling.synchformer import Synchformer
 from training.checks import spread
 from training.evaluate import FIRST_SEED, describe
 from training.generated import GeneratedSource

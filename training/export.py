@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, get_args
 
-from synchformer.checkpoint import save_model
+from synchformer.checkpoints.registry import save_model
 from synchformer.config import SynchformerConfig
 from training.baselines.model import Baseline, save_baseline
 from training.baselines.task import assemble_baseline

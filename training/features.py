@@ -22,10 +22,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from synchformer.clip import centre_crop
 from synchformer.config import SynchformerConfig
-from synchformer.media import MediaError
-from synchformer.preprocess import mel_spectrogram, normalise_frames
+from synchformer.media.crop import centre_crop
+from synchformer.media.preprocess import mel_spectrogram, normalise_frames
+from synchformer.media.probe import MediaError
 from synthetic import Scene
 from training.augmentation import AUGMENTATIONS, crop, picture_changes, seeded
 from training.clips import build, map_array

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from synchformer.config import SynchformerConfig
-from synchformer.preprocess import LOG_FLOOR, MEL_MEAN, MEL_STD, mel_spectrogram
+from synchformer.media.preprocess import LOG_FLOOR, MEL_MEAN, MEL_STD, mel_spectrogram
 from training.pixels import model_frames
 
 WIDTH, GAP = 112, 2  # pixels of a segment's column, and behind it

@@ -1,4 +1,4 @@
-"""Measure the constants of `synchformer.tools` for a model on generated clips, and how they do on clips left out.
+"""Measure the constants of `synchformer.offsets` for a model on generated clips, and how they do on clips left out.
 
 python -m training.fine_calibrate runs/trials --model mini --count 600 --picture assets/reliability.png
 
@@ -21,14 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-from synchformer.checkpoint import load_model
-from synchformer.files import written_whole
-from synchformer.tools.batch import calibrated
-from synchformer.tools.calibration import LEVEL, Calibration, Combination, as_dict, model_digest
-from synchformer.tools.fine import WIDEST, combine
-from synchformer.tools.picture import draw_reliability, save
-from synchformer.tools.posterior import Posterior, evidence, offset_grid, to_posterior
-from synchformer.tools.response import Response, measure_profile
+from synchformer.checkpoints.registry import load_model
+from synchformer.offsets.batch import calibrated
+from synchformer.offsets.calibration import LEVEL, Calibration, Combination, as_dict, model_digest
+from synchformer.offsets.continuous import WIDEST, combine
+from synchformer.offsets.plots import draw_reliability, save
+from synchformer.offsets.posterior import Posterior, evidence, offset_grid, to_posterior
+from synchformer.offsets.response import Response, measure_profile
+from synchformer.storage.atomic import written_whole
 from training.evaluate import wilson
 from training.fine_trials import FIRST_SEED, Recipe, Trial, collect
 

@@ -23,13 +23,13 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from synchformer.checkpoint import load_model
-from synchformer.files import written_whole
-from synchformer.model import Synchformer
-from synchformer.shift import write_shifted
-from synchformer.tools.calibration import model_digest
-from synchformer.tools.fine import fine_plan
-from synchformer.tools.windows import Window, read_windows
+from synchformer.checkpoints.registry import load_model
+from synchformer.inference.sliding_windows import Window, read_windows
+from synchformer.media.remux import write_shifted
+from synchformer.modeling.synchformer import Synchformer
+from synchformer.offsets.calibration import model_digest
+from synchformer.offsets.continuous import fine_plan
+from synchformer.storage.atomic import written_whole
 from synthetic import sample_scene, write_clip
 from training.pool import process_pool
 

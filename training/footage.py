@@ -18,9 +18,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from synchformer.clip import SPARE
 from synchformer.config import SynchformerConfig
-from synchformer.media import Media, MediaError
+from synchformer.media.crop import SPARE
+from synchformer.media.probe import Media, MediaError
 from training.crops import Crop
 from training.pixels import Change, PixelClips
 from training.records import Record, Source

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from synchformer.config import SynchformerConfig
-from synchformer.media import Media, MediaError, MediaInfo, Span
+from synchformer.media.probe import Media, MediaError, MediaInfo, Span
 from synthetic import Kind, Scene, frame_times, render_frames, render_sound, sample_scene
 from training.records import LeftOut, Record, Split
 

@@ -20,8 +20,8 @@ from matplotlib.figure import Figure, SubFigure
 from torch import Tensor
 
 from synchformer.config import PRESETS, SynchformerConfig
-from synchformer.media import MediaError
-from synchformer.preprocess import mel_spectrogram
+from synchformer.media.preprocess import mel_spectrogram
+from synchformer.media.probe import MediaError
 from training.augmentation import Augmentation, augment, crop, picture_changes, seeded, sound_effects
 from training.records import Split
 from training.sources import SourceOptions, open_source

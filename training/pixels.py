@@ -15,10 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from synchformer.clip import centre_crop
 from synchformer.config import SynchformerConfig
-from synchformer.media import MediaError
-from synchformer.preprocess import normalise_frames
+from synchformer.media.crop import centre_crop
+from synchformer.media.preprocess import normalise_frames
+from synchformer.media.probe import MediaError
 from synthetic import Scene
 from training.augment import apply_look, augment_waveform, draw_look
 from training.augmentation import AUGMENTATIONS, Augmentation, augment, draw_jitter

@@ -22,9 +22,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from synchformer.decode import read_media
-from synchformer.files import written_whole
-from synchformer.media import MediaError, MediaInfo, probe
+from synchformer.media.decode import read_media
+from synchformer.media.probe import MediaError, MediaInfo, probe
+from synchformer.storage.atomic import written_whole
 from synthetic.write import Part, write_parts
 from training.manifest import Entry, Manifest
 from training.pool import in_order

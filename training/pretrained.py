@@ -13,13 +13,14 @@ import torch
 from huggingface_hub import hf_hub_download
 from torch import Tensor, nn
 
-from synchformer.audio import AudioEncoder
+from synchformer.checkpoints.published_names import SHOWN, UNUSED, name_table
+from synchformer.checkpoints.safe_tensors import CheckpointError, read_weights
 from synchformer.config import SynchformerConfig
-from synchformer.convolutional import ResNetMaps, S3DMaps
-from synchformer.encoders import AnyAudioEncoder, AnyVideoEncoder
-from synchformer.published import SHOWN, UNUSED, name_table
-from synchformer.video import VideoEncoder
-from synchformer.weights import CheckpointError, read_weights
+from synchformer.modeling.audio_spectrogram_transformer import AudioEncoder
+from synchformer.modeling.encoders import AnyAudioEncoder, AnyVideoEncoder
+from synchformer.modeling.motionformer import VideoEncoder
+from synchformer.modeling.resnet import ResNetMaps
+from synchformer.modeling.s3d import S3DMaps
 
 AST = "MIT/ast-finetuned-audioset-10-10-0.4593"
 """The published audio encoder's start, on the Hugging Face Hub."""

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from synchformer.clip import possible_starts
 from synchformer.config import SynchformerConfig
-from synchformer.media import MediaError, MediaInfo
+from synchformer.media.crop import possible_starts
+from synchformer.media.probe import MediaError, MediaInfo
 from training.records import Place, Record
 
 LONGEST = 10.0  # s of a clip that are used, as published; what lies behind is never looked at

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from synchformer.files import written_whole
+from synchformer.storage.atomic import written_whole
 from training.task import Task
 
 LOG = "log.jsonl"

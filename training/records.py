@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from synchformer.clip import Clip, crop_interval, cut_clip
 from synchformer.config import SynchformerConfig
-from synchformer.decode import read_media
-from synchformer.media import Media, MediaInfo, probe
+from synchformer.media.crop import Clip, crop_interval, cut_clip
+from synchformer.media.decode import read_media
+from synchformer.media.probe import Media, MediaInfo, probe
 
 Split = Literal["train", "valid", "test"]
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
@@ -79,7 +79,7 @@ class Source(Protocol):
         """Streams, rates and lengths of a clip, without decoding it.
 
         Raises:
-            MediaError: as `synchformer.media.probe`.
+            MediaError: as `synchformer.media.probe.probe`.
         """
         ...
 
@@ -89,7 +89,7 @@ class Source(Protocol):
         """Picture uint8 (T, 3, H, W) and sound float32 (n,) from `start` to `stop` seconds, the short side scaled.
 
         Raises:
-            MediaError: as `synchformer.decode.read_media`.
+            MediaError: as `synchformer.media.decode.read_media`.
         """
         ...
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.stats import bootstrap
 from torchmetrics.functional.classification import binary_calibration_error, multiclass_confusion_matrix
 
-from synchformer.files import written_whole
+from synchformer.storage.atomic import written_whole
 from training.metrics import chance
 from training.records import LeftOut, count_reasons
 from training.trials import Trial

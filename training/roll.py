@@ -15,7 +15,7 @@ from typing import Any
 from tqdm import tqdm
 
 from synchformer.config import SynchformerConfig
-from synchformer.media import MediaInfo
+from synchformer.media.probe import MediaInfo
 from training.checks import look
 from training.pool import in_order
 from training.records import LeftOut, Record, Source, Split

@@ -22,10 +22,10 @@ from webdataset.cache import FileCache, islocal
 from webdataset.shardlists import expand_urls
 from webdataset.writer import TarWriter
 
+from synchformer.checkpoints.download import cache_folder
 from synchformer.config import SynchformerConfig
-from synchformer.download import cache_folder
-from synchformer.files import written_whole
-from synchformer.media import Media, MediaInfo, probe
+from synchformer.media.probe import Media, MediaInfo, probe
+from synchformer.storage.atomic import written_whole
 from training.folders import SPLIT_FOLDERS, SUFFIXES, checksum_split, group_of
 from training.manifest import Entry, read_manifests
 from training.records import SPLITS, LeftOut, Place, Record, Split, read_file

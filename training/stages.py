@@ -9,11 +9,11 @@ from typing import Any, Literal, TypeVar
 import torch
 from tqdm import tqdm
 
-from synchformer.avclip import SegmentAVCLIP
-from synchformer.checkpoint import load_model, load_stage
+from synchformer.checkpoints.registry import load_model, load_stage
 from synchformer.config import SynchformerConfig
-from synchformer.encoders import AnyAudioEncoder, AnyVideoEncoder, Encoders
-from synchformer.model import Synchformer
+from synchformer.modeling.encoders import AnyAudioEncoder, AnyVideoEncoder, Encoders
+from synchformer.modeling.segment_avclip import SegmentAVCLIP
+from synchformer.modeling.synchformer import Synchformer
 from synthetic import Kind
 from training.avclip import VALIDATION_CLIPS, AVCLIPTask, Stage1
 from training.baselines.model import segment_config

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from synchformer.config import SynchformerConfig
-from synchformer.sync import SynchronizationModule
+from synchformer.modeling.synchronizer import SynchronizationModule
 from training.events import audio_centers, video_centers
 
 SHARPNESS = 2.0  # query and key weights are this much larger: attention starts less even

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from synchformer.config import SynchformerConfig
-from synchformer.sync import SynchronizationModule
+from synchformer.modeling.synchronizer import SynchronizationModule
 from synthetic import Scene
 from training.ahead import made_ahead
 from training.baselines.modules import BaselineModule

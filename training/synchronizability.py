@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from synchformer.config import SynchformerConfig
-from synchformer.sync import SynchronizationModule
+from synchformer.modeling.synchronizer import SynchronizationModule
 from training.crops import Crop, Labels, draw_synchronizability
 from training.metrics import accuracy
 from training.sync import CropTask, Reader

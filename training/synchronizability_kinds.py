@@ -27,10 +27,10 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
-from synchformer.checkpoint import load_model
-from synchformer.clip import Clip, load_clip
+from synchformer.checkpoints.registry import load_model
 from synchformer.config import SynchformerConfig
-from synchformer.model import Synchformer
+from synchformer.media.crop import Clip, load_clip
+from synchformer.modeling.synchformer import Synchformer
 from synthetic import Scene, sample_scene, write_clip
 from training.crops import Crop, CropError, draw_far, draw_foreign, draw_offset
 from training.pool import process_pool

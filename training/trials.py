@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from synchformer.clip import Clip, crop_interval, cut_clip, load_clip
 from synchformer.config import SynchformerConfig
-from synchformer.media import Media, MediaError, MediaInfo
-from synchformer.model import TwoStreams
-from synchformer.prediction import predict
+from synchformer.inference.prediction import predict
+from synchformer.media.crop import Clip, crop_interval, cut_clip, load_clip
+from synchformer.media.probe import Media, MediaError, MediaInfo
+from synchformer.modeling.synchformer import TwoStreams
 from synthetic import Scene, write_clip
 from training.generated import GeneratedSource
 from training.pool import in_order

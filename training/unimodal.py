@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from synchformer.config import SynchformerConfig
-from synchformer.encoders import audio_encoder, video_encoder
+from synchformer.modeling.encoders import audio_encoder, video_encoder
 from synthetic import KINDS, Event
 from training.clips import ClipPool
 from training.events import audio_centers, audio_width, token_targets, video_centers, video_width

@@ -12,11 +12,12 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-from synchformer.checkpoint import load_model, pick_device, save_model
+from synchformer.checkpoints.registry import load_model, pick_device, save_model
+from synchformer.checkpoints.safe_tensors import CheckpointError, read_metadata, read_weights
 from synchformer.config import SynchformerConfig
-from synchformer.convolutional import ResNetMaps, S3DMaps
-from synchformer.model import Synchformer, TwoStreams
-from synchformer.weights import CheckpointError, read_metadata, read_weights
+from synchformer.modeling.resnet import ResNetMaps
+from synchformer.modeling.s3d import S3DMaps
+from synchformer.modeling.synchformer import Synchformer, TwoStreams
 from training.baselines.modules import DEPTH, KINDS, BaselineModule, Kind
 from training.widths import fitting_width, parameter_count
 

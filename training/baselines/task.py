@@ -13,7 +13,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from synchformer.config import SynchformerConfig
-from synchformer.convolutional import ResNetEncoder, S3DEncoder
+from synchformer.modeling.resnet import ResNetEncoder
+from synchformer.modeling.s3d import S3DEncoder
 from training.baselines.model import Baseline, baseline_config, segment_config
 from training.baselines.modules import Kind
 from training.sync import VALIDATION_CROPS, Extractors, Reader, Stage2, SyncTask

@@ -1,0 +1,336 @@
+"""Sliding windows over a video of any length: the model's distribution under known shifts of the sound.
+
+The file is decoded once, in chunks. Every segment of picture and of sound is encoded once and kept only as long as a
+window can still need it, so that memory does not grow with the film and cost grows linearly. Windows whose hop is a
+multiple of the segments' stride share them; any other hop lays the segments differently over the events of each window,
+which averages out what depends on that, and costs as many more segments.
+
+Shape legend: T frames, n samples, S segments of a window, N segments, t tokens, D channels, M shifts, C classes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from synchformer.config import Head, SynchformerConfig
+from synchformer.inference.prediction import Precision
+from synchformer.media.crop import centre_crop
+from synchformer.media.decode import read_media
+from synchformer.media.preprocess import mel_spectrogram, normalise_frames
+from synchformer.media.probe import Media, MediaError, probe
+from synchformer.modeling.synchformer import Synchformer
+
+CHUNK_SEGMENTS = 128  # strides decoded together: 41 s
+ENCODE_TOGETHER = {"cpu": 16, "cuda": 128}  # segments per pass of an encoder
+ASK_TOGETHER = {"cpu": 32, "cuda": 512}  # pairs of window and shift per pass of the synchronization module
+ENCODED, ASKED = 0.7, 0.99  # of the progress through a chunk, when all is encoded and when all is asked
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which windows and which shifts.
+
+    Times in frames of the model's rate: `hop` between windows, `shifts` of the sound (above zero: the sound is taken
+    later, so that it runs ahead), `start` and `stop` of the part of the file that is read at all (None: its end);
+    `chunk` strides are decoded together.
+    """
+
+    hop: int
+    shifts: tuple[int, ...]
+    start: int = 0
+    stop: int | None = None
+    chunk: int = CHUNK_SEGMENTS
+
+    def check(self, config: SynchformerConfig) -> None:
+        """Say what does not fit.
+
+        Raises:
+            ValueError: a hop below one frame, no shifts, or an empty part.
+        """
+        if self.hop < 1:
+            raise ValueError(f"hop must be at least 1 frame, not {self.hop}")
+        if not self.shifts:
+            raise ValueError("at least one shift of the sound is needed, such as 0")
+        if self.start < 0 or (self.stop is not None and self.stop <= self.start):
+            raise ValueError(f"the part from frame {self.start} to frame {self.stop} is empty; choose a later stop")
+        if self.chunk < 1:
+            raise ValueError(f"chunk must be at least 1 stride, not {self.chunk}")
+
+
+@dataclass(frozen=True)
+class Window:
+    """What the model said about one window: a distribution for every shift for which the file holds sound.
+
+    `start` and `stop` are seconds on the file's clock (of the picture); `shifts` seconds (M,), `probabilities` (M, C).
+    A file whose own offset is d shows the model a total offset of d + shift.
+    """
+
+    start: float
+    stop: float
+    shifts: Floats
+    probabilities: Floats
+
+    @property
+    def centre(self) -> float:
+        """The middle of the picture's interval."""
+        return (self.start + self.stop) / 2
+
+
+@dataclass
+class Store:
+    """Encoded segments by their first frame: picture (t_v, D) and sound (t_a, D)."""
+
+    video: dict[int, Tensor] = field(default_factory=dict)
+    audio: dict[int, Tensor] = field(default_factory=dict)
+
+    def forget(self, video_before: int, audio_before: int) -> None:
+        """Drop segments that begin before these frames."""
+        for kept, before in ((self.video, video_before), (self.audio, audio_before)):
+            for frame in [frame for frame in kept if frame < before]:
+                del kept[frame]
+
+    def __len__(self) -> int:
+        return len(self.video) + len(self.audio)
+
+
+Run = Callable[..., Tensor]
+"""Calls `work(model, *arguments)` where the model is; both can be pickled."""
+
+
+def here(work: Callable[..., Tensor], model: Synchformer, *arguments: object) -> Tensor:
+    """Call in this process."""
+    return work(model, *arguments)
+
+
+Watcher = Callable[[Media], None]
+Progress = Callable[[float, float], None]
+
+
+def read_windows(
+    model: Synchformer,
+    path: str | Path,
+    plan: Plan,
+    *,
+    precision: Precision = "auto",
+    watch: Watcher | None = None,
+    progress: Progress | None = None,
+    notes: list[str] | None = None,
+    run: Run = here,
+) -> Iterator[Window]:
+    """The windows of a file, in order of time.
+
+    Args:
+        model: a Synchformer in evaluation mode; the classes are those of its head.
+        path: a video file with sound.
+        plan: which windows and shifts; shifts without sound in the part are left out of a window.
+        precision: as in `predict`.
+        watch: called with every decoded chunk; neighbours overlap by one segment's length.
+        progress: called with the seconds that are done and their total after every pass of an encoder or of the
+            synchronization module; what it raises ends the work.
+        notes: gets a sentence for everything that a reader of the result must know, such as damage.
+        run: where the model's three parts are called; in this process unless told otherwise.
+
+    Raises:
+        MediaError: as `read_media`; damage behind the first chunk ends the windows with a note instead.
+        ValueError: a model in training mode, or a plan that does not fit it.
+    """
+    check_model(model, model.config.head)
+    plan.check(model.config)
+    reader = _Reader(model, Path(path), plan, precision, run)
+    notes = [] if notes is None else notes
+    fps = model.config.video_fps
+    for first, last in reader.chunks():
+        if progress:
+            reader.tell = _within(progress, first - plan.start, last - plan.start, reader.stop - plan.start, fps)
+        try:
+            media = reader.read(first, last)
+        except MediaError as error:
+            if first == plan.start:
+                raise
+            notes.append(f"{error}; what comes before was measured")
+            break
+        notes.extend(note for note in media.notes if note not in notes)
+        if watch:
+            watch(media)
+        reader.encode(media, first, last)
+        yield from reader.ready(last)
+        reader.tell(1.0)
+    reader.tell = _ignore
+    yield from reader.ready(None)
+
+
+def _within(progress: Progress, first: int, last: int, total: int, fps: int) -> Callable[[float], None]:
+    """Progress through the chunk from frame `first` to `last` of `total`, by the share of its work that is done."""
+    return lambda share: progress((first + share * (last - first)) / fps, total / fps)
+
+
+def _ignore(share: float) -> None:
+    """Nobody asked how far the work is."""
+
+
+def check_model(model: Synchformer, head: Head = "offset") -> None:
+    """Refuse what cannot tell what is asked.
+
+    Raises:
+        ValueError: another head, or training mode.
+    """
+    if model.config.head != head:
+        others = {"offset": "mini or audioset", "synchronizability": "synchronizability"}
+        raise ValueError(f"this needs a model with the {head} head, but {model.config.name} has the "
+                         f"{model.config.head} head; choose another, such as {others[head]}")  # fmt: skip
+    if model.training:
+        raise ValueError("the model is in training mode, where dropout would blur the result; call model.eval() first")
+
+
+class _Reader:
+    """Decodes, encodes and asks, in order of time. All frames are counted from the clock's zero."""
+
+    def __init__(self, model: Synchformer, path: Path, plan: Plan, precision: Precision, run: Run) -> None:
+        self.model, self.path, self.plan, self.config, self.run = model, path, plan, model.config, run
+        self.kind = next(model.parameters()).device.type
+        self.half = precision == "bf16" or (precision == "auto" and self.kind == "cuda")
+        end = int(probe(path).seconds * self.config.video_fps + 1e-6)
+        self.stop = end if plan.stop is None else min(end, plan.stop)
+        self.store = Store()
+        self.next = plan.start  # first frame of the next window
+        self.tell: Callable[[float], None] = _ignore  # called with the share of the chunk's work that is done
+
+    def chunks(self) -> Iterator[tuple[int, int]]:
+        """The starts of segments that each chunk holds: the first, and the one after the last."""
+        length = self.plan.chunk * self.config.segment_stride
+        for first in range(self.plan.start, self.stop, length):
+            yield first, min(first + length, self.stop)
+
+    def read(self, first: int, last: int) -> Media:
+        """Decode the segments that begin from `first` to before `last`."""
+        config = self.config
+        return read_media(
+            self.path,
+            first / config.video_fps,
+            min(last + config.segment_frames, self.stop) / config.video_fps,
+            short_side=config.short_side,
+            video_fps=config.video_fps,
+            sample_rate=config.sample_rate,
+        )
+
+    def encode(self, media: Media, first: int, last: int) -> None:
+        """Encode what the windows need of the chunk's segments into the store."""
+        config = self.config
+        square = centre_crop(media.video, config.image_size) if len(media.video) else media.video
+        per_frame, length = config.samples_per_frame, config.segment_samples
+        heard = (len(media.audio) - length) // per_frame + 1
+        pictures = self._needed((0,), first, min(last, first + len(square) - config.segment_frames + 1))
+        sounds = self._needed(self.plan.shifts, first, min(last, first + heard))
+        whole = max(1, len(pictures) + len(sounds))
+        together = ENCODE_TOGETHER.get(self.kind, ENCODE_TOGETHER["cpu"])
+        for done, places in _batches(pictures, together):
+            cut = [square[place - first : place - first + config.segment_frames] for place in places]
+            self._keep(self.store.video, places, encode_pictures, torch.stack(cut))
+            self.tell(ENCODED * done / whole)
+        for done, places in _batches(sounds, together):
+            begins = [(place - first) * per_frame for place in places]
+            cut = [media.audio[begin : begin + length] for begin in begins]
+            self._keep(self.store.audio, places, encode_sounds, torch.stack(cut))
+            self.tell(ENCODED * (len(pictures) + done) / whole)
+
+    def _needed(self, shifts: tuple[int, ...], first: int, last: int) -> list[int]:
+        """Frames from `first` to before `last` at which a segment of some window begins, its sound shifted."""
+        span, hop = self.config.span_frames, self.plan.hop
+        lowest = max(0, first - span - max(shifts) - self.plan.start) // hop
+        highest = max(0, last - min(shifts) - self.plan.start) // hop
+        starts = [self.plan.start + index * hop for index in range(lowest, highest + 1)]
+        starts = [start for start in starts if start + span <= self.stop]
+        places = {start + shift + k for start in starts for shift in shifts for k in self._offsets()}
+        return sorted(place for place in places if first <= place < last)
+
+    def _keep(
+        self, kept: dict[int, Tensor], places: list[int], encode: Callable[..., Tensor], segments: Tensor
+    ) -> None:
+        kept.update(zip(places, self.run(encode, self.model, segments, self.half), strict=True))
+
+    def ready(self, encoded: int | None) -> Iterator[Window]:
+        """Windows whose segments have all been encoded, when those before frame `encoded` are (None: all)."""
+        span, reach = self.config.span_frames, max(0, *self.plan.shifts)
+        frames = []
+        while self.next + span <= self.stop and (encoded is None or self.next + span + reach <= encoded):
+            frames.append(self.next)
+            self.next += self.plan.hop
+        yield from self._ask(frames)
+        self.store.forget(self.next, self.next + min(0, *self.plan.shifts))
+
+    def _ask(self, frames: list[int]) -> Iterator[Window]:
+        """The distributions of all pairs of window and shift whose segments are there, many pairs at a time."""
+        pairs = [(frame, shift) for frame in frames for shift in self.plan.shifts if self._has(frame, shift)]
+        answers = []
+        for done, part in _batches(pairs, ASK_TOGETHER.get(self.kind, ASK_TOGETHER["cpu"])):
+            answers.append(self._answer(part))
+            self.tell(ENCODED + (ASKED - ENCODED) * done / len(pairs))
+        found = np.concatenate(answers) if answers else np.empty((0, self.config.classes))
+        for frame in dict.fromkeys(frame for frame, _ in pairs):
+            mine = [index for index, pair in enumerate(pairs) if pair[0] == frame]
+            begin, fps = frame / self.config.video_fps, self.config.video_fps
+            shifts = np.array([pairs[index][1] for index in mine]) / fps
+            yield Window(begin, begin + self.config.span_frames / fps, shifts, found[mine])
+
+    def _has(self, frame: int, shift: int) -> bool:
+        offsets = self._offsets()
+        return all(frame + k in self.store.video and frame + shift + k in self.store.audio for k in offsets)
+
+    def _offsets(self) -> range:
+        """Frames from a window's start to the start of each of its segments."""
+        return range(0, self.config.segments * self.config.segment_stride, self.config.segment_stride)
+
+    def _answer(self, pairs: list[tuple[int, int]]) -> Floats:
+        video = torch.stack([self._segments(self.store.video, frame) for frame, _ in pairs])  # (B, S, t_v, D)
+        audio = torch.stack([self._segments(self.store.audio, frame + shift) for frame, shift in pairs])
+        logits = self.run(ask, self.model, video, audio, self.half)
+        return logits.double().softmax(dim=-1).cpu().numpy()
+
+    def _segments(self, kept: dict[int, Tensor], frame: int) -> Tensor:
+        return torch.stack([kept[frame + k] for k in self._offsets()])
+
+
+def encode_pictures(model: Synchformer, segments: Tensor, half: bool) -> Tensor:
+    """Frames uint8 (N, F, 3, H, W) to features float32 (N, t_v, D)."""
+    with _inference(model, half) as device:
+        return model.encode_video(normalise_frames(segments).to(device).unsqueeze(0))[0].float()
+
+
+def encode_sounds(model: Synchformer, segments: Tensor, half: bool) -> Tensor:
+    """Samples (N, n) to features float32 (N, t_a, D)."""
+    with _inference(model, half) as device:
+        return model.encode_audio(mel_spectrogram(segments, model.config).to(device).unsqueeze(0))[0].float()
+
+
+def ask(model: Synchformer, video: Tensor, audio: Tensor, half: bool) -> Tensor:
+    """Features (B, S, t_v, D) and (B, S, t_a, D) to logits (B, C)."""
+    with _inference(model, half) as device:
+        return model.synchronize(video.to(device), audio.to(device))
+
+
+@contextlib.contextmanager
+def _inference(model: Synchformer, half: bool) -> Iterator[torch.device]:
+    device = next(model.parameters()).device
+    with torch.inference_mode(), torch.autocast(device.type, dtype=torch.bfloat16, enabled=half):
+        yield device
+
+
+Item = TypeVar("Item")
+
+
+def _batches(items: Sequence[Item], size: int) -> Iterator[tuple[int, list[Item]]]:
+    """Parts of `size`, each with the number of items up to its end."""
+    for first in range(0, len(items), size):
+        part = list(items[first : first + size])
+        yield first + len(part), part

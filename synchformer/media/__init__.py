@@ -1,0 +1,32 @@
+"""Files to tensors and back: what a file holds, its frames and samples on one clock, crops of them, and copies of it.
+
+Names are loaded when first asked for, so that listing the videos of a folder costs no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from synchformer.media.crop import load_clip
+    from synchformer.media.decode import read_media
+    from synchformer.media.probe import MediaError, MediaInfo
+    from synchformer.media.video_files import VIDEO_SUFFIXES, find_files
+
+_HOMES = {
+    "MediaError": "probe",
+    "MediaInfo": "probe",
+    "VIDEO_SUFFIXES": "video_files",
+    "find_files": "video_files",
+    "load_clip": "crop",
+    "read_media": "decode",
+}
+
+__all__ = ["VIDEO_SUFFIXES", "MediaError", "MediaInfo", "find_files", "load_clip", "read_media"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'synchformer.media' has no attribute {name!r}")
+    return getattr(import_module(f"synchformer.media.{_HOMES[name]}"), name)

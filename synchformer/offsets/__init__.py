@@ -1,0 +1,47 @@
+"""What follows from an offset: finer than a class, over a whole film, corrected files, scores of data sets.
+
+>>> from synchformer import load_model
+>>> from synchformer.offsets import fine, fix, scan
+>>> model = load_model("mini")
+>>> print(fine(model, "clip.mp4").sentence)
+>>> timeline = scan(model, "film.mkv", progress=lambda done, total: print(done, total))
+>>> print(fix(model, "film.mkv", "fixed.mkv").sentence)
+
+| module | noun |
+|---|---|
+| `windows` | the distributions of sliding windows under known shifts of the sound, in bounded memory |
+| `response`, `posterior` | from those distributions to a continuous offset with an interval |
+| `calibration` | the constants of both, measured for one model |
+| `fine`, `verdict` | one offset for a clip, and what broadcast recommendations say about it |
+| `scan`, `track`, `timeline` | the offset over time: constant, drift, or jumps |
+| `repair`, `stretch` | a corrected file |
+| `ahead`, `batch`, `table` | folders of clips, a row each; a probability of being in sync that means something |
+| `desync`, `resampling` | DeSync as others define it, with intervals |
+| `picture` | figures |
+"""
+
+from synchformer.offsets.batch import predict_folder, write_table
+from synchformer.offsets.broadcast_tolerances import Verdict, judge
+from synchformer.offsets.continuous import FineEstimate, fine
+from synchformer.offsets.desync import DesyncReport, desync, pair_by_name, read_pairs
+from synchformer.offsets.repair import RefusedError, Repair, fix
+from synchformer.offsets.scan import scan
+from synchformer.offsets.timeline import Timeline
+
+__all__ = [
+    "DesyncReport",
+    "FineEstimate",
+    "RefusedError",
+    "Repair",
+    "Timeline",
+    "Verdict",
+    "desync",
+    "fine",
+    "fix",
+    "judge",
+    "pair_by_name",
+    "predict_folder",
+    "read_pairs",
+    "scan",
+    "write_table",
+]

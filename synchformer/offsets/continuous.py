@@ -1,0 +1,168 @@
+"""One clip's offset, finer than a class: a continuous estimate and its interval (`synchformer.offsets.posterior`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from synchformer.config import SynchformerConfig
+from synchformer.inference.prediction import Precision
+from synchformer.inference.sliding_windows import Plan, Progress, Window, check_model, read_windows
+from synchformer.media.probe import MediaError, probe
+from synchformer.modeling.synchformer import Synchformer
+from synchformer.offsets.broadcast_tolerances import Verdict, judge
+from synchformer.offsets.calibration import LEVEL, Calibration, calibration_of
+from synchformer.offsets.posterior import Posterior, evidence, offset_grid, to_posterior
+
+HOP = 21  # frames between windows: no multiple of the segments' stride of 8, so that every phase between them occurs
+SECONDS = 10.0  # s that are read by default: what the constants are measured on
+WIDEST = 0.4  # s: an interval wider than two classes is no measurement
+
+
+@dataclass(frozen=True)
+class FineEstimate:
+    """A continuous offset in seconds (above zero: the sound is early) and the interval that covers it.
+
+    `interval` claims to hold the true offset of `level` of like clips. `start` and `stop` are the part that was
+    read, in seconds; `windows` counts what was asked about it.
+    """
+
+    offset: float
+    interval: tuple[float, float]
+    level: float
+    start: float
+    stop: float
+    windows: int
+    calibration_note: str
+    calibrated: bool
+    posterior: Posterior = field(repr=False, compare=False)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def width(self) -> float:
+        """Width of the interval in seconds."""
+        return self.interval[1] - self.interval[0]
+
+    @property
+    def telling(self) -> bool:
+        """Whether the interval is at most `WIDEST` wide."""
+        return self.width <= WIDEST
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """What broadcast recommendations say."""
+        return judge(self.interval)
+
+    @property
+    def sentence(self) -> str:
+        """The result in words."""
+        span = f"{self.level:.0%} interval: {_ms(self.interval[0])} to {_ms(self.interval[1])}".replace("%", " %")
+        if not self.telling:
+            return f"cannot tell: the best guess is {in_milliseconds(self.offset)}, but the {span}"
+        return f"the sound is {in_milliseconds(self.offset)} ({span})"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; times in seconds."""
+        names = (
+            "offset",
+            "interval",
+            "level",
+            "start",
+            "stop",
+            "windows",
+            "calibrated",
+            "telling",
+            "sentence",
+            "notes",
+        )
+        verdicts = {verdict.tolerance.name: verdict.judgement for verdict in self.verdicts}
+        return {name: getattr(self, name) for name in names} | {
+            "calibration": self.calibration_note,
+            "verdicts": verdicts,
+        }
+
+
+def fine(
+    model: Synchformer,
+    path: str | Path,
+    *,
+    start: float = 0.0,
+    seconds: float = SECONDS,
+    precision: Precision = "auto",
+    progress: Progress | None = None,
+    calibration: Calibration | None = None,
+) -> FineEstimate:
+    """Measure the offset of a part of a file, finer than the model's classes.
+
+    Args:
+        start: first second of the part.
+        seconds: its length; intervals are calibrated for 10 s.
+        model, path, precision, progress, calibration: as in `scan`.
+
+    Raises:
+        MediaError: as `read_media`, or the part is shorter than one window of the model.
+        ValueError: a model that cannot tell offsets.
+    """
+    check_model(model)
+    config, info = model.config, probe(path)
+    plan = fine_plan(config, start, seconds)
+    notes: list[str] = []
+    windows = list(read_windows(model, path, plan, precision=precision, progress=progress, notes=notes))
+    if not windows:
+        need = config.span_frames / config.video_fps
+        raise MediaError(f"{info.path.name} has no {need:.1f} s of picture and sound from {start:.2f} s on, which one "
+                         f"window of the model needs; choose an earlier start or a longer file")  # fmt: skip
+    constants = calibration or calibration_of(model)
+    posterior = combine(windows, constants)
+    return FineEstimate(
+        offset=posterior.median,
+        interval=posterior.interval(constants.clip.q),
+        level=LEVEL,
+        start=windows[0].start,
+        stop=windows[-1].stop,
+        windows=len(windows),
+        calibration_note=constants.note,
+        calibrated=bool(constants.measured),
+        posterior=posterior,
+        notes=tuple(notes),
+    )
+
+
+def fine_plan(config: SynchformerConfig, start: float = 0.0, seconds: float = SECONDS) -> Plan:
+    """Windows at every phase of the segments, under shifts by whole strides over the model's range.
+
+    Raises:
+        ValueError: when the part is empty or begins before the file.
+    """
+    stride = config.segment_stride
+    reach = round(config.max_offset * config.video_fps) // stride * stride
+    first = round(start * config.video_fps)
+    return Plan(
+        hop=HOP,
+        shifts=tuple(range(-reach, reach + 1, stride)),
+        start=first,
+        stop=first + round(seconds * config.video_fps),
+    )
+
+
+def combine(windows: Iterable[Window], calibration: Calibration) -> Posterior:
+    """The density over the offset that all windows of a clip share, within the model's range."""
+    offsets = offset_grid(calibration.response.reach)
+    total = np.zeros(len(offsets))
+    for window in windows:
+        total += evidence(offsets, window.shifts, window.probabilities, calibration.response)
+    return to_posterior(offsets, calibration.clip.weight * total, calibration.clip.uniform)
+
+
+def in_milliseconds(offset: float) -> str:
+    """An offset in seconds as words: `132 ms early`, `40 ms late` or `0 ms off`."""
+    size = round(abs(offset) * 1000)
+    return f"{size} ms {'early' if offset > 0 else 'late'}" if size else "0 ms off"
+
+
+def _ms(offset: float) -> str:
+    return f"{offset * 1000:+.0f} ms"

@@ -1,0 +1,193 @@
+"""What a scan found: the offset over time, and which explanation fits it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from synchformer.offsets.broadcast_tolerances import Verdict, judge
+from synchformer.offsets.continuous import in_milliseconds
+from synchformer.offsets.drift_or_jumps import Kind
+
+SURE = 0.9  # an explanation with less probability is named with its rival
+WIDEST = 0.4  # s: an interval wider than two classes is no measurement
+MINUTE = 60.0  # s
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One window: seconds of its picture, its own offset with an interval, and the probability within 0.1 s of it.
+
+    `synchronizability` is the probability that picture and sound can be matched at all, where a model for it was given.
+    """
+
+    start: float
+    stop: float
+    offset: float
+    interval: tuple[float, float]
+    confidence: float
+    synchronizability: float | None = None
+
+    @property
+    def centre(self) -> float:
+        """The middle of the window in seconds."""
+        return (self.start + self.stop) / 2
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of the film, in seconds, with one offset and its interval."""
+
+    start: float
+    stop: float
+    offset: float
+    interval: tuple[float, float]
+
+    @property
+    def telling(self) -> bool:
+        """Whether the interval is at most `WIDEST` wide."""
+        return self.interval[1] - self.interval[0] <= WIDEST
+
+
+@dataclass(frozen=True)
+class Drift:
+    """A line: the offset in seconds at time zero and at the end, milliseconds per minute, and their intervals."""
+
+    at_start: float
+    at_stop: float
+    per_minute: float
+    per_minute_interval: tuple[float, float]
+    at_middle_interval: tuple[float, float]
+
+    @property
+    def slope(self) -> float:
+        """Seconds per second."""
+        return self.per_minute / 1000 / MINUTE
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Offsets over a whole video; times in seconds, offsets above zero mean that the sound is early.
+
+    `kind` is the likeliest explanation and `probability` that of each. `whole` is the offset when it is constant,
+    `drift` the line when it drifts, `pieces` the stretches when it jumps; all three are there whatever the kind.
+    """
+
+    path: Path
+    model: str
+    seconds: float
+    moments: tuple[Moment, ...]
+    kind: Kind
+    probability: dict[Kind, float]
+    whole: Piece
+    drift: Drift
+    pieces: tuple[Piece, ...]
+    level: float
+    calibrated: bool
+    calibration_note: str
+    took: float
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def telling(self) -> bool:
+        """Whether what the likeliest explanation says is known well enough to act on."""
+        if self.kind == "drift":
+            low, high = self.drift.at_middle_interval
+            return high - low <= WIDEST
+        if self.kind == "jumps":
+            return all(piece.telling for piece in self.pieces)
+        return self.whole.telling
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """What recommendations say about what the likeliest explanation allows, the worst part counting."""
+        return judge(*self.intervals)
+
+    @property
+    def intervals(self) -> tuple[tuple[float, float], ...]:
+        """Intervals of the offset, in seconds: one for the whole, or one per stretch, or at both ends of a drift."""
+        if self.kind == "constant":
+            return (self.whole.interval,)
+        if self.kind == "jumps":
+            return tuple(piece.interval for piece in self.pieces)
+        low, high = self.drift.at_middle_interval
+        half = (high - low) / 2
+        return tuple((end - half, end + half) for end in (self.drift.at_start, self.drift.at_stop))
+
+    @property
+    def sentence(self) -> str:
+        """The result in words."""
+        found = {"constant": self._constant, "drift": self._drifting, "jumps": self._jumping}[self.kind]()
+        if self.kind != "constant" and not self.telling:
+            return f"cannot tell: the best guess is that {found}"
+        rival = max((kind for kind in self.probability if kind != self.kind), key=lambda kind: self.probability[kind])
+        if self.probability[self.kind] >= SURE or not self.telling:
+            return found
+        return f"{found}; {_NAMES[rival]} is possible too ({_percent(self.probability[rival])})"
+
+    def _constant(self) -> str:
+        span = f"{_percent(self.level)} interval: {_span(self.whole.interval)}"
+        if not self.telling:
+            guess = in_milliseconds(self.whole.offset)
+            return f"cannot tell: the best guess for the whole video is {guess}, but the {span}"
+        return f"the sound is {in_milliseconds(self.whole.offset)} throughout ({span})"
+
+    def _drifting(self) -> str:
+        low, high = self.drift.per_minute_interval
+        ends = f"from {in_milliseconds(self.drift.at_start)} to {in_milliseconds(self.drift.at_stop)}"
+        return (
+            f"the sound drifts by {self.drift.per_minute:+.1f} ms per minute ({_percent(self.level)} interval: "
+            f"{low:+.1f} to {high:+.1f}), {ends}"
+        )
+
+    def _jumping(self) -> str:
+        parts = [f"{in_milliseconds(piece.offset)} from {clock(piece.start)}" for piece in self.pieces]
+        return f"the offset jumps {len(self.pieces) - 1} times: the sound is {', '.join(parts)}".replace(
+            "1 times", "once"
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        kept = ("model", "seconds", "kind", "probability", "level", "calibrated", "calibration_note", "took", "notes")
+        return {
+            "video": str(self.path),
+            "sentence": self.sentence,
+            "telling": self.telling,
+            **{name: getattr(self, name) for name in kept},
+            "whole": asdict(self.whole),
+            "drift": asdict(self.drift),
+            "pieces": [asdict(piece) for piece in self.pieces],
+            "verdicts": {verdict.tolerance.name: verdict.judgement for verdict in self.verdicts},
+            "moments": [asdict(moment) for moment in self.moments],
+        }
+
+    def as_csv(self) -> str:
+        """A row per window."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(("start", "stop", "offset", "low", "high", "confidence", "synchronizability"))
+        for moment in self.moments:
+            values = (moment.start, moment.stop, moment.offset, *moment.interval, moment.confidence)
+            extra = "" if moment.synchronizability is None else f"{moment.synchronizability:.4f}"
+            writer.writerow([*(f"{value:.4f}" for value in values), extra])
+        return text.getvalue()
+
+
+_NAMES: dict[Kind, str] = {"constant": "a constant offset", "drift": "a drift", "jumps": "a jump"}
+
+
+def clock(seconds: float) -> str:
+    """Seconds as `1:02:03` or `2:03`."""
+    hours, rest = divmod(round(seconds), 3600)
+    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.0f} %"
+
+
+def _span(interval: tuple[float, float]) -> str:
+    return f"{interval[0] * 1000:+.0f} to {interval[1] * 1000:+.0f} ms"

@@ -1,0 +1,1 @@
+"""Intervals, resampling and ranks: the numbers behind every figure."""
