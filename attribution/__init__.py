@@ -6,9 +6,9 @@
 >>> found.save("evidence")
 """
 
-from attribution.distractors import Bank, Distractor, load_bank
+from attribution.masking.distractors import Bank, Distractor, load_bank
 from attribution.result import Attribution, Curve
+from attribution.sampling_loop import attribute, stream
 from attribution.settings import Settings
-from attribution.study import attribute, stream
 
 __all__ = ["Attribution", "Bank", "Curve", "Distractor", "Settings", "attribute", "load_bank", "stream"]

@@ -99,8 +99,8 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 
 def _run(options: argparse.Namespace, settings: Settings) -> int:
-    from attribution.distractors import EXAMPLES, load_bank
-    from attribution.study import stream
+    from attribution.masking.distractors import EXAMPLES, load_bank
+    from attribution.sampling_loop import stream
     from synchformer.checkpoints.registry import load_model
     from synchformer.media.crop import load_clip
 
@@ -139,8 +139,8 @@ def _bar(settings: Settings) -> Iterator[tqdm]:
 
 def _tell(found: Attribution, clip: Clip, options: argparse.Namespace) -> None:
     if options.out:
-        from attribution.draw import save_figure
-        from attribution.figure import make_sketch
+        from attribution.figures.figure_data import make_sketch
+        from attribution.figures.matplotlib_figure import save_figure
 
         sketch = make_sketch(clip, found, measure=options.measure)
         found.save(options.out)

@@ -11,11 +11,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from attribution.estimation.estimators import Estimates, Measure, Sums
+from attribution.estimation.smoothing import smoothed
+from attribution.masking.units import Unit
+from attribution.scoring.decision import Target
 from attribution.settings import Modality, Settings
-from attribution.smoothing import smoothed
-from attribution.tally import Estimates, Measure, Sums
-from attribution.target import Target
-from attribution.units import Unit
 from synchformer.storage.atomic import written_whole
 
 MEASURES = ("score", "effect", "margin")
@@ -51,7 +51,7 @@ class Curve:
         return self.units[int(values.argmax())]
 
     def measure(self, name: str) -> Measure:
-        """`score`, `effect` or `margin`, averaged over neighbouring units (`attribution.smoothing`).
+        """`score`, `effect` or `margin`, averaged over neighbouring units (`attribution.estimation.smoothing`).
 
         Raises:
             ValueError: for another name.

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from attribution.fast import FastSynchronizer, pick_dtype
+from attribution.scoring.fast_synchronizer import FastSynchronizer, pick_dtype
 from synchformer.config import PRESETS, SynchformerConfig
 from synchformer.inference.prediction import Encoding
 from synchformer.modeling.synchformer import Synchformer

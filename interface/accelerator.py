@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary
 
 from torch import Tensor
 
-from attribution.distractors import Bank
+from attribution.masking.distractors import Bank
 from synchformer.checkpoints.registry import load_model
 from synchformer.inference.prediction import Encoding
 from synchformer.inference.sweep import Sounds

@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from attribution.draw import BRIGHT, THEMES
-from attribution.figure import COLORS
+from attribution.figures.figure_data import COLORS
+from attribution.figures.matplotlib_figure import BRIGHT, THEMES
 from synchformer.inference.prediction import Prediction, offset_in_words
 
 SIZE = (4.8, 2.9)  # inches: readable on a phone without zooming

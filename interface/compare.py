@@ -13,12 +13,12 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from attribution.figure import Line, Sketch, explained
-from attribution.methods import METHODS
-from attribution.proof import rank_correlation
+from attribution.estimation.smoothing import triangle
+from attribution.figures.figure_data import Line, Sketch, explained
+from attribution.proof.captum_methods import METHODS
+from attribution.proof.metrics import rank_correlation
 from attribution.result import Attribution
 from attribution.settings import Settings
-from attribution.smoothing import triangle
 from interface.errors import PageError, number
 from interface.evidence import FIELDS, Evidence, read_settings, sorry
 from interface.examples import truth_of

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from attribution.figure import Sketch
-from attribution.plot import plot
+from attribution.figures.figure_data import Sketch
+from attribution.figures.plotly_figure import plot
 from synchformer.inference.prediction import Prediction, offset_in_words
 
 Figure = dict[str, Any]

@@ -18,8 +18,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from attribution.draw import THEMES, draw
-from attribution.figure import Sketch, make_sketch
+from attribution.figures.figure_data import Sketch, make_sketch
+from attribution.figures.matplotlib_figure import THEMES, draw
 from attribution.result import Attribution
 from interface.mp4 import write_mp4
 from synchformer.media.crop import Clip

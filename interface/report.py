@@ -23,8 +23,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import synchformer
-from attribution.draw import draw
-from attribution.figure import make_sketch
+from attribution.figures.figure_data import make_sketch
+from attribution.figures.matplotlib_figure import draw
 from attribution.result import Attribution, rows
 from interface.charts import as_svg, distribution_chart, residual, sweep_chart
 from interface.checks import lacks

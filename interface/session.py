@@ -14,8 +14,8 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from attribution.distractors import EXAMPLES, Bank
-from attribution.methods import Method
+from attribution.masking.distractors import EXAMPLES, Bank
+from attribution.proof.captum_methods import Method
 from attribution.result import Attribution
 from attribution.settings import Modality, Settings
 from interface import accelerator, steps
@@ -259,7 +259,7 @@ class Session:
         method: Method,
         distractors: Sequence[Path] | None = None,
     ) -> dict[Modality, Array]:
-        """Values of the units of each stream by one of captum's methods; see `attribution.methods`.
+        """Values of the units of each stream by one of captum's methods; see `attribution.proof.captum_methods`.
 
         Raises:
             PageError: as `attribute`.

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import torch
 
-from attribution.distractors import Bank, load_bank
-from attribution.methods import Method, explain
+from attribution.masking.distractors import Bank, load_bank
+from attribution.masking.units import make_units
+from attribution.proof.captum_methods import Method, explain
 from attribution.result import Attribution
+from attribution.sampling_loop import stream
+from attribution.scoring.decision import find_target
 from attribution.settings import Modality, Settings
-from attribution.study import stream
-from attribution.target import find_target
-from attribution.units import make_units
 from synchformer.inference.prediction import (
     Encoding,
     Precision,

@@ -10,8 +10,8 @@ from typing import Any
 
 import gradio as gr
 
-from attribution.draw import save_figure
-from attribution.figure import explained
+from attribution.figures.figure_data import explained
+from attribution.figures.matplotlib_figure import save_figure
 from attribution.result import Attribution
 from interface import fed, link, movie, report
 from interface.checks import notes_on_clip

@@ -5,7 +5,7 @@ What `static/timeline.js` is given is one JSON object; parts that it lacks stay 
 | part | what |
 |---|---|
 | `pictures` | a sprite of frames and the spectrogram of all sound that an offset can reach, on the file's clock |
-| `figure` | what `attribution.plot` draws, with or without curves |
+| `figure` | what `attribution.figures.plotly_figure` draws, with or without curves |
 | `offset` | seconds by which the sound is moved now; the page moves the spectrogram under the finger itself |
 | `of` | start and offset that the curves belong to, null without curves |
 """
@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from attribution.figure import Sketch, explained, make_sketch
-from attribution.plot import colored, plot, webp
+from attribution.figures.figure_data import Sketch, explained, make_sketch
+from attribution.figures.plotly_figure import colored, plot, webp
 from attribution.result import Attribution
 from interface.examples import Truth
 from interface.session import Session

@@ -11,7 +11,7 @@ from page_server import TINY
 from test_attribution_study import tiny
 from test_shift import write_flash_click
 
-from attribution.distractors import load_bank
+from attribution.masking.distractors import load_bank
 from attribution.settings import Settings
 from interface import accelerator, steps
 from interface.accelerator import moved, on_accelerator

@@ -15,7 +15,7 @@ from page_server import FlashAndClick, serving
 from test_attribution_study import tiny
 from test_shift import write_flash_click
 
-from attribution.distractors import EXAMPLES, load_bank
+from attribution.masking.distractors import EXAMPLES, load_bank
 from interface.api import MOST_STEPS, _read, _steps, mcp_available
 from interface.errors import PageError
 from interface.session import Session

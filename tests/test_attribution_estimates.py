@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy.stats import binomtest
 
-from attribution.masks import MaskSource, every_mask
-from attribution.tally import Tally
+from attribution.estimation.estimators import Tally
+from attribution.masking.masks import MaskSource, every_mask
 from synchformer.stats.intervals import newcombe, wilson
 
 

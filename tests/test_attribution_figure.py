@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from attribution.draw import save_figure
-from attribution.figure import COLORS, Line, Sketch, make_sketch
-from attribution.plot import plot
+from attribution.figures.figure_data import COLORS, Line, Sketch, make_sketch
+from attribution.figures.matplotlib_figure import save_figure
+from attribution.figures.plotly_figure import plot
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 from test_movie import found_in
 
 from attribution import Attribution, Settings
-from attribution.target import Target
+from attribution.scoring.decision import Target
 from synchformer.config import MINI
 
 

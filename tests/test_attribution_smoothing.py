@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from attribution.smoothing import smoothed, triangle
-from attribution.tally import Measure
+from attribution.estimation.estimators import Measure
+from attribution.estimation.smoothing import smoothed, triangle
 
 MIDDLES = [0.05, 0.15, 0.25, 0.35, 0.45]
 

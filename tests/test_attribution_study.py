@@ -11,15 +11,15 @@ from test_shift import write_flash_click
 
 from attribution import Settings, attribute, load_bank, stream
 from attribution.__main__ import main
-from attribution.fast import FastSynchronizer
-from attribution.masks import MaskSource
-from attribution.methods import METHODS, explain, explain_game
+from attribution.estimation.estimators import Tally
+from attribution.masking.masks import MaskSource
+from attribution.masking.units import make_units
+from attribution.proof.captum_methods import METHODS, explain, explain_game
+from attribution.sampling_loop import Run
+from attribution.scoring.decision import Target, find_target
+from attribution.scoring.fast_synchronizer import FastSynchronizer
+from attribution.scoring.segment_similarity import segment_similarity
 from attribution.settings import CHECK_EVERY
-from attribution.similarity import segment_similarity
-from attribution.study import Run
-from attribution.tally import Tally
-from attribution.target import Target, find_target
-from attribution.units import make_units
 from synchformer.checkpoints.registry import save_model
 from synchformer.config import MINI
 from synchformer.inference.prediction import Encoding, encode
@@ -257,7 +257,7 @@ def test_too_few_distractors(model, folder, tmp_path):
 
 def test_features_of_distractors_are_kept_on_disk(model, folder, monkeypatch):
     first = load_bank(model, (folder,))
-    monkeypatch.setattr("attribution.distractors.encode", lambda *_, **__: pytest.fail("encoded again"))
+    monkeypatch.setattr("attribution.masking.distractors.encode", lambda *_, **__: pytest.fail("encoded again"))
     second = load_bank(model, (folder,))
     for one, other in zip(first.distractors, second.distractors, strict=True):
         assert torch.equal(one.encoding.video_features, other.encoding.video_features)
@@ -330,7 +330,7 @@ def test_ctrl_c_writes_the_partial_result(folder, tmp_path, capsys, monkeypatch)
         yield next(parts)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("attribution.study.stream", interrupted)
+    monkeypatch.setattr("attribution.sampling_loop.stream", interrupted)
     common = [
         "--model",
         str(weights),

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from attribution.units import make_units, moment_owners, spread, token_owners, token_places, token_times
+from attribution.masking.units import make_units, moment_owners, spread, token_owners, token_places, token_times
 from synchformer.config import BASE
 
 

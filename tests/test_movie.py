@@ -8,10 +8,10 @@ import pytest
 from test_shift import flash_and_click, write_flash_click
 
 from attribution import Attribution, Curve, Settings
-from attribution.figure import Line, make_sketch
-from attribution.tally import Tally
-from attribution.target import Target
-from attribution.units import make_units
+from attribution.estimation.estimators import Tally
+from attribution.figures.figure_data import Line, make_sketch
+from attribution.masking.units import make_units
+from attribution.scoring.decision import Target
 from interface.movie import PANE_HEIGHT, WIDTH, make_board, write_movie
 from interface.mp4 import write_mp4
 from synchformer.config import MINI

@@ -19,7 +19,7 @@ from test_movie import found_in
 from test_shift import write_flash_click
 
 from attribution import Settings
-from attribution.tally import Tally
+from attribution.estimation.estimators import Tally
 from interface.charts import as_svg, distribution_chart, residual, sweep_chart
 from interface.moments import strongest
 from interface.report import Findings, attribution_csv, make_report, moment_picture, sweep_csv, write_report

@@ -12,9 +12,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from attribution.fast import FastSynchronizer, pick_dtype
+from attribution.masking.units import Unit, moment_owners, spread, token_owners
+from attribution.scoring.fast_synchronizer import FastSynchronizer, pick_dtype
 from attribution.settings import Precision
-from attribution.units import Unit, moment_owners, spread, token_owners
 from synchformer.inference.prediction import Encoding, encode
 from synchformer.media.crop import Clip
 from synchformer.modeling.synchformer import Synchformer

@@ -20,9 +20,9 @@ import torch
 from captum.attr import FeatureAblation, IntegratedGradients, KernelShap
 from torch import Tensor
 
-from attribution.scorers import Scorer, TokenScorer
-from attribution.target import Target
-from attribution.units import Unit, token_owners
+from attribution.masking.units import Unit, token_owners
+from attribution.scoring.decision import Target
+from attribution.scoring.scorers import Scorer, TokenScorer
 from synchformer.inference.prediction import Encoding
 from synchformer.modeling.synchformer import Synchformer
 from synchformer.stats.intervals import Array

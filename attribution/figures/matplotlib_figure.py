@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from attribution.figure import COLORS, Line, Sketch, offset_note
+from attribution.figures.figure_data import COLORS, Line, Sketch, offset_note
 from synchformer.storage.atomic import written_whole
 
 SUFFIXES = (".png", ".svg", ".pdf")

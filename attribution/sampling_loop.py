@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from attribution.distractors import Bank
-from attribution.masks import MaskSource
+from attribution.estimation.estimators import Estimates, Measure, Sums, Tally
+from attribution.masking.distractors import Bank
+from attribution.masking.masks import MaskSource
+from attribution.masking.units import Unit, make_units
 from attribution.result import Attribution, Curve, State
-from attribution.scorers import InputScorer, Scorer, TokenScorer
+from attribution.scoring.decision import Target, find_target
+from attribution.scoring.scorers import InputScorer, Scorer, TokenScorer
 from attribution.settings import CHECK_EVERY, MODALITIES, Modality, Settings
-from attribution.tally import Estimates, Measure, Sums, Tally
-from attribution.target import Target, find_target
-from attribution.units import Unit, make_units
 from synchformer.inference.prediction import Encoding, encode
 from synchformer.media.crop import Clip
 from synchformer.modeling.synchformer import Synchformer

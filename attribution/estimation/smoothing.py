@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from attribution.tally import Measure
+from attribution.estimation.estimators import Measure
 from synchformer.stats.intervals import Array
 
 

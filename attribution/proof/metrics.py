@@ -11,7 +11,7 @@ import numpy as np
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-from attribution.units import Unit
+from attribution.masking.units import Unit
 from synchformer.stats.intervals import Array
 
 NEAR = 0.15  # s between a peak and an event that count as the same place

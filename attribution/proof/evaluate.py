@@ -1,8 +1,8 @@
 """Proof of the attribution on generated clips, whose evidence is known.
 
-python -m attribution.evaluate --count 60 --seed 4000000 --events 1-1
-python -m attribution.evaluate --count 20 --seed 4000000 --events 2-4 --keep 0.3 --out several.json
-python -m attribution.evaluate --count 20 --methods occlusion,kernelshap,integrated_gradients
+python -m attribution.proof.evaluate --count 60 --seed 4000000 --events 1-1
+python -m attribution.proof.evaluate --count 20 --seed 4000000 --events 2-4 --keep 0.3 --out several.json
+python -m attribution.proof.evaluate --count 20 --methods occlusion,kernelshap,integrated_gradients
 
 Every clip is written as MP4 and cut where both crops hold the asked number of events, with a random offset of the grid.
 Clips whose offset the model gets wrong by more than a class are counted and left out: there is nothing to attribute.
@@ -24,14 +24,14 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from attribution.distractors import Bank, load_bank
-from attribution.methods import METHODS, Method, explain
-from attribution.proof import curve_area, pointing_chance, points_at, rank_correlation, ranking_masks, roc_area
+from attribution.estimation.smoothing import triangle
+from attribution.masking.distractors import Bank, load_bank
+from attribution.proof.captum_methods import METHODS, Method, explain
+from attribution.proof.metrics import curve_area, pointing_chance, points_at, rank_correlation, ranking_masks, roc_area
 from attribution.result import MEASURES, Attribution, Curve
-from attribution.scorers import TokenScorer
+from attribution.sampling_loop import attribute
+from attribution.scoring.scorers import TokenScorer
 from attribution.settings import MODALITIES, Settings
-from attribution.smoothing import triangle
-from attribution.study import attribute
 from synchformer.checkpoints.registry import load_model
 from synchformer.config import SynchformerConfig
 from synchformer.inference.prediction import Encoding, encode
@@ -242,7 +242,7 @@ def _resume(path: Path | None, identity: dict[str, Any]) -> dict[str, Any]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m attribution.evaluate", description="Attribution against known evidence."
+        prog="python -m attribution.proof.evaluate", description="Attribution against known evidence."
     )
     parser.add_argument("--model", default="mini")
     parser.add_argument("--device", default="auto")

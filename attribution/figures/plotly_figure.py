@@ -16,7 +16,7 @@ from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image
 
-from attribution.figure import Line, Sketch, offset_note
+from attribution.figures.figure_data import Line, Sketch, offset_note
 
 INKS = {"video": "var(--accent)", "audio": "var(--mark)"}
 BANDS = {"video": "rgba(61, 82, 213, 0.22)", "audio": "rgba(214, 90, 20, 0.22)"}

@@ -1,0 +1,1 @@
+"""From thousands of masked decisions to a value and an interval for each unit."""
