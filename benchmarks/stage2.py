@@ -24,9 +24,10 @@ from synchformer.config import SynchformerConfig
 from synchformer.media.crop import load_clip
 from synchformer.modeling.synchformer import Synchformer
 from synthetic import write_clip
-from training.clips import Recipe, Renderer
-from training.crops import Crop, draw_offset
-from training.features import FeatureCache
+from training.datasets.recipe import Recipe
+from training.readers.feature_cache import FeatureCache
+from training.readers.rendered import Renderer
+from training.sampling.crops import Crop, draw_offset
 
 BATCH = 64
 READS = 50  # batches read from the cache

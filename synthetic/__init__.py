@@ -12,11 +12,13 @@ attribution can all use it as independent truth.
 from synthetic.film import write_film
 from synthetic.render import frame_times, render_batch, render_frames
 from synthetic.scene import KINDS, Event, Kind, Scene, sample_scene
+from synthetic.seeds import SEEDS, require_held_out
 from synthetic.sounds import render_sound
 from synthetic.write import write_clip
 
 __all__ = [
     "KINDS",
+    "SEEDS",
     "Event",
     "Kind",
     "Scene",
@@ -24,6 +26,7 @@ __all__ = [
     "render_batch",
     "render_frames",
     "render_sound",
+    "require_held_out",
     "sample_scene",
     "write_clip",
     "write_film",

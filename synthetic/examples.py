@@ -16,7 +16,7 @@ from pathlib import Path
 from synthetic.scene import Scene, sample_scene
 from synthetic.write import write_clip
 
-SEEDS = {  # from 3,000,000 on: neither trained on nor evaluated on
+SCENES = {  # of `synthetic.seeds.SEEDS["examples"]`: no weights were shaped on them
     "falling_block": 3_000_040,
     "clap_and_lamp": 3_000_002,
     "hammer": 3_000_032,
@@ -32,7 +32,7 @@ UNRELATED_EVENTS = (3, 4)
 
 def example_scenes() -> dict[str, Scene]:
     """The scenes by the name of their file."""
-    scenes = {name: sample_scene(seed, EVENTS) for name, seed in SEEDS.items()}
+    scenes = {name: sample_scene(seed, EVENTS) for name, seed in SCENES.items()}
     scenes[WRONG_SOUND] = with_sound_of(sample_scene(PICTURE, UNRELATED_EVENTS), sample_scene(SOUND, UNRELATED_EVENTS))
     return {f"{name}.mp4": scene for name, scene in scenes.items()}
 

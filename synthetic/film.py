@@ -12,10 +12,11 @@ import numpy as np
 
 from synthetic.render import FPS, frame_times, render_frames
 from synthetic.scene import Scene, sample_scene
+from synthetic.seeds import SEEDS
 from synthetic.sounds import SAMPLE_RATE, render_sound
 from synthetic.write import Part, write_parts
 
-FIRST_SEED = 3_900_000
+FIRST_SEED = SEEDS["films"][0]
 EVENTS = (3, 5)  # of a scene of 10 s: no crop is empty
 SCENE_SECONDS = 10.0
 PLANNED = SAMPLE_RATE // 100  # samples between moments at which the planned offset is asked for

@@ -67,7 +67,7 @@ def die():
 
 def arm(task, place):
     """Make the program kill itself at `place`."""
-    from training import state
+    from training.trainer import checkpoint
 
     kind, _, number = place.partition(" ")
     if kind == "step":
@@ -83,14 +83,14 @@ def arm(task, place):
                 die()
             write(values, file)
 
-        state.torch.save = save
+        checkpoint.torch.save = save
 
 
 def main(folder, place, mode="one"):
-    from training.distributed import world
-    from training.loop import train
-    from training.options import Options
-    from training.state import load_state
+    from training.config.optimization import Options
+    from training.runtime.distributed import world
+    from training.trainer.checkpoint import load_state
+    from training.trainer.loop import train
 
     torch.manual_seed(0)
     task = Quadratic(dropout=0.5)
@@ -99,7 +99,7 @@ def main(folder, place, mode="one"):
             options = Options(steps=9, batch=2, lr=0.1, clip=1e6, valid_every=9, save_every=9, log_every=3)
             train(task, options, Path(folder), here)
         return
-    found = load_state(Path(folder) / "state.pt")
+    found = load_state(Path(folder) / "checkpoint.pt")
     task.first = found["step"] if found else 0
     arm(task, place)
     train(task, Options(steps=60, batch=1, lr=0.3, valid_every=60, save_every=7, log_every=20), Path(folder))

@@ -10,9 +10,10 @@ from synchformer.config import BASE, MINI
 from synchformer.modeling.audio_spectrogram_transformer import AudioEncoder
 from synchformer.modeling.encoders import audio_encoder, video_encoder
 from synchformer.modeling.motionformer import VideoEncoder
-from training.ablations import NAMES, SEGMENTS, ablate
-from training.clips import ClipPool, Recipe
-from training.sync import Extractors, SyncTask, stage2
+from training.config.ablations import NAMES, SEGMENTS, ablate
+from training.datasets.recipe import Recipe
+from training.readers.rendered import ClipPool
+from training.stages.offset import Extractors, SyncTask, stage2
 
 TINY = replace(
     MINI, name="tiny", dim=16, heads=2, video_depth=1, audio_depth=1, sync_dim=16, sync_heads=2, sync_depth=1,

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from training import inspect
-from training.augmentation import (
+from training.augmentation.published import (
     AUGMENTATIONS,
     PITCH,
     Augmentation,
@@ -18,7 +18,7 @@ from training.augmentation import (
     seeded,
     sound_effects,
 )
-from training.reverb import COMBS, impulse_response, reverberate
+from training.augmentation.reverb import COMBS, impulse_response, reverberate
 
 NONE = AUGMENTATIONS["none"]
 RATE = 16_000

@@ -18,18 +18,19 @@ from synchformer.modeling.resnet import S3D, ResNet18
 from synchformer.modeling.s3d import S3DMaps
 from synchformer.modeling.synchformer import Synchformer
 from training import compare, evaluate, run
-from training.ablations import ablate
 from training.baselines.model import Baseline, baseline_config, load_any, whole_clip
-from training.baselines.modules import KINDS, SELECTORS
-from training.baselines.task import baseline_task
-from training.clips import ClipPool, Recipe
-from training.curves import read_log
-from training.events import audio_width, token_targets, video_centers, video_width
-from training.generated import GeneratedSource
-from training.pretrained import load_audio, load_video
-from training.record import LOG
-from training.state import load_state
-from training.widths import parameter_count
+from training.baselines.modules import SELECTORS
+from training.config.ablations import ablate
+from training.config.model_size import parameter_count
+from training.config.names import BASELINE_KINDS
+from training.datasets.generated import GeneratedSource
+from training.datasets.recipe import Recipe
+from training.initialization.pretrained import load_audio, load_video
+from training.readers.rendered import ClipPool
+from training.sampling.event_targets import audio_width, token_targets, video_centers, video_width
+from training.stages.baseline import baseline_task
+from training.trainer.checkpoint import load_state
+from training.trainer.run_log import LOG, read_log
 
 TINY = replace(
     MINI, name="tiny", dim=16, heads=2, video_depth=1, audio_depth=1, sync_dim=16, sync_heads=2, sync_depth=1,
@@ -170,7 +171,7 @@ def size_of_mini():
     return parameter_count(lambda: Synchformer(MINI))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", BASELINE_KINDS)
 def test_a_baseline_is_as_large_as_mini(kind):
     config = baseline_config(kind, MINI)
     assert parameter_count(lambda: Baseline(config, kind)) == pytest.approx(size_of_mini(), rel=0.02)
@@ -193,7 +194,7 @@ def test_published_sizes_are_those_of_table_1(kind, millions):
 # The models
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", BASELINE_KINDS)
 def test_shapes_and_gradients(kind):
     torch.manual_seed(0)
     config = baseline_config(kind, TINY)
@@ -229,7 +230,7 @@ def pool(tmp_path_factory):
     return ClipPool(tmp_path_factory.mktemp("clips"), Recipe(seed=0, count=2), SHORT, workers=0)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", BASELINE_KINDS)
 def test_learns_eight_crops_by_heart(pool, kind):
     torch.manual_seed(0)
     task = baseline_task(SHORT, kind, (pool, pool), batch=8)

@@ -10,11 +10,10 @@ from tiny_run import TINY
 from synchformer.checkpoints.registry import save_model
 from synchformer.modeling.synchformer import Synchformer
 from training import run
-from training.curves import read_log
-from training.loop import train
-from training.options import Options
-from training.record import LOG
-from training.unimodal import EventHeads
+from training.config.optimization import Options
+from training.stages.unimodal import EventHeads
+from training.trainer.loop import train
+from training.trainer.run_log import LOG, read_log
 
 
 def test_training_goes_on_where_compiling_fails(tmp_path, monkeypatch, capsys):

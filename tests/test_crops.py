@@ -9,9 +9,16 @@ import torch
 from synchformer.config import BASE, MINI
 from synchformer.modeling.synchronizer import SynchronizationModule
 from synthetic import sample_scene
-from training.crops import CropError, draw_far, draw_foreign, draw_offset, draw_synchronizability, shared_events
-from training.synchronizability import adapt
-from training.synchronizability_kinds import Scenes, Trial, area, area_interval, draw_trial, table
+from training.evaluation.synchronizability_by_cause import Scenes, Trial, area, area_interval, draw_trial, table
+from training.sampling.crops import (
+    CropError,
+    draw_far,
+    draw_foreign,
+    draw_offset,
+    draw_synchronizability,
+    shared_events,
+)
+from training.stages.synchronizability import adapt
 
 CONFIG = MINI.with_head("synchronizability")
 SCENES = Scenes([sample_scene(seed) for seed in range(40)], 25)

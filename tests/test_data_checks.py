@@ -7,9 +7,9 @@ from made_files import Sample, write
 
 from synchformer.config import BASE, MINI
 from training import check
-from training.checks import check_source, require_usable, spread, table
-from training.records import FileSource, Place, Record
-from training.sources import GeneratedSource
+from training.datasets.registry import GeneratedSource
+from training.datasets.source import FileSource, Place, Record
+from training.datasets.validation import check_source, require_usable, spread, table
 
 SMALL = {"size": (96, 128), "video": "mpeg4", "color": (90, 90, 90), "click": 0.5}
 

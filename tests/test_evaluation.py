@@ -16,13 +16,14 @@ from synchformer.config import MINI
 from synchformer.media.probe import MediaError, MediaInfo, Span
 from synchformer.modeling.segment_avclip import SegmentAVCLIP
 from synchformer.modeling.synchformer import Synchformer
-from training import card, evaluate, evaluate_segments, evaluate_synchronizability
-from training.evaluate_synchronizability import SyncReport, SyncTrial, draw_crops, rank_area
-from training.pictures import report_figure
-from training.protocols import LONGEST, PROTOCOLS, generator, random_place, repeated, usual_protocol
-from training.records import FileSource, LeftOut, Place, Record
-from training.report import Report, Setting, count_row, interval, read_report
-from training.trials import Trial, crops_of, source_trials
+from training import card, evaluate
+from training.datasets.source import FileSource, LeftOut, Place, Record
+from training.evaluation import segments, synchronizability
+from training.evaluation.plots import report_figure
+from training.evaluation.protocols import LONGEST, PROTOCOLS, generator, random_place, repeated, usual_protocol
+from training.evaluation.report import Report, Setting, count_row, interval, read_report
+from training.evaluation.synchronizability import SyncReport, SyncTrial, draw_crops, rank_area
+from training.evaluation.trials import Trial, crops_of, source_trials
 
 TINY = replace(
     MINI, name="tiny", dim=32, heads=2, video_depth=1, audio_depth=1, sync_dim=32, sync_heads=2,
@@ -215,19 +216,19 @@ def test_the_embedded_models_card_has_its_places():
 def test_figure_four_from_the_command(models, tmp_path):
     out = tmp_path / "four.json"
     arguments = [str(models["sync"]), "--offset-model", str(models["offset"]), "--count", "6", "--workers", "0"]
-    assert evaluate_synchronizability.main([*arguments, "--out", str(out)]) == 0
+    assert synchronizability.main([*arguments, "--out", str(out)]) == 0
     report = json.loads(out.read_text())
     assert len(report["trials"]) == 6
     assert {abs(item["offset"]) <= 2 for item in report["trials"]} == {True, False}
     assert all((abs(item["offset"]) <= 2) == item["synchronizable"] for item in report["trials"])
     assert out.with_suffix(".png").stat().st_size > 20_000
     with pytest.raises(SystemExit):
-        evaluate_synchronizability.main([str(models["offset"])])
+        synchronizability.main([str(models["offset"])])
 
 
 def test_segments_from_the_command(models, tmp_path, capsys):
     out = tmp_path / "segments.json"
-    assert evaluate_segments.main([str(models["avclip"]), "--count", "2", "--workers", "0", "--out", str(out)]) == 0
+    assert segments.main([str(models["avclip"]), "--count", "2", "--workers", "0", "--out", str(out)]) == 0
     report = read_report(out)
     values = [item["precision"] for item in report["clips"]]
     assert report["precision"] == pytest.approx(np.mean(values))

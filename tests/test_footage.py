@@ -25,20 +25,22 @@ from synchformer.media.preprocess import mel_spectrogram, normalise_frames
 from synchformer.modeling.audio_spectrogram_transformer import AudioEncoder
 from synchformer.modeling.motionformer import VideoEncoder
 from training import evaluate, run
-from training.augmentation import Augmentation
-from training.clips import Recipe, Renderer
-from training.crops import Crop, CropError, draw_foreign, draw_offset
-from training.data import Data
-from training.features import FeatureCache, require_room
-from training.fed import GAP, WIDTH, fed_picture
-from training.footage import Footage
-from training.options import Options
-from training.pixels import Change, UnreadableError, model_frames, read_readable
-from training.records import FileSource, Record
-from training.roll import Known, Piece, Roll, call_roll
-from training.sources import open_source
-from training.stages import Request
-from training.state import load_state
+from training.augmentation.policy import Change
+from training.augmentation.published import Augmentation
+from training.config.optimization import Options
+from training.config.request import Request
+from training.datasets.inventory import Known, Piece, Roll, call_roll
+from training.datasets.recipe import Recipe
+from training.datasets.registry import open_source
+from training.datasets.source import FileSource, Record
+from training.readers.base import UnreadableError, model_frames, read_readable
+from training.readers.feature_cache import FeatureCache, require_room
+from training.readers.rendered import Renderer
+from training.readers.stage_data import Data
+from training.readers.video_files import Footage
+from training.sampling.crops import Crop, CropError, draw_foreign, draw_offset
+from training.stages.input_preview import GAP, WIDTH, fed_picture
+from training.trainer.checkpoint import load_state
 
 ROOT = Path(__file__).parent.parent
 FILM = {"size": (48, 64), "video": "mpeg4", "rate": 16_000}
@@ -89,7 +91,7 @@ def test_roll_by_hand():
 def test_roll_is_called_once(source, tmp_path, monkeypatch):
     first = call_roll(source, "train", TINY, tmp_path)
     (tmp_path / "train.jsonl").open("a").write('{"half')
-    monkeypatch.setattr("training.roll.look", lambda *_: pytest.fail("it was looked into before"))
+    monkeypatch.setattr("training.datasets.inventory.look", lambda *_: pytest.fail("it was looked into before"))
     assert call_roll(source, "train", TINY, tmp_path) == first
     assert [piece.frames for piece in first.pieces(120)] == [225, 240, 235]
 

@@ -12,11 +12,11 @@ import pytest
 import torch
 from quadratic import Quadratic
 
-from training.loop import train
-from training.optimizer import learning_rate
-from training.options import Options
-from training.state import load_state
-from training.watch import DivergedError, Watch
+from training.config.optimization import Options
+from training.trainer.checkpoint import load_state
+from training.trainer.divergence import DivergedError, Watch
+from training.trainer.loop import train
+from training.trainer.optimizer import learning_rate
 
 OPTIONS = Options(steps=60, batch=1, lr=0.3, valid_every=60, save_every=7, log_every=20)
 SHORT = Options(steps=9, batch=2, lr=0.1, clip=1e6, valid_every=9, save_every=9, log_every=3)

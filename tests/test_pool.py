@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 
-from training.pool import in_order
+from training.runtime.processes import in_order
 
 
 def whereabouts(item):

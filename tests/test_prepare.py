@@ -13,10 +13,10 @@ from synchformer.config import MINI
 from synchformer.media.decode import read_media
 from synchformer.media.probe import probe
 from training import prepare
-from training.manifest import Manifest
-from training.pool import in_order
-from training.shards import pack, scan
-from training.sources import Place, open_source, read_crop
+from training.datasets.manifest import Manifest
+from training.datasets.registry import Place, open_source, read_crop
+from training.datasets.shards import pack, scan
+from training.runtime.processes import in_order
 
 COLOURS = {"size": (288, 512), "video": "mpeg4", "audio": "mp3", "rate": 44_100, "layout": "stereo"}
 

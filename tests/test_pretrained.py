@@ -12,7 +12,7 @@ from synchformer.config import MINI
 from synchformer.modeling.audio_spectrogram_transformer import AudioEncoder
 from synchformer.modeling.motionformer import VideoEncoder
 from synchformer.modeling.segment_avclip import SegmentAVCLIP
-from training.pretrained import load_ast, load_motionformer
+from training.initialization.pretrained import load_ast, load_motionformer
 
 TINY = replace(MINI, name="tiny", dim=32, heads=2, video_depth=2, audio_depth=2, image_size=32, short_side=36)
 

@@ -6,12 +6,12 @@ import torch
 
 from synchformer.config import MINI
 from synthetic import sample_scene
-from training.crops import draw_offset
-from training.events import TIME_BINS, audio_centers, video_centers
-from training.replacement import REACH, replace_moments
-from training.revoicing import anchors
-from training.sync import event_times
-from training.synchronizability_kinds import Scenes
+from training.evaluation.synchronizability_by_cause import Scenes
+from training.sampling.crops import draw_offset
+from training.sampling.event_targets import TIME_BINS, audio_centers, video_centers
+from training.sampling.revoicing import anchors
+from training.sampling.token_replacement import REACH, replace_moments
+from training.stages.offset import event_times
 
 COUNT = 12
 SCENES = Scenes([sample_scene(seed) for seed in range(COUNT)], 25)

@@ -9,12 +9,13 @@ from tiny_run import TINY
 
 from synchformer.media.preprocess import normalise_frames
 from training import run
-from training.augment import apply_look
-from training.avclip import AVCLIPTask
-from training.clips import ClipPool, Recipe
-from training.crops import Crop
-from training.pixels import Change
-from training.unimodal import EventHeads, UnimodalTask
+from training.augmentation.light import apply_look
+from training.augmentation.policy import Change
+from training.datasets.recipe import Recipe
+from training.readers.rendered import ClipPool
+from training.sampling.crops import Crop
+from training.stages.segment_avclip import AVCLIPTask
+from training.stages.unimodal import EventHeads, UnimodalTask
 
 CPU = torch.device("cpu")
 

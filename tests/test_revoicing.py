@@ -7,9 +7,9 @@ import pytest
 
 from synchformer.config import MINI
 from synthetic import sample_scene
-from training.crops import Crop, CropError
-from training.revoicing import anchors, draw_revoiced
-from training.synchronizability_kinds import Scenes
+from training.evaluation.synchronizability_by_cause import Scenes
+from training.sampling.crops import Crop, CropError
+from training.sampling.revoicing import anchors, draw_revoiced
 
 SCENES = Scenes([sample_scene(seed) for seed in range(40)], 25)
 

@@ -13,13 +13,14 @@ from synchformer.config import MINI
 from synchformer.modeling.synchformer import Synchformer
 from synthetic import sample_scene
 from training import run
-from training.baselines.task import baseline_task
-from training.clips import ClipPool, Recipe
-from training.crops import Crop, draw_offset
-from training.pixels import UnreadableError
-from training.sounds import draw_sound, read_sounds
-from training.state import load_state
-from training.synchronizability_kinds import Scenes
+from training.datasets.recipe import Recipe
+from training.evaluation.synchronizability_by_cause import Scenes
+from training.readers.base import UnreadableError
+from training.readers.rendered import ClipPool
+from training.sampling.crops import Crop, draw_offset, draw_sound
+from training.stages.baseline import baseline_task
+from training.stages.shared_pictures import read_sounds
+from training.trainer.checkpoint import load_state
 
 SCENES = Scenes([sample_scene(seed) for seed in range(40)], 25)
 SHORT = replace(TINY, image_size=32, segments=2, segment_frames=20, segment_stride=20)

@@ -10,8 +10,8 @@ from synchformer.config import MINI
 from synchformer.media.crop import load_clip
 from synchformer.media.probe import MediaError
 from synthetic import render_sound
-from training.folders import checksum_split, group_of
-from training.sources import GeneratedSource, Place, SourceOptions, open_source, read_crop
+from training.datasets.folders import checksum_split, group_of
+from training.datasets.registry import GeneratedSource, Place, SourceOptions, open_source, read_crop
 
 
 def test_generated_seeds_never_overlap():

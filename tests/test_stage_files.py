@@ -8,7 +8,7 @@ from tiny_run import TINY
 from synchformer.checkpoints.registry import load_avclip, load_model, load_stage
 from synchformer.modeling.segment_avclip import SegmentAVCLIP
 from training import run
-from training.stages import stage_state
+from training.stages.assemble import stage_state
 
 SIZES = ["--count", "2", "--held-out", "2", "--workers", "0", "--device", "cpu", "--precision", "fp32", "--steps", "1"]
 

@@ -9,7 +9,7 @@ from synchformer.inference.prediction import predict
 from synchformer.inference.sweep import read_around, sweep
 from synchformer.media.crop import load_clip
 from synchformer.modeling.synchformer import Synchformer
-from training import evaluate_files
+from training.evaluation import in_sync_files
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +51,8 @@ def test_segments_that_offsets_share_are_encoded_once(path):
 
 def test_files_in_sync_are_counted_over_starts_and_classes(path, tmp_path, monkeypatch, capsys):
     model = FlashAndClick()
-    monkeypatch.setattr(evaluate_files, "load_any", lambda name, device: model)
-    trials = list(evaluate_files.trials_of(model, path))
+    monkeypatch.setattr(in_sync_files, "load_any", lambda name, device: model)
+    trials = list(in_sync_files.trials_of(model, path))
     # Starts 0 to 5 s; at 0 s only offsets from 0 on have sound, at 2 s and 3 s all have.
     assert {t.target for t in trials if t.seed == 0} == set(range(10, 21))
     assert {t.target for t in trials if t.seed == 2} == set(range(21))
@@ -60,7 +60,7 @@ def test_files_in_sync_are_counted_over_starts_and_classes(path, tmp_path, monke
     assert len(inside) > 20
     assert all(t.distance == 0 for t in inside)
     (tmp_path / "text.mp4").write_text("no video")
-    assert evaluate_files.main(["fake", str(path), str(tmp_path / "text.mp4")]) == 1
+    assert in_sync_files.main(["fake", str(path), str(tmp_path / "text.mp4")]) == 1
     out, err = capsys.readouterr()
     assert f"| a.mp4 | {len(trials)} |" in out
     assert "text.mp4 is not a media file" in err

@@ -19,7 +19,7 @@ from synchformer.offsets.continuous import fine
 from synchformer.offsets.posterior import Posterior, evidence, offset_grid, to_posterior
 from synchformer.offsets.response import Response, distance_grid, measure_profile
 from synthetic import write_film
-from training.fine_calibrate import Answers, expected_calibration_error, fit_temperature
+from training.calibration.fit import Answers, expected_calibration_error, fit_temperature
 
 GRID = MINI.grid
 STRIDE = 0.32  # s between shifts

@@ -11,16 +11,17 @@ import torch
 from synchformer.config import BASE, MINI
 from synthetic import Event
 from training import run
-from training.clips import HELD_OUT, ClipPool, Recipe, Renderer
-from training.crops import Crop, draw_offset
+from training.datasets.recipe import HELD_OUT, Recipe
 from training.evaluate import draw_trial, summarise, wilson
-from training.events import AUDIO_WIDTH, audio_centers, time_bins, token_targets, video_centers
-from training.export import export_model
-from training.features import FeatureCache
-from training.metrics import accuracy, chance
-from training.state import load_state
-from training.sync import SyncTask, event_times, stage2
-from training.unimodal import UnimodalTask, average_precision
+from training.evaluation.metrics import accuracy, chance
+from training.readers.feature_cache import FeatureCache
+from training.readers.rendered import ClipPool, Renderer
+from training.sampling.crops import Crop, draw_offset
+from training.sampling.event_targets import AUDIO_WIDTH, audio_centers, time_bins, token_targets, video_centers
+from training.stages.export import export_model
+from training.stages.offset import SyncTask, event_times, stage2
+from training.stages.unimodal import UnimodalTask, average_precision
+from training.trainer.checkpoint import load_state
 
 SMALL_INPUT = {"image_size": 32, "short_side": 36}
 TINY = replace(

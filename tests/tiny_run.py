@@ -18,7 +18,7 @@ TINY = replace(
 
 
 def main(step, arguments):
-    from training.loop import Trainer
+    from training.trainer.loop import Trainer
 
     update = Trainer._apply
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from synchformer.checkpoints.registry import embedded_weights, load_model, read_notes
 from synchformer.modeling.synchformer import Synchformer
-from training.report import Row, read_report, table
+from training.evaluation.report import Row, read_report, table
 
 SKELETON = """# Model card: `{name}`
 

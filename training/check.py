@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 from synchformer.config import PRESETS
-from training.checks import check_source, table
-from training.records import SPLITS
-from training.sources import SourceOptions, open_source
+from training.datasets.registry import SourceOptions, open_source
+from training.datasets.source import SPLITS
+from training.datasets.validation import check_source, table
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -12,114 +12,29 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
 from synchformer.config import SynchformerConfig
+from synchformer.modeling.segment_avclip import CLIP_SECONDS
 from synchformer.modeling.synchformer import Synchformer
 from synchformer.storage.atomic import written_whole
-from training.avclip import SECONDS
 from training.baselines.model import Baseline, baseline_config
-from training.curves import Row, read_log
-from training.metrics import chance
-from training.pictures import comparison_figure
-from training.record import LOG
-from training.report import percent, read_report, write_json, write_table
-from training.stages import Stage, stage_state
-from training.widths import parameter_count
+from training.config.model_size import parameter_count
+from training.config.names import Stage
+from training.evaluation.comparison import Comparison, Course, Entry
+from training.evaluation.metrics import chance
+from training.evaluation.plots import comparison_figure
+from training.evaluation.report import read_report
+from training.runtime.tables import write_json, write_table
+from training.stages.assemble import stage_state
+from training.trainer.run_log import LOG, Row, read_log
 
 EVALUATION = "evaluation.json"
 STAGES: tuple[Stage, ...] = ("unimodal", "avclip", "sync", "baseline")
-ALIKE = 1.05  # parameters or crops that differ by no more are called equal
 GROUP = "all clips"
-COLUMNS = (
-    "model", "parameters", "trained", "clips", "crops seen", "hours seen", "Acc@1", "within ±1 class", "CPU s/step",
-    "CPU min",
-)  # fmt: skip
-
-
-Course = tuple[tuple[int, float], ...]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A model of the table.
-
-    `crops` is how many crops it was asked the offset of in training, `hours` the length of all samples of all stages,
-    `clips` how many different clips they were cut from; steps after the one whose weights were kept count too, for they
-    were part of the choice. `seconds` and `cpu_seconds` are medians per step of the last stage, by the clock and of all
-    processor cores together, `cpu_minutes` those of all steps of all stages, without what encoding features for a cache
-    and other processes took; None where the log does not tell.
-    """
-
-    name: str
-    model: str
-    parameters: int
-    stages: str
-    clips: int
-    crops: int
-    hours: float
-    acc1: float
-    acc1_interval: tuple[float, float]
-    acc1_tol1: float
-    acc1_tol1_interval: tuple[float, float]
-    evaluated: int
-    seconds: float | None
-    cpu_seconds: float | None
-    cpu_minutes: float | None
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Entries that were measured on the same clips, and how.
-
-    `measured` is a sentence; `courses` are the entries' validations: after how many crops, and the share of held-out
-    crops within a class of the truth.
-    """
-
-    entries: tuple[Entry, ...]
-    measured: str
-    classes: int
-    courses: tuple[Course, ...] = ()
-
-    @property
-    def markdown(self) -> str:
-        """Table 1 of the paper for these models, with chance, and what is not equal in words."""
-        head = f"| {' | '.join(COLUMNS)} |"
-        guess = chance(self.classes)
-        last = f"| chance | | | | | | {percent(guess['acc1'], None)} | {percent(guess['acc1_tol1'], None)} | | |"
-        rows = [_line(entry) for entry in self.entries]
-        return "\n".join([head, "|---" * len(COLUMNS) + "|", *rows, last, "", self.measured, "", *self.differences])
-
-    @property
-    def differences(self) -> list[str]:
-        """A sentence about each thing that should be equal and is not, or one that all are."""
-        told = {
-            "parameters": [entry.parameters for entry in self.entries],
-            "crops seen": [entry.crops for entry in self.entries],
-            "clips": [entry.clips for entry in self.entries],
-        }
-        unequal = {name: counts for name, counts in told.items() if max(counts) > ALIKE * max(min(counts), 1)}
-        if not unequal:
-            return ["Parameters, clips and crops seen are equal to within 5 %."]
-        return [
-            f"Not equal: {name} differ by a factor of {max(counts) / max(min(counts), 1):.2f}."
-            for name, counts in unequal.items()
-        ]
-
-    def write(self, out: Path) -> list[Path]:
-        """Write OUT.md, OUT.csv, OUT.json and OUT.png; returns their paths."""
-        out.parent.mkdir(parents=True, exist_ok=True)
-        files = [out.with_name(f"{out.name}.{ending}") for ending in ("md", "csv", "json", "png")]
-        with written_whole(files[0]) as part:
-            part.write_text(self.markdown + "\n")
-        write_table(files[1], self.entries)
-        write_json(files[2], {**asdict(self), "chance": chance(self.classes), "differences": self.differences})
-        with written_whole(files[3]) as part:
-            comparison_figure(self).savefig(part, dpi=110, format="png")
-        return files
 
 
 def compare(runs: Sequence[Path], group: str = GROUP) -> Comparison:
@@ -145,6 +60,20 @@ def compare(runs: Sequence[Path], group: str = GROUP) -> Comparison:
     said = settings[0]
     measured = f"Measured on {said['data']}, {group}; {said['protocol']}; 95 % bootstrap intervals."
     return Comparison(entries, measured, said["classes"], courses)
+
+
+def write_comparison(comparison: Comparison, out: Path) -> list[Path]:
+    """Write OUT.md, OUT.csv, OUT.json and OUT.png; returns their paths."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    files = [out.with_name(f"{out.name}.{ending}") for ending in ("md", "csv", "json", "png")]
+    with written_whole(files[0]) as part:
+        part.write_text(comparison.markdown + "\n")
+    write_table(files[1], comparison.entries)
+    values = {**asdict(comparison), "chance": chance(comparison.classes), "differences": comparison.differences}
+    write_json(files[2], values)
+    with written_whole(files[3]) as part:
+        comparison_figure(comparison).savefig(part, dpi=110, format="png")
+    return files
 
 
 def _entry(run: Path, report: dict[str, Any], group: str) -> tuple[Entry, Course]:
@@ -212,7 +141,7 @@ def _course(log: list[Row], crops: float) -> Course:
 
 def _sample_seconds(stage: Stage, config: SynchformerConfig) -> float:
     """How much of a clip one sample is."""
-    lengths = {"unimodal": config.segment_seconds, "avclip": SECONDS}
+    lengths = {"unimodal": config.segment_seconds, "avclip": CLIP_SECONDS}
     return lengths.get(stage, config.span_frames / config.video_fps)
 
 
@@ -232,24 +161,6 @@ def _cpu_minutes(logs: dict[Stage, list[Row]], taken: dict[Stage, int]) -> float
     return spent
 
 
-def _line(entry: Entry) -> str:
-    exact, near = percent(entry.acc1, entry.acc1_interval), percent(entry.acc1_tol1, entry.acc1_tol1_interval)
-    pace, whole = entry.cpu_seconds, entry.cpu_minutes
-    paces = ["" if pace is None else f"{pace:.2f}", "" if whole is None else f"{whole:.1f}"]
-    cells = [
-        f"{entry.name}: {entry.model}",
-        f"{entry.parameters / 1e6:.2f} M",
-        entry.stages,
-        f"{entry.clips:,}",
-        f"{entry.crops:,}",
-        f"{entry.hours:.1f}",
-        exact,
-        near,
-        *paces,
-    ]
-    return f"| {' | '.join(cells)} |"
-
-
 def main(argv: list[str] | None = None) -> int:
     """Print the table; `--out` writes it. Exit status 1 when runs cannot be compared."""
     parser = argparse.ArgumentParser(prog="python -m training.compare", description=__doc__.splitlines()[0])
@@ -264,7 +175,7 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     print(found.markdown)
     if arguments.out:
-        print("\n" + ", ".join(map(str, found.write(arguments.out))))
+        print("\n" + ", ".join(map(str, write_comparison(found, arguments.out))))
     return 0
 
 

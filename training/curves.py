@@ -6,7 +6,6 @@ python -m training.curves runs/mini --to curves.png
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import get_args
@@ -19,27 +18,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from training.record import LOG
-from training.stages import Stage
+from training.config.names import Stage
+from training.trainer.run_log import LOG, Row, read_log
 
 HEADLINES = ("auc", "acc1", "acc1_tol1", "window_precision", "video_kind", "audio_kind")
 STAGES = get_args(Stage)  # in the order in which they are trained
 PARTS = ("video", "audio")  # losses of the unimodal start: only some steps have the sound's, so that their sum jumps
 OWN = ("cross_entropy", "contrastive", "loss")  # what chance is said of: without the losses that only help
 SMOOTH = 5  # logged steps that a point of the smooth curve averages
-
-Row = dict[str, float]
-
-
-def read_log(path: Path) -> list[Row]:
-    """The rows of a run's log, as far as they were written whole."""
-    rows: list[Row] = []
-    for line in path.read_text().splitlines():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            break
-    return rows
 
 
 def draw(folder: Path) -> Figure:

@@ -22,9 +22,9 @@ from torch import Tensor
 from synchformer.config import PRESETS, SynchformerConfig
 from synchformer.media.preprocess import mel_spectrogram
 from synchformer.media.probe import MediaError
-from training.augmentation import Augmentation, augment, crop, picture_changes, seeded, sound_effects
-from training.records import Split
-from training.sources import SourceOptions, open_source
+from training.augmentation.published import Augmentation, augment, crop, picture_changes, seeded, sound_effects
+from training.datasets.registry import SourceOptions, open_source
+from training.datasets.source import Split
 
 EVERY = 4  # frames between those shown
 AS_IS = Augmentation(random_crop=False, flip=0.0, jitter=0.0)

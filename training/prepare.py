@@ -26,10 +26,10 @@ from synchformer.media.decode import read_media
 from synchformer.media.probe import MediaError, MediaInfo, probe
 from synchformer.storage.atomic import written_whole
 from synthetic.write import Part, write_parts
-from training.manifest import Entry, Manifest
-from training.pool import in_order
-from training.records import SPLITS, LeftOut, Record, Source
-from training.sources import SourceOptions, open_source
+from training.datasets.manifest import Entry, Manifest
+from training.datasets.registry import SourceOptions, open_source
+from training.datasets.source import SPLITS, LeftOut, Record, Source
+from training.runtime.processes import in_order
 
 CHUNK = 20.0  # s decoded at a time, so that a film needs no more memory than a clip
 STILL = 0.002  # s by which a stream may begin late in a file that is copied as it is
@@ -235,7 +235,7 @@ def _main(name: str, arguments: argparse.Namespace, index: int, count: int) -> i
     jobs = jobs_of(source, arguments.folder, encoding)[index - 1 :: count]
     print(run([job for job in jobs if not is_done(job, manifest)], manifest, arguments.workers))
     if arguments.shards:
-        from training.shards import pack
+        from training.datasets.shards import pack
 
         print(pack(arguments.folder, arguments.shards))
     counts = manifest.counts()

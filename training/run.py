@@ -26,16 +26,17 @@ import torch
 
 from synchformer.config import PRESETS
 from synthetic import KINDS
-from training.ablations import NAMES, ablate
-from training.baselines.modules import KINDS as BASELINES
-from training.data import Data
-from training.distributed import world
-from training.export import Exported, export_model
-from training.loop import train
-from training.options import HERE, RECIPES, Options
-from training.pixels import Augment
-from training.stages import Request, build_task
-from training.watch import DivergedError
+from training.augmentation.policy import Augment
+from training.config.ablations import NAMES, ablate
+from training.config.names import BASELINE_KINDS, Exported
+from training.config.optimization import HERE, RECIPES, Options
+from training.config.request import Request
+from training.readers.stage_data import Data
+from training.runtime.distributed import world
+from training.stages.builder import build_task
+from training.stages.export import export_model
+from training.trainer.divergence import DivergedError
+from training.trainer.loop import train
 
 AUGMENTS: dict[str, Augment] = {"here": "light", "paper": "published"}
 EXPORTS = get_args(Exported)
@@ -91,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
         _request(stage)
         if name in ("unimodal", "baseline"):
             stage.add_argument(
-                "--model", choices=BASELINES, required=name == "baseline", help="which baseline (table 1)"
+                "--model", choices=BASELINE_KINDS, required=name == "baseline", help="which baseline (table 1)"
             )
         for field in fields(Options):
             _option(stage, field, defaults)

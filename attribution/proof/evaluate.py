@@ -38,6 +38,7 @@ from synchformer.inference.prediction import Encoding, encode
 from synchformer.media.crop import Clip, load_clip
 from synchformer.modeling.synchformer import Synchformer
 from synthetic import Scene, sample_scene, write_clip
+from synthetic.seeds import SEEDS
 
 TRIES = 200  # random places of a crop before a scene is passed over
 EDGE = 0.3  # s: no event so close to the end of what the segments cover
@@ -247,7 +248,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", default="mini")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--count", type=int, default=40, help="clips (default 40)")
-    parser.add_argument("--seed", type=int, default=4_000_000, help="seed of the first scene (default 4000000)")
+    parser.add_argument(
+        "--seed", type=int, default=SEEDS["attribution"][0], help="seed of the first scene (default 4000000)"
+    )
     parser.add_argument("--events", default="1-1", help="fewest-most shared events of a clip (default 1-1)")
     parser.add_argument("--samples", type=int, default=2000, help="masks per stream (default 2000)")
     parser.add_argument("--level", choices=("token", "input"), default="token")

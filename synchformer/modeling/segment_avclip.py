@@ -14,7 +14,13 @@ from synchformer.modeling.encoders import audio_encoder, video_encoder
 
 INITIAL_TEMPERATURE = 0.07
 TEMPERATURE_RANGE = (0.001, 0.5)
+CLIP_SECONDS = 8.96  # of every clip (section 3.2): 14 segments of 0.64 s without overlap
 WINDOW_SEGMENTS = 8  # of 14: seven windows, the zero-shot measure that picks the published stage I checkpoint
+
+
+def segment_count(config: SynchformerConfig) -> int:
+    """Segments of a clip in stage I: as many as fit into 8.96 s without overlap, 14 of the published length."""
+    return int(round(CLIP_SECONDS * config.video_fps) // config.segment_frames)
 
 
 class SegmentAVCLIP(nn.Module):

@@ -1,6 +1,6 @@
 """Constants that turn a model's distributions into continuous offsets and probabilities, measured for one model.
 
-They are measured by `python -m training.fine_calibrate` on generated clips and kept in `assets/calibration.json` under
+They are measured by `python -m training.calibration.fit` on generated clips and kept in `assets/calibration.json` under
 the digest of the model's weights, so that they are never used for other weights.
 """
 

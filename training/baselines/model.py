@@ -18,8 +18,9 @@ from synchformer.config import SynchformerConfig
 from synchformer.modeling.resnet import ResNetMaps
 from synchformer.modeling.s3d import S3DMaps
 from synchformer.modeling.synchformer import Synchformer, TwoStreams
-from training.baselines.modules import DEPTH, KINDS, BaselineModule, Kind
-from training.widths import fitting_width, parameter_count
+from training.baselines.modules import DEPTH, BaselineModule
+from training.config.model_size import fitting_width, parameter_count
+from training.config.names import BASELINE_KINDS, BaselineKind
 
 WIDTH, HEADS = 512, 8  # of the transformers, as published
 GRAIN = 8  # the transformers' width comes in multiples of this, so that the heads divide it
@@ -32,7 +33,7 @@ class Baseline(TwoStreams):
     audio_encoder: ResNetMaps
     synchronizer: BaselineModule
 
-    def __init__(self, config: SynchformerConfig, kind: Kind) -> None:
+    def __init__(self, config: SynchformerConfig, kind: BaselineKind) -> None:
         super().__init__()
         self.config, self.kind = config, kind
         self.video_encoder = S3DMaps(config)
@@ -41,7 +42,7 @@ class Baseline(TwoStreams):
 
 
 @lru_cache
-def baseline_config(kind: Kind, config: SynchformerConfig) -> SynchformerConfig:
+def baseline_config(kind: BaselineKind, config: SynchformerConfig) -> SynchformerConfig:
     """Sizes of a baseline with as many parameters as the Synchformer of `config`, on the same crop as one segment.
 
     Published widths are scaled alike, then the extractors', which come in finer steps, make up the difference. No
@@ -61,7 +62,7 @@ def whole_clip(config: SynchformerConfig) -> SynchformerConfig:
     return replace(config, segments=1, segment_frames=frames, segment_stride=frames, mel_frames=columns)
 
 
-def segment_config(kind: Kind, config: SynchformerConfig) -> SynchformerConfig:
+def segment_config(kind: BaselineKind, config: SynchformerConfig) -> SynchformerConfig:
     """Sizes for the unimodal start of a baseline's extractors, on segments."""
     sizes = baseline_config(kind, config)
     taken = ("extractors", "extractor_width", "dim", "heads", "sync_dim", "sync_heads")
@@ -89,7 +90,7 @@ def load_any(name_or_path: str | Path, device: str = "auto") -> TwoStreams:
         CheckpointError: as `load_model`; a baseline's file whose tensors do not fit its sizes.
     """
     path = Path(name_or_path)
-    kind = next((kind for kind in KINDS if _layout(path) == kind), None)
+    kind = next((kind for kind in BASELINE_KINDS if _layout(path) == kind), None)
     if kind is None:
         return load_model(name_or_path, device)
     place, found = pick_device(device), read_weights(path)

@@ -4,7 +4,8 @@
 synchronisation in the wild"; [6] of the paper). `sparsesync`: trainable selectors pick from each stream first, by
 cross-attention, and the encoder sees what they picked (Iashin et al. 2022, "Sparse in space and time"; [7]).
 
-Both begin as our Synchformer's module does (`training.start`): moments on one clock, sharper attention, no dropout.
+Both begin as our Synchformer's module does (`training.initialization.synchronizer`): moments on one clock, sharper
+attention, no dropout.
 
 Shape legend: B clips, t moments, n places (or bands) of a moment, q selectors, D width.
 """
@@ -12,18 +13,17 @@ Shape legend: B clips, t moments, n places (or bands) of a moment, q selectors, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from synchformer.config import SynchformerConfig
-from training.start import SHARPNESS, time_code
+from training.config.names import BaselineKind
+from training.initialization.synchronizer import SHARPNESS, time_code
 
-Kind = Literal["avst", "sparsesync"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
-DEPTH: dict[Kind, int] = {"avst": 4, "sparsesync": 3}
+DEPTH: dict[BaselineKind, int] = {"avst": 4, "sparsesync": 3}
 """Layers: as published for SparseSync; for AVST the number that comes nearest its 32.3 million parameters (table 1)."""
 SELECTORS = 16  # per stream, as published
 PLACE_SPREAD = 0.02  # of the first values of the places' table
@@ -63,7 +63,7 @@ class Selectors(nn.Module):
 class BaselineModule(nn.Module):
     """A transformer encoder over [class token, picture, separator, sound] whose class token is classified."""
 
-    def __init__(self, config: SynchformerConfig, kind: Kind) -> None:
+    def __init__(self, config: SynchformerConfig, kind: BaselineKind) -> None:
         super().__init__()
         width, selects = config.sync_dim, kind == "sparsesync"
         self.video_input = Placed(config.video_centers, (config.image_size // HALVED) ** 2, width)

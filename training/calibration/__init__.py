@@ -1,0 +1,1 @@
+"""The constants of continuous offsets, measured on generated clips."""

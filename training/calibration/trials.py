@@ -1,0 +1,173 @@
+"""Generated clips with a continuous true offset, and what a model says about them under known shifts of the sound.
+
+A clip is written as MP4, its sound is moved by its timestamps to an offset drawn uniformly from the model's range, and
+the file is read as a user's file is. Answers are kept on disk, one file per seed: an interrupted run goes on, and
+several may work in one folder.
+
+Shape legend: W windows, P pairs of window and shift, C classes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from synchformer.checkpoints.registry import load_model
+from synchformer.inference.sliding_windows import Window, read_windows
+from synchformer.media.remux import write_shifted
+from synchformer.modeling.synchformer import Synchformer
+from synchformer.offsets.calibration import model_digest
+from synchformer.offsets.continuous import fine_plan
+from synchformer.storage.atomic import written_whole
+from synthetic import SEEDS, require_held_out, sample_scene, write_clip
+from training.runtime.processes import process_pool
+
+FIRST_SEED = SEEDS["calibration"][0]
+SIZE = (128, 128)  # pixels: more than the small model reads
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One clip: its seed, its true offset in seconds, and the windows as read from its file."""
+
+    seed: int
+    truth: float
+    windows: tuple[Window, ...]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Which clips: `events` shared events each, `duration` seconds, offsets up to `reach` seconds either way."""
+
+    events: tuple[int, int] = (1, 4)
+    duration: float = 10.0
+    reach: float = 2.0
+
+    def truth(self, seed: int) -> float:
+        """The true offset of a seed's clip: uniform, to the sample at 16 kHz."""
+        rng = np.random.Generator(np.random.PCG64([0xF13E, seed]))
+        return round(float(rng.uniform(-self.reach, self.reach)) * 16_000) / 16_000
+
+    def shared(self, seed: int) -> int:
+        """How many events of the seed's clip are seen and, moved by its offset, still heard."""
+        scene, truth = sample_scene(seed, self.events, self.duration), self.truth(seed)
+        return sum(event.seen and event.heard and 0 <= event.time - truth < self.duration for event in scene.events)
+
+
+def write_offset_clip(recipe: Recipe, seed: int, folder: Path) -> Path:
+    """Write the clip of a seed with its sound moved to the seed's offset, into `folder`."""
+    scene = sample_scene(seed, recipe.events, recipe.duration)
+    straight = write_clip(scene, folder / f"{seed}_straight.mp4", size=SIZE)
+    moved = write_shifted(straight, recipe.truth(seed), folder / f"{seed}.mp4")
+    straight.unlink()
+    return moved
+
+
+def collect(name_or_path: str, recipe: Recipe, seeds: range, folder: Path, workers: int) -> list[Trial]:
+    """The trials of all seeds; only those that `folder` lacks are made.
+
+    Raises:
+        ValueError: when the folder holds answers of another model or other clips, or weights were shaped on the seeds.
+    """
+    require_held_out(seeds)
+    model = load_model(name_or_path, "cpu")
+    identity = {"model": model_digest(model), "recipe": repr(recipe), "plan": repr(fine_plan(model.config))}
+    _claim(folder, identity)
+    missing = [seed for seed in seeds if not _place(folder, seed).exists()]
+    if missing:
+        with process_pool(workers, _Worker.start, name_or_path, recipe, folder) as pool:
+            jobs = [pool.submit(_Worker.work, seed) for seed in missing]
+            for job in tqdm(as_completed(jobs), desc="clips", total=len(jobs)):
+                job.result()
+    return [read_trial(_place(folder, seed)) for seed in seeds]
+
+
+def _claim(folder: Path, identity: dict[str, str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    record = folder / "trials.json"
+    if not record.exists():
+        with written_whole(record) as part:
+            part.write_text(json.dumps(identity))
+    if json.loads(record.read_text()) != identity:
+        raise ValueError(f"{folder} holds answers of another model or other clips; choose another folder or remove it")
+
+
+def _place(folder: Path, seed: int) -> Path:
+    return folder / f"{seed}.npz"
+
+
+class _Worker:
+    """What a process remembers between its clips."""
+
+    model: ClassVar[Synchformer]
+    recipe: ClassVar[Recipe]
+    folder: ClassVar[Path]
+
+    @classmethod
+    def start(cls, name_or_path: str, recipe: Recipe, folder: Path) -> None:
+        torch.set_num_threads(1)
+        cls.model, cls.recipe, cls.folder = load_model(name_or_path, "cpu"), recipe, folder
+
+    @classmethod
+    def work(cls, seed: int) -> None:
+        with tempfile.TemporaryDirectory() as scratch:
+            path = write_offset_clip(cls.recipe, seed, Path(scratch))
+            windows = tuple(read_windows(cls.model, path, fine_plan(cls.model.config)))
+        save_trial(Trial(seed, cls.recipe.truth(seed), windows), _place(cls.folder, seed))
+
+
+def save_trial(trial: Trial, path: Path) -> None:
+    """Write a trial; a reader never sees half of it. Probabilities are kept to 3 digits."""
+    windows = trial.windows
+    with written_whole(path) as part:
+        np.savez_compressed(
+            part,
+            seed=trial.seed,
+            truth=trial.truth,
+            starts=[window.start for window in windows],
+            stops=[window.stop for window in windows],
+            counts=[len(window.shifts) for window in windows],
+            shifts=np.concatenate([window.shifts for window in windows]),
+            probabilities=np.concatenate([window.probabilities for window in windows]).astype(np.float16),
+        )
+
+
+def read_trial(path: Path) -> Trial:
+    """Read what `save_trial` wrote."""
+    with np.load(path) as kept:
+        return Trial(int(kept["seed"]), float(kept["truth"]), tuple(_windows(kept)))
+
+
+def _windows(kept: np.lib.npyio.NpzFile) -> Iterator[Window]:
+    ends = np.cumsum(kept["counts"])
+    shifts, probabilities = kept["shifts"], kept["probabilities"].astype(np.float64)  # (P,), (P, C)
+    for start, stop, first, last in zip(kept["starts"], kept["stops"], ends - kept["counts"], ends, strict=True):
+        yield Window(float(start), float(stop), shifts[first:last], probabilities[first:last])
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Collect trials into a folder."""
+    parser = argparse.ArgumentParser(prog="python -m training.calibration.trials", description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--model", default="mini")
+    parser.add_argument("--seed", type=int, default=FIRST_SEED, help="of the first clip")
+    parser.add_argument("--count", type=int, default=300)
+    parser.add_argument("--workers", type=int, default=2)
+    asked = parser.parse_args(argv)
+    collect(asked.model, Recipe(), range(asked.seed, asked.seed + asked.count), asked.folder, asked.workers)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""Generated clips as a data set, drawn when they are read: `synthetic:SEED`.
+
+Shape legend: T frames, H x W pixels, n samples.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from synchformer.config import SynchformerConfig
+from synchformer.media.probe import Media, MediaError, MediaInfo, Span
+from synthetic import SEEDS, Kind, Scene, frame_times, render_frames, render_sound, sample_scene
+from training.datasets.source import SPLITS, LeftOut, Record, Source, Split
+
+SIDE = 256  # pixels that a generated clip is said to have; it is drawn at whatever side is asked for
+
+
+@dataclass(frozen=True)
+class GeneratedSource:
+    """Clips of the generator. Training seeds begin at `seed`; validation and test seeds have ranges of their own.
+
+    Args:
+        seed: first training seed, below 1,000,000.
+        train, valid, test: number of clips.
+        events: fewest and most events of a clip that are both seen and heard.
+        duration: seconds.
+        without: kinds whose look and sound appear in no clip, to be tested on later.
+        only: the kinds that shared events may have; all when empty.
+        first_test: seed of the first test clip, at least 2,000,000.
+
+    Raises:
+        ValueError: when the seeds of a split reach into those of another.
+    """
+
+    seed: int = 0
+    train: int = 1000
+    valid: int = 60
+    test: int = 500
+    events: tuple[int, int] = (1, 4)
+    duration: float = 10.0
+    without: tuple[Kind, ...] = ()
+    only: tuple[Kind, ...] = ()
+    first_test: int = SEEDS["test"][0]
+
+    def __post_init__(self) -> None:
+        for split in SPLITS:
+            allowed, seeds = SEEDS[split], self.seeds(split)
+            if len(seeds) and not (seeds[0] in allowed and seeds[-1] in allowed):
+                raise ValueError(
+                    f"{split} clips have seeds from {allowed[0]} to {allowed[-1]}, not from {seeds[0]} to {seeds[-1]}; "
+                    "choose another seed or fewer clips"
+                )
+
+    @property
+    def name(self) -> str:
+        """`synthetic:SEED`."""
+        return f"synthetic:{self.seed}"
+
+    @property
+    def left_out(self) -> Sequence[LeftOut]:
+        """Nothing: every seed gives a clip."""
+        return ()
+
+    def seeds(self, split: Split) -> range:
+        """The seeds of a split."""
+        first = {"train": self.seed, "valid": SEEDS["valid"][0], "test": self.first_test}[split]
+        count = {"train": self.train, "valid": self.valid, "test": self.test}[split]
+        return range(first, first + count)
+
+    def records(self, split: Split) -> Sequence[Record]:
+        """The clips in order of their seeds, labelled with the kinds of their shared events."""
+        return [
+            Record(id=f"synthetic-{seed:07d}", split=split, group=str(seed), labels=shared_kinds(self._scene(seed)))
+            for seed in self.seeds(split)
+        ]
+
+    def scene(self, record: Record) -> Scene:
+        """The scene behind a record, with the truth about its events."""
+        return self._scene(int(record.group))
+
+    def info(self, record: Record) -> MediaInfo:
+        """What a file of this clip would say; see `Source.info`."""
+        duration = self.scene(record).duration
+        span = Span(0.0, duration, "generated")
+        return MediaInfo(Path(record.id), "generated", 0.0, span, span, 25.0, SIDE, SIDE, 16_000, 1)
+
+    def read(
+        self, record: Record, config: SynchformerConfig, start: float | None = None, stop: float | None = None
+    ) -> Media:
+        """Draw and sound an interval as squares of the short side; see `Source.read`."""
+        scene, fps = self.scene(record), config.video_fps
+        begin, end = start or 0.0, scene.duration if stop is None else min(stop, scene.duration)
+        if not 0 <= begin < end:
+            raise MediaError(f"{record.id} lasts {scene.duration:g} s; it has nothing from {begin:g} s to {end:g} s")
+        first, last = round(begin * fps), math.ceil(round(end * fps, 6))
+        side = config.short_side
+        frames = render_frames(scene, frame_times(scene, fps)[first:last], (side, side))
+        wave = render_sound(scene, config.sample_rate)[
+            first * config.samples_per_frame : last * config.samples_per_frame
+        ]
+        sound = torch.from_numpy(wave.copy())
+        return Media(self.info(record), first / fps, frames, sound, fps, config.sample_rate)
+
+    def _scene(self, seed: int) -> Scene:
+        return sample_scene(seed, self.events, self.duration, without=self.without, only=self.only)
+
+
+def shared_kinds(scene: Scene) -> tuple[str, ...]:
+    """The kinds of a scene's events that are both seen and heard."""
+    return tuple(sorted({event.kind for event in scene.events if event.seen and event.heard}))
+
+
+def describe(source: Source) -> str:
+    """The data set in words; generated clips with their seeds and kinds."""
+    if not isinstance(source, GeneratedSource):
+        return source.name
+    seeds = source.seeds("test")
+    words = [f"generated clips, seeds {seeds[0]} to {seeds[-1]}", f"{source.events[0]} to {source.events[1]} events"]
+    words += [f"only {', '.join(source.only)}"] if source.only else []
+    words += [f"without {', '.join(source.without)}"] if source.without else []
+    return ", ".join(words)

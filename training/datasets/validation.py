@@ -1,0 +1,177 @@
+"""What is wrong with a data set, found before training instead of after it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, TypeVar
+
+from synchformer.config import SynchformerConfig
+from synchformer.media.crop import SPARE, possible_starts
+from synchformer.media.probe import MediaError, MediaInfo
+from synchformer.modeling.segment_avclip import CLIP_SECONDS
+from training.datasets.source import SPLITS, Record, Source, count_reasons
+from training.runtime.processes import in_order
+
+Item = TypeVar("Item")
+Level = Literal["error", "warning", "note"]
+LEVELS: tuple[Level, ...] = ("error", "warning", "note")
+EXAMPLES = 3
+LATE = 0.04  # s: a stream that starts or ends this much from the other is worth a word
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One kind of thing found, how often, in which clips, and what to do. Errors stop a training."""
+
+    level: Level
+    what: str
+    count: int
+    examples: tuple[str, ...]
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a look into one clip gave: its streams, or a sentence about why not."""
+
+    info: MediaInfo | None
+    error: str = ""
+
+
+# What a clip's streams can be found to be: level, what, and what to do.
+_UNREADABLE = ("error", "cannot be read", "run training.prepare, and train on its output")
+_SHORT = ("error", "too short for any offset", "leave them out: move them away or list them as filtered examples")
+_SHORTER = ("warning", "too short for every offset of the grid", "they only teach small offsets; leave them out")
+_SHORT1 = ("warning", f"shorter than {CLIP_SECONDS} s: stages I and synchronizability cannot use them", "leave out")
+_RATE = ("note", "not 25 fps and 16 kHz: converted on every reading", "training.prepare does it once")
+_SIDE = ("note", "short side far above the model's: most decoding is wasted", "training.prepare scales once")
+_SMALL = ("warning", "smaller than the model's input: enlarged", "use a model with a smaller image_size")
+_APART = (
+    "warning",
+    f"picture and sound start more than {LATE} s apart",
+    "if it is no real offset, prepare from masters",
+)
+_UNEVEN = ("note", "picture and sound end more than 0.5 s apart", "only what both hold is used")
+_PLACE = ("error", "fixed start and offset lie outside the clip", "the tables belong to clips of 10 s; check the files")
+
+
+def check_source(
+    source: Source, config: SynchformerConfig, sample: int | None = 500, workers: int = 0
+) -> list[Finding]:
+    """Look at the lists as a whole, and into `sample` clips of each split.
+
+    Args:
+        source: the data set.
+        config: sizes of the model that it is meant for.
+        sample: clips of each split to look into, spread evenly over it; all when None.
+        workers: processes that look; 0: this one.
+
+    Returns:
+        Findings, the worst first; empty when there is nothing to say.
+    """
+    found = [*_check_lists(source)]
+    clips = [record for split in SPLITS for record in spread(source.records(split), sample)]
+    by_kind: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for record, probe in in_order(partial(look, source), clips, workers):
+        for kind in judge(record, probe, config):
+            by_kind[kind].append(f"{record.id} ({probe.error})" if probe.error else record.id)
+    for level in LEVELS:
+        found += [
+            Finding(level, what, len(ids), tuple(ids[:EXAMPLES]), remedy)
+            for (kind, what, remedy), ids in by_kind.items()
+            if kind == level
+        ]
+    return sorted(found, key=lambda finding: LEVELS.index(finding.level))
+
+
+def look(source: Source, record: Record) -> Probe:
+    """Look into one clip."""
+    try:
+        return Probe(source.info(record))
+    except (MediaError, OSError) as error:
+        return Probe(None, str(error))
+
+
+def judge(record: Record, probe: Probe, config: SynchformerConfig) -> Iterator[tuple[str, str, str]]:
+    """Everything there is to say about one clip: level, what, remedy."""
+    info = probe.info
+    if info is None:
+        yield _UNREADABLE
+        return
+    shared = min(info.video.stop, info.audio.stop) - max(info.video.start, info.audio.start)
+    if shared < config.crop_seconds - SPARE:
+        yield _SHORT
+    elif shared < config.crop_seconds + config.max_offset - SPARE:
+        yield _SHORTER
+    elif shared < CLIP_SECONDS - SPARE:
+        yield _SHORT1
+    side = min(info.width, info.height)
+    wrong = {
+        _RATE: (round(info.fps, 2), info.sample_rate) != (config.video_fps, config.sample_rate),
+        _SIDE: side > 2 * max(config.short_side, 256),
+        _SMALL: side < config.image_size,
+        _APART: abs(info.video.start - info.audio.start) > LATE,
+        _UNEVEN: abs(info.video.stop - info.audio.stop) > 0.5,
+        _PLACE: not _holds(info, record, config),
+    }
+    yield from (kind for kind, applies in wrong.items() if applies)
+
+
+def _holds(info: MediaInfo, record: Record, config: SynchformerConfig) -> bool:
+    if record.fixed is None:
+        return True
+    try:
+        first, last = possible_starts(info, config, record.fixed.offset)
+    except MediaError:
+        return False
+    frame = 1 / config.video_fps  # the published tables are cut to frames downwards
+    return first - frame <= record.fixed.start <= last + SPARE
+
+
+def _check_lists(source: Source) -> Iterator[Finding]:
+    splits = {split: source.records(split) for split in SPLITS}
+    for split in ("train", "valid"):
+        if not splits[split]:
+            yield Finding("warning", f"no clips to {split} on", 0, (), f"give a data set with a {split} split")
+    homes: dict[str, set[str]] = defaultdict(set)
+    for split, records in splits.items():
+        for record in records:
+            homes[record.group].add(split)
+    leaks = sorted(group for group, found in homes.items() if len(found) > 1)
+    if leaks:
+        what = "recordings with clips in several splits: results would be too good"
+        yield Finding("error", what, len(leaks), tuple(leaks[:EXAMPLES]), "keep each recording in one split")
+    for reason, count in count_reasons(source.left_out).items():
+        ids = [item.id for item in source.left_out if item.reason == reason][:EXAMPLES]
+        yield Finding("note", f"left out: {reason}", count, tuple(ids), "nothing, if that is meant")
+
+
+def spread(records: Sequence[Item], count: int | None) -> list[Item]:
+    """`count` records (or other items) at even distances, or all."""
+    if count is None or len(records) <= count:
+        return list(records)
+    return [records[index * len(records) // count] for index in range(count)]
+
+
+def table(findings: Iterable[Finding]) -> str:
+    """The findings as a Markdown table."""
+    lines = ["| | found | clips | such as | what to do |", "|---|---|---|---|---|"]
+    for finding in findings:
+        such = ", ".join(finding.examples)
+        lines.append(f"| {finding.level} | {finding.what} | {finding.count or ''} | {such} | {finding.remedy} |")
+    return "\n".join(lines) if len(lines) > 2 else "Nothing is wrong with it."
+
+
+def require_usable(source: Source, config: SynchformerConfig, sample: int | None = 500, workers: int = 0) -> str:
+    """Check a data set before training; returns the table to print.
+
+    Raises:
+        ValueError: when it has errors; the message holds the table.
+    """
+    findings = check_source(source, config, sample, workers)
+    if any(finding.level == "error" for finding in findings):
+        raise ValueError(f"{source.name} cannot be trained on as it is:\n{table(findings)}")
+    return table(findings)

@@ -1,0 +1,1 @@
+"""What came out: accuracy under the published protocols, and its pictures."""

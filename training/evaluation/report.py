@@ -1,0 +1,222 @@
+"""From trials to figures: accuracies with intervals, tables by offset and by class of sound, the confusion matrix.
+
+Shape legend: N trials, C offset classes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.stats import bootstrap
+from torchmetrics.functional.classification import binary_calibration_error, multiclass_confusion_matrix
+
+from training.datasets.source import LeftOut, count_reasons
+from training.evaluation.metrics import chance
+from training.evaluation.trials import Trial
+from training.runtime.tables import write_json, write_table
+
+RESAMPLES = 2000  # bootstrap samples behind every interval
+LEVEL = 0.95
+BINS = 10  # of the calibration error
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What was measured: model, data, protocol. Every file of an evaluation says it."""
+
+    model: str
+    data: str
+    protocol: str
+    rounds: int
+    clips: int
+    seed: int
+    classes: int
+    step: float  # s between classes
+
+    @property
+    def sentence(self) -> str:
+        """All of it in words."""
+        times = "" if self.rounds == 1 else f" ({self.rounds} rounds)"
+        return f"{self.model} on {self.data}; {self.protocol}{times}; {self.clips} clips, seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """Accuracy over a group of clips, each share with its 95 % interval; chance has neither a count nor intervals."""
+
+    clips: str
+    acc1: float
+    acc1_tol1: float
+    count: int | None = None
+    acc1_interval: tuple[float, float] | None = None
+    acc1_tol1_interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """An evaluation: its setting, its figures, and what it could not use."""
+
+    setting: Setting
+    trials: tuple[Trial, ...]
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def summary(self) -> list[Row]:
+        """Chance, all trials, and groups by the number of shared events where that is known."""
+        return summarise(list(self.trials), self.setting.classes)
+
+    @property
+    def by_offset(self) -> list[Row]:
+        """Accuracy for every offset that was applied, in order of the classes."""
+        middle, step = (self.setting.classes - 1) // 2, self.setting.step
+        groups = {c: [t for t in self.trials if t.target == c] for c in range(self.setting.classes)}
+        return [count_row(f"{(c - middle) * step:+.1f} s", group) for c, group in groups.items() if group]
+
+    @property
+    def by_label(self) -> list[Row]:
+        """Accuracy for every class of sound, the commonest first; a clip of several classes counts in each."""
+        labels = {label for trial in self.trials for label in trial.labels}
+        groups = {label: [t for t in self.trials if label in t.labels] for label in sorted(labels)}
+        return [count_row(name, group) for name, group in sorted(groups.items(), key=lambda item: -len(item[1]))]
+
+    @property
+    def confusion(self) -> NDArray[np.int64]:
+        """How often each class (row) was taken for each (column): (C, C)."""
+        predicted, target = (torch.tensor([getattr(t, name) for t in self.trials]) for name in ("predicted", "target"))
+        return np.asarray(multiclass_confusion_matrix(predicted, target, self.setting.classes))
+
+    @property
+    def calibration_error(self) -> float:
+        """Mean distance between confidence and accuracy, in ten bins of confidence."""
+        sure = torch.tensor([trial.confidence for trial in self.trials])
+        right = torch.tensor([int(trial.distance == 0) for trial in self.trials])
+        return float(binary_calibration_error(sure, right, n_bins=BINS))
+
+    @property
+    def mean_error(self) -> float:
+        """Mean distance between the true and the predicted offset in seconds."""
+        return self.setting.step * float(np.mean([trial.distance for trial in self.trials]))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, for `write_json`."""
+        return {
+            "setting": asdict(self.setting),
+            "said": self.setting.sentence,
+            "markdown": table(self.summary),
+            "left_out": count_reasons(self.left_out),
+            "summary": self.summary,
+            "by_offset": self.by_offset,
+            "by_label": self.by_label,
+            "confusion": self.confusion.tolist(),
+            "calibration_error": self.calibration_error,
+            "mean_error_seconds": self.mean_error,
+            "left_out_clips": self.left_out,
+            "trials": self.trials,
+        }
+
+    def write(self, path: Path) -> list[Path]:
+        """Write `path` (JSON), and beside it the tables and the trials as CSV; returns the files."""
+        write_json(path, self.as_dict())
+        tables = {"summary": self.summary, "offsets": self.by_offset, "labels": self.by_label, "trials": self.trials}
+        files = [path]
+        for name, rows in tables.items():
+            if rows:
+                files.append(path.with_name(f"{path.stem}-{name}.csv"))
+                write_table(files[-1], rows)
+        return files
+
+
+def read_report(path: Path) -> dict[str, Any]:
+    """The JSON of an evaluation.
+
+    Raises:
+        ValueError: when the file is missing or holds no evaluation.
+    """
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read: {error}; write it with training.evaluate --out") from error
+    if not isinstance(found, dict) or "markdown" not in found or "said" not in found:
+        raise ValueError(f"{path} holds no evaluation; write it with training.evaluate --out")
+    return found
+
+
+def summarise(trials: list[Trial], classes: int) -> list[Row]:
+    """Accuracy over all trials, and over groups by the number of events that both crops share, where it is known."""
+    known = [trial for trial in trials if trial.shared is not None]
+    groups = {"at least one event in both crops": [t for t in known if t.shared]} if known else {}
+    groups["all clips"] = trials
+    groups |= {f"{n} shared": [t for t in known if t.shared == n] for n in sorted({t.shared or 0 for t in known})}
+    guessing = chance(classes)
+    return [
+        Row("chance", guessing["acc1"], guessing["acc1_tol1"]),
+        *(count_row(name, group) for name, group in groups.items()),
+    ]
+
+
+def count_row(name: str, trials: Sequence[Trial]) -> Row:
+    """Shares of exact and near answers among trials."""
+    count = len(trials)
+    exact, near = sum(t.distance == 0 for t in trials), sum(t.distance <= 1 for t in trials)
+    intervals = [interval(trials, tolerance) for tolerance in (0, 1)]
+    return Row(name, exact / max(count, 1), near / max(count, 1), count, *intervals)
+
+
+def interval(trials: Sequence[Trial], tolerance: int) -> tuple[float, float]:
+    """95 % bootstrap interval of the share of answers within `tolerance` classes, clips drawn anew with replacement.
+
+    Crops of one clip stay together, as they are no independent observations. Where every clip agrees, a bootstrap
+    would claim certainty; Wilson's interval stands in.
+    """
+    clips: dict[str, list[bool]] = {}
+    for trial in trials:
+        clips.setdefault(trial.clip, []).append(trial.distance <= tolerance)
+    right = np.array([sum(answers) for answers in clips.values()], dtype=float)
+    all_of = np.array([len(answers) for answers in clips.values()], dtype=float)
+    if not clips or len(set(right / all_of)) == 1:
+        return wilson(int(bool(len(right)) and right[0] > 0) * len(clips), len(clips))
+    low, high = bootstrap(
+        (right, all_of),
+        lambda r, a, axis: r.sum(axis) / a.sum(axis),
+        paired=True,
+        vectorized=True,
+        n_resamples=RESAMPLES,
+        batch=200,
+        confidence_level=LEVEL,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    return float(low), float(high)
+
+
+def wilson(successes: int, count: int, z: float = 1.96) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share."""
+    if not count:
+        return 0.0, 1.0
+    share, spread = successes / count, z * z / count
+    middle = (share + spread / 2) / (1 + spread)
+    half = z * math.sqrt(share * (1 - share) / count + spread / (4 * count)) / (1 + spread)
+    return middle - half, middle + half
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Rows as a Markdown table."""
+    lines = ["| clips | count | Acc@1 | within ±1 class |", "|---|---|---|---|"]
+    for row in rows:
+        exact, near = percent(row.acc1, row.acc1_interval), percent(row.acc1_tol1, row.acc1_tol1_interval)
+        lines.append(f"| {row.clips} | {'' if row.count is None else row.count} | {exact} | {near} |")
+    return "\n".join(lines)
+
+
+def percent(share: float, interval: tuple[float, float] | None) -> str:
+    """A share and its interval, such as `54.8 % (50.4–59.1)`."""
+    text = f"{100 * share:.1f} %"
+    return text if interval is None else f"{text} ({100 * interval[0]:.1f}–{100 * interval[1]:.1f})"

@@ -1,0 +1,316 @@
+"""Can the model tell what cannot be synchronised? ROC curve and offset accuracy against a threshold (figure 4).
+
+python -m training.evaluation.synchronizability runs/mini/synchronizability.safetensors --offset-model mini --count 300
+python -m training.evaluation.synchronizability synchronizability --offset-model audioset \\
+    --data vggsound-sparse:/data/vggsound --annotations lists --rounds 25 --out results/figure4.json
+
+As in training (section 4.2), with probability one half a crop gets an offset out of the grid, and is synchronisable;
+else its sound is moved by the whole length of the crop, either way, so that both streams share no moment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.stats import bootstrap, rankdata
+from torchmetrics.functional.classification import binary_accuracy, binary_auroc, binary_roc
+from tqdm import tqdm
+
+from synchformer.checkpoints.registry import load_model
+from synchformer.config import SynchformerConfig
+from synchformer.inference.prediction import predict, predict_synchronizability
+from synchformer.media.crop import cut_clip
+from synchformer.media.probe import MediaInfo
+from synchformer.modeling.synchformer import Synchformer
+from synthetic import SEEDS
+from training.datasets.generated import GeneratedSource, describe
+from training.datasets.registry import SourceOptions, open_source
+from training.datasets.source import LeftOut, Place, Record, Source, Split, count_reasons
+from training.datasets.validation import spread
+from training.evaluation.plots import synchronizability_figure
+from training.evaluation.protocols import generator, random_start
+from training.evaluation.report import RESAMPLES, count_row, percent
+from training.evaluation.trials import Reading, Trial, read_places, shared_events
+from training.runtime.processes import in_order
+from training.runtime.tables import write_json, write_table
+
+THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)  # the published ones
+FAR = 5  # classes between an offset prediction and the target that a wrongly passed crop is given, as published
+
+
+@dataclass(frozen=True)
+class SyncTrial:
+    """One crop: whether it can be synchronised, how probable the model finds that, and what its offset was taken for.
+
+    `target` and `predicted` are classes of the offset model; None where there is none. `shared` counts the events that
+    both streams hold, where that is known.
+    """
+
+    id: str
+    round: int
+    start: float
+    offset: float
+    synchronizable: bool
+    probability: float
+    shared: int | None = None
+    target: int | None = None
+    predicted: int | None = None
+
+
+def rank_area(scores: NDArray[np.floating], truth: NDArray[np.integer], axis: int = -1) -> NDArray[np.floating]:
+    """Area under the ROC curve by ranks (Mann and Whitney), along an axis; one half where one kind is missing."""
+    positive = truth.sum(axis)
+    negative = truth.shape[axis] - positive
+    ranks = (rankdata(scores, axis=axis) * truth).sum(axis) - positive * (positive + 1) / 2
+    pairs = positive * negative
+    return np.where(pairs > 0, ranks / np.maximum(pairs, 1), 0.5)
+
+
+def draw_crops(
+    rounds: int, seed: int, longest: float, record: Record, info: MediaInfo, config: SynchformerConfig
+) -> list[Place]:
+    """Crops of one clip; `longest` is the crop in seconds that must fit, the offset model's if it is the longer one.
+
+    Raises:
+        MediaError: when the clip is too short for the shift that was drawn.
+    """
+    room = replace(config, crop_frames=round(longest * config.video_fps))
+    places = []
+    for number in range(rounds):
+        rng = generator(record.id, number, seed)
+        synchronizable = rng.random() < 0.5
+        shift = float(rng.choice([-1.0, 1.0])) * config.crop_seconds
+        offset = config.grid[int(rng.integers(config.offset_classes))] if synchronizable else shift
+        places.append(Place(random_start(info, room, offset, rng), offset))
+    return places
+
+
+def sync_trials(
+    model: Synchformer,
+    offset_model: Synchformer | None,
+    source: Source,
+    records: Iterable[Record],
+    rounds: int,
+    left_out: list[LeftOut],
+    seed: int = 0,
+    workers: int = 0,
+) -> Iterator[SyncTrial]:
+    """A trial for every crop; clips that cannot be used are added to `left_out` with the reason."""
+    config = model.config
+    longest = max(config.crop_seconds, offset_model.config.crop_seconds if offset_model else 0.0)
+    room = replace(config, crop_frames=round(longest * config.video_fps))
+    draw = partial(draw_crops, rounds, seed, longest)
+    work = partial(_read, source, draw, config, room)
+    for record, reading in in_order(work, records, workers, ahead=2):
+        if reading.error:
+            left_out.append(LeftOut(record.id, record.split, reading.error))
+        crops = [(media, place) for media, places in reading.parts for place in places]
+        for number, (media, place) in enumerate(crops):
+            sure = predict_synchronizability(model, cut_clip(media, place.start, place.offset, config=config))
+            can = abs(place.offset) <= config.max_offset + 1e-6
+            trial = SyncTrial(record.id, number, place.start, place.offset, can, sure.probability)
+            if isinstance(source, GeneratedSource):
+                trial = replace(trial, shared=shared_events(source.scene(record), place, config))
+            if offset_model is not None:
+                grid = offset_model.config
+                found = predict(offset_model, cut_clip(media, place.start, place.offset, config=grid))
+                trial = replace(
+                    trial, target=grid.offset_class(place.offset), predicted=grid.offset_class(found.offset)
+                )
+            yield trial
+
+
+def _read(source: Source, draw: Any, config: SynchformerConfig, room: SynchformerConfig, record: Record) -> Reading:
+    """Decode enough for both models: the places are drawn for `config`, the crops may be as long as `room`'s."""
+
+    def places(record: Record, info: MediaInfo, _: SynchformerConfig) -> list[Place]:
+        drawn: list[Place] = draw(record, info, config)
+        return drawn
+
+    return read_places(source, places, room, record)
+
+
+@dataclass(frozen=True)
+class SyncReport:
+    """The figures of figure 4."""
+
+    said: str
+    trials: tuple[SyncTrial, ...]
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def scores(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Probabilities and truth, two of (N,)."""
+        return (
+            torch.tensor([trial.probability for trial in self.trials]),
+            torch.tensor([int(trial.synchronizable) for trial in self.trials]),
+        )
+
+    def area(self, trials: Sequence[SyncTrial] | None = None) -> tuple[float, tuple[float, float]]:
+        """Area under the ROC curve with its 95 % bootstrap interval over crops; NaN when one kind is missing."""
+        chosen = self.trials if trials is None else trials
+        sure = np.array([trial.probability for trial in chosen])
+        truth = np.array([int(trial.synchronizable) for trial in chosen])
+        if len(set(truth)) < 2:
+            return float("nan"), (float("nan"), float("nan"))
+        value = float(binary_auroc(torch.from_numpy(sure), torch.from_numpy(truth)))
+        low, high = bootstrap(
+            (sure, truth),
+            rank_area,
+            paired=True,
+            vectorized=True,
+            n_resamples=RESAMPLES,
+            batch=200,
+            method="percentile",
+            rng=np.random.default_rng(0),
+        ).confidence_interval
+        return value, (float(low), float(high))
+
+    @property
+    def provable(self) -> list[SyncTrial]:
+        """Without the synchronisable crops in which nothing happens in both streams: nobody could tell those."""
+        return [trial for trial in self.trials if not (trial.synchronizable and trial.shared == 0)]
+
+    def passed(self, threshold: float) -> list[Trial]:
+        """Offset trials of the crops above a threshold; wrongly passed ones count as wrong, as published."""
+        found = []
+        for trial in self.trials:
+            if trial.probability > threshold and trial.predicted is not None and trial.target is not None:
+                target = trial.target if trial.synchronizable else trial.predicted + FAR
+                found.append(Trial(0, trial.start, target, trial.predicted, trial.probability, trial.shared, trial.id))
+        return found
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as plain values for JSON."""
+        sure, truth = self.scores
+        area, bounds = self.area()
+        has_offsets = any(trial.predicted is not None for trial in self.trials)
+        return {
+            "said": self.said,
+            "left_out": count_reasons(self.left_out),
+            "auc": area,
+            "auc_interval": bounds,
+            "accuracy": float(binary_accuracy(sure, truth)),
+            "auc_provable": self.area(self.provable) if any(t.shared is not None for t in self.trials) else None,
+            "thresholds": [count_row(f"above {t:g}", self.passed(t)) for t in THRESHOLDS] if has_offsets else [],
+            "markdown": self.table(),
+            "left_out_clips": self.left_out,
+            "trials": self.trials,
+        }
+
+    def table(self) -> str:
+        """The figures as Markdown."""
+        sure, truth = self.scores
+        area, bounds = self.area()
+        lines = [
+            "| crops | count | AUC | accuracy at 0.5 |",
+            "|---|---|---|---|",
+            f"| all | {len(self.trials)} | {area:.3f} ({bounds[0]:.3f}–{bounds[1]:.3f}) "
+            f"| {percent(float(binary_accuracy(sure, truth)), None)} |",
+        ]
+        if any(trial.shared is not None for trial in self.trials):
+            some, near = self.area(self.provable)
+            right = float(np.mean([(t.probability > 0.5) == t.synchronizable for t in self.provable]))
+            lines.append(
+                f"| without synchronisable crops that share no event | {len(self.provable)} "
+                f"| {some:.3f} ({near[0]:.3f}–{near[1]:.3f}) | {percent(right, None)} |"
+            )
+        rows = [count_row(f"above {threshold:g}", self.passed(threshold)) for threshold in THRESHOLDS]
+        if any(trial.predicted is not None for trial in self.trials):
+            lines += ["", "| probability | crops | offset Acc@1 | within ±1 class |", "|---|---|---|---|"]
+            lines += [
+                f"| {row.clips} | {row.count} | {percent(row.acc1, row.acc1_interval)} "
+                f"| {percent(row.acc1_tol1, row.acc1_tol1_interval)} |"
+                for row in rows
+            ]
+        return "\n".join(lines)
+
+    def write(self, path: Path) -> list[Path]:
+        """Write JSON at `path`, and beside it the trials as CSV and figure 4 as PNG; returns the files."""
+        write_json(path, self.as_dict())
+        trials, picture = path.with_name(f"{path.stem}-trials.csv"), path.with_name(f"{path.stem}.png")
+        write_table(trials, self.trials)
+        false_rate, true_rate, _ = binary_roc(*self.scores)
+        rows = [count_row("", self.passed(threshold)) for threshold in THRESHOLDS]
+        has_offsets = any(trial.predicted is not None for trial in self.trials)
+        curves = [
+            ("within ±1 class", [r.acc1_tol1 for r in rows], [r.acc1_tol1_interval or (0.0, 1.0) for r in rows]),
+            ("exact", [r.acc1 for r in rows], [r.acc1_interval or (0.0, 1.0) for r in rows]),
+        ]
+        figure = synchronizability_figure(
+            self.said,
+            (false_rate.tolist(), true_rate.tolist()),
+            self.area()[0],
+            THRESHOLDS,
+            curves if has_offsets else [],
+            [row.count or 0 for row in rows],
+        )
+        figure.savefig(picture, dpi=110)
+        return [path, trials, picture]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print the figures; `--out` writes everything. Exit status 1 when no clip could be used, 2 on wrong usage."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training.evaluation.synchronizability", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("model", help="name or file of a model with the synchronizability head")
+    parser.add_argument("--offset-model", help="name or file of a model with the offset head, for the second panel")
+    parser.add_argument("--data", default="synthetic:0", help="data set such as folder:DIR (default: generated clips)")
+    parser.add_argument("--annotations", type=Path, help="folder of the published lists")
+    parser.add_argument("--split", choices=get_args(Split), default="test")
+    parser.add_argument("--count", type=int, default=500, help="clips at most (default 500)")
+    parser.add_argument("--rounds", type=int, default=1, help="crops of each clip, pooled (default 1)")
+    parser.add_argument("--seed", type=int, default=SEEDS["test"][0], help="first generated clip (default 2000000)")
+    parser.add_argument("--place-seed", type=int, default=0, help="seed of random places (default 0)")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--workers", type=int, default=2, help="processes that read clips (default 2)")
+    parser.add_argument("--out", type=Path, help="JSON file; the trials and figure 4 go beside it")
+    arguments = parser.parse_args(argv)
+    try:
+        generated = GeneratedSource(train=0, valid=0, test=arguments.count, first_test=arguments.seed)
+        source = open_source(arguments.data, SourceOptions(arguments.annotations, generated))
+        model = load_model(arguments.model, arguments.device)
+        offset_model = load_model(arguments.offset_model, arguments.device) if arguments.offset_model else None
+    except ValueError as error:
+        parser.error(str(error))
+    if model.config.head != "synchronizability" or (offset_model and offset_model.config.head != "offset"):
+        parser.error("the model needs the synchronizability head, and --offset-model the offset head")
+    if arguments.rounds < 1:
+        parser.error(f"--rounds must be at least 1, not {arguments.rounds}")
+    left_out = [item for item in source.left_out if item.split == arguments.split]
+    records = spread(source.records(arguments.split), arguments.count)
+    found = sync_trials(
+        model, offset_model, source, records, arguments.rounds, left_out, arguments.place_seed, arguments.workers
+    )
+    trials = tuple(tqdm(found, total=len(records) * arguments.rounds, desc="crops", mininterval=2))
+    for reason, number in count_reasons(left_out).items():
+        print(f"left out: {number} clips, {reason}", file=sys.stderr)
+    if not trials:
+        print(f"no {arguments.split} clip of {source.name} could be used", file=sys.stderr)
+        return 1
+    with_offsets = f" with offsets of {arguments.offset_model}" if arguments.offset_model else ""
+    said = (
+        f"{arguments.model}{with_offsets} on {describe(source)} ({arguments.split}); half of the crops moved by their "
+        f"own length; {arguments.rounds} per clip, {len({trial.id for trial in trials})} clips, "
+        f"seed {arguments.place_seed}"
+    )
+    report = SyncReport(said, trials, tuple(left_out))
+    print(f"{said}; {len(left_out)} left out\n\n{report.table()}")
+    if arguments.out:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        print("\n" + ", ".join(map(str, report.write(arguments.out))))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,199 @@
+"""How well a model tells what can be synchronised from what cannot, on held-out generated clips, through real files.
+
+python -m training.evaluation.synchronizability_by_cause mini-synchronizability --count 400
+
+Every second trial can be synchronised: an offset of the grid, and at least one event that is seen and heard in both
+crops. The others cannot, in turn for one of three reasons: "far", the sound of the same clip one crop length earlier or
+later (section 4.2); "foreign", the sound of another clip; "unshared", an offset of the grid, but no event that is both
+seen in the one crop and heard in the other. Clips are written as MP4 and read back as a user's file is; none of their
+seeds is trained or validated on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+from tqdm import tqdm
+
+from synchformer.checkpoints.registry import load_model
+from synchformer.config import SynchformerConfig
+from synchformer.media.crop import Clip, load_clip
+from synchformer.modeling.synchformer import Synchformer
+from synthetic import SEEDS, Scene, require_held_out, sample_scene, write_clip
+from training.runtime.processes import process_pool
+from training.sampling.crops import Crop, CropError, draw_far, draw_foreign, draw_offset
+
+Kind = Literal["shared", "far", "foreign", "unshared"]
+KINDS: tuple[Kind, ...] = ("shared", "far", "shared", "foreign", "shared", "unshared")
+
+FIRST_SEED = SEEDS["synchronizability"][0]
+STRIDE = 10  # seeds between trials: room for clips that do not hold a trial's kind, and for foreign sound
+ROUNDS = 1000  # resamples for the interval
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One question: what kind of crop, and the probability that the model gives to "can be synchronised"."""
+
+    seed: int
+    kind: Kind
+    probability: float
+
+    @property
+    def positive(self) -> bool:
+        """Whether it can be synchronised."""
+        return self.kind == "shared"
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """Scenes as a timeline of crops at every frame."""
+
+    scenes: Sequence[Scene]
+    fps: int
+
+    def __len__(self) -> int:
+        return len(self.scenes)
+
+    def starts(self, clip: int, span: int) -> NDArray[np.int64]:
+        """All frames that leave room for `span` frames."""
+        return np.arange(self.last_sound(clip, span) + 1)
+
+    def last_sound(self, clip: int, span: int) -> int:
+        """Last frame at which sound of `span` frames may begin."""
+        return round(self.scenes[clip].duration * self.fps) - span
+
+    def shared(self, clip: int, picture: tuple[float, float], sound: tuple[float, float]) -> int:
+        """Events seen inside `picture` and heard inside `sound` (seconds)."""
+        return len(self.scenes[clip].shared_events(picture, sound))
+
+
+def draw_trial(number: int, config: SynchformerConfig, first: int = FIRST_SEED) -> tuple[Kind, Crop, list[Scene]]:
+    """Kind, crop and the two scenes it may refer to, a function of the trial's number.
+
+    Raises:
+        CropError: when none of the trial's seeds gives a clip that holds the kind.
+    """
+    kind = KINDS[number % len(KINDS)]
+    for seed in range(first + number * STRIDE, first + number * STRIDE + STRIDE - 1):
+        scenes = [sample_scene(seed), sample_scene(seed + 1)]
+        rng = np.random.Generator(np.random.PCG64([0x5C, seed]))
+        try:
+            return kind, _draw(kind, scenes, config, rng), scenes
+        except CropError:
+            continue
+    raise CropError(f"trial {number} found no clip for the kind {kind!r}")
+
+
+def _draw(kind: Kind, scenes: list[Scene], config: SynchformerConfig, rng: np.random.Generator) -> Crop:
+    if kind == "foreign":
+        return draw_foreign(Scenes(scenes, config.video_fps), config, rng)
+    own = Scenes(scenes[:1], config.video_fps)
+    return draw_far(own, config, rng) if kind == "far" else draw_offset(own, config, rng, kind == "shared")
+
+
+def read_trial(crop: Crop, scenes: list[Scene], config: SynchformerConfig, folder: Path) -> Clip:
+    """Write the clips that a crop needs as MP4 files and read the crop out of them."""
+    fps = config.video_fps
+    paths = {
+        clip: write_clip(scenes[clip], folder / f"{clip}.mp4", size=(256, 256)) for clip in {crop.clip, crop.sound_clip}
+    }
+    if crop.clip == crop.sound_clip:
+        return load_clip(paths[crop.clip], crop.start / fps, (crop.sound - crop.start) / fps, config=config)
+    picture = load_clip(paths[crop.clip], crop.start / fps, config=config)
+    return replace(picture, audio=load_clip(paths[crop.sound_clip], crop.sound / fps, config=config).audio)
+
+
+@torch.inference_mode()
+def run_trial(number: int, model: Synchformer, first: int) -> Trial:
+    """Draw, write, read and ask."""
+    kind, crop, scenes = draw_trial(number, model.config, first)
+    with tempfile.TemporaryDirectory() as folder:
+        clip = read_trial(crop, scenes, model.config, Path(folder))
+    probability = model(clip.frames()[None], clip.mel()[None]).softmax(1)[0, 1]
+    return Trial(scenes[0].seed, kind, float(probability))
+
+
+def area(trials: Sequence[Trial]) -> float:
+    """Area under the ROC curve; one half is chance."""
+    return float(roc_auc_score([trial.positive for trial in trials], [trial.probability for trial in trials]))
+
+
+def area_interval(trials: Sequence[Trial], rounds: int = ROUNDS) -> tuple[float, float]:
+    """95 % interval of the area, from resampled trials of either class."""
+    rng = np.random.Generator(np.random.PCG64(0))
+    can, cannot = (np.array([t.probability for t in trials if t.positive == known]) for known in (True, False))
+    better = (can[:, None] > cannot) + 0.5 * (can[:, None] == cannot)  # its mean is the area
+    draws = (
+        (rng.integers(len(can), size=len(can)), rng.integers(len(cannot), size=len(cannot))) for _ in range(rounds)
+    )
+    low, high = np.percentile([better[np.ix_(*draw)].mean() for draw in draws], (2.5, 97.5))
+    return float(low), float(high)
+
+
+def table(trials: Sequence[Trial]) -> str:
+    """The area over all, and for each kind that cannot be synchronised against all that can, as a Markdown table."""
+    can = [trial for trial in trials if trial.positive]
+    lines = [
+        "| cannot be synchronised because | trials (cannot + can) | AUC | called synchronisable at 0.5 |",
+        "|---|---|---|---|",
+    ]
+    kinds = [kind for kind in dict.fromkeys(KINDS) if kind != "shared"]
+    for name, wanted in [("any of the three", kinds), *((kind, [kind]) for kind in kinds)]:
+        cannot = [trial for trial in trials if trial.kind in wanted]
+        low, high = area_interval([*cannot, *can])
+        called = f"{_called(cannot):.1%} (of those that can: {_called(can):.1%})"
+        lines.append(
+            f"| {name} | {len(cannot)} + {len(can)} | {area([*cannot, *can]):.3f} ({low:.3f}–{high:.3f}) | {called} |"
+        )
+    return "\n".join([*lines, "| chance | | 0.500 | |"])
+
+
+def _called(trials: Sequence[Trial]) -> float:
+    return sum(trial.probability > 0.5 for trial in trials) / max(1, len(trials))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print the table; `--out` also writes every trial as JSON."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training.evaluation.synchronizability_by_cause", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("model", nargs="?", default="mini-synchronizability", help="name or file of the model")
+    parser.add_argument("--count", type=int, default=400, help="trials (default 400)")
+    parser.add_argument("--seed", type=int, default=FIRST_SEED, help=f"first seed (default {FIRST_SEED})")
+    parser.add_argument("--workers", type=int, default=2, help="processes (default 2)")
+    parser.add_argument("--out", type=Path, help="JSON file for every trial")
+    arguments = parser.parse_args(argv)
+    if arguments.count < len(KINDS):
+        parser.error(f"--count must be at least {len(KINDS)}, so that every kind occurs")
+    try:
+        require_held_out(range(arguments.seed, arguments.seed + arguments.count * STRIDE))
+    except ValueError as error:
+        parser.error(str(error))
+    model = load_model(arguments.model, "cpu")
+    if model.config.head != "synchronizability":
+        print(f"{arguments.model} tells offsets; give a model with the synchronizability head", file=sys.stderr)
+        return 1
+    run = partial(run_trial, model=model, first=arguments.seed)
+    with process_pool(arguments.workers, torch.set_num_threads, 1) as pool:
+        trials = list(tqdm(pool.map(run, range(arguments.count), chunksize=4), total=arguments.count, desc="trials"))
+    print(table(trials))
+    if arguments.out:
+        arguments.out.write_text(json.dumps([asdict(trial) for trial in trials], indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

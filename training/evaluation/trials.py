@@ -1,0 +1,169 @@
+"""Predictions on held-out clips, one by one: what was applied, what came out."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from synchformer.config import SynchformerConfig
+from synchformer.inference.prediction import predict
+from synchformer.media.crop import Clip, crop_interval, cut_clip, load_clip
+from synchformer.media.probe import Media, MediaError, MediaInfo
+from synchformer.modeling.synchformer import TwoStreams
+from synthetic import Scene, write_clip
+from training.datasets.generated import GeneratedSource
+from training.datasets.source import LeftOut, Place, Record, Source
+from training.evaluation.protocols import Protocol
+from training.runtime.processes import in_order
+
+TOGETHER = 30.0  # s: crops of one clip are decoded together when they span no more than this
+Draw = Callable[[Record, MediaInfo, SynchformerConfig], list[Place]]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One prediction: what was applied, what came out, and how many events both crops share (None: unknown).
+
+    `seed` is the seed of a generated clip, or the number of the clip or of the start.
+    """
+
+    seed: int
+    start: float
+    target: int
+    predicted: int
+    confidence: float
+    shared: int | None
+    id: str = ""
+    round: int = 0
+    labels: tuple[str, ...] = ()
+
+    @property
+    def distance(self) -> int:
+        """Classes between truth and prediction."""
+        return abs(self.predicted - self.target)
+
+    @property
+    def clip(self) -> str:
+        """What the crop was cut from: crops of one clip are no independent observations."""
+        return self.id or str(self.seed)
+
+
+def draw_trial(scene: Scene, config: SynchformerConfig) -> tuple[float, int, int]:
+    """Random start (seconds), offset class and number of shared events, a function of the scene's seed."""
+    rng = np.random.Generator(np.random.PCG64([0xE7A1, scene.seed]))
+    target = int(rng.integers(config.offset_classes))
+    offset, length = config.grid[target], config.crop_seconds
+    start = float(rng.uniform(max(0.0, -offset), scene.duration - length - max(0.0, offset)))
+    start = round(start * config.video_fps) / config.video_fps
+    return start, target, shared_events(scene, Place(start, offset), config)
+
+
+def shared_events(scene: Scene, place: Place, config: SynchformerConfig) -> int:
+    """How many events of a scene are both seen and heard in a crop."""
+    begin, length = place.start, config.crop_seconds
+    heard = begin + place.offset
+    return len(scene.shared_events((begin, begin + length), (heard, heard + length)))
+
+
+def generated_trials(model: TwoStreams, source: GeneratedSource, workers: int = 2) -> Iterator[Trial]:
+    """One trial for every generated test clip, written as MP4 and read back: the path that a user's file takes."""
+    with tempfile.TemporaryDirectory() as folder:
+        written = in_order(partial(write_record, source, Path(folder)), source.records("test"), workers)
+        for record, path in written:
+            start, target, shared = draw_trial(source.scene(record), model.config)
+            found = predict(model, load_clip(path, start, model.config.grid[target], config=model.config))
+            path.unlink()
+            guess = model.config.offset_class(found.offset)
+            seed = int(record.group)
+            yield Trial(seed, start, target, guess, found.confidence, shared, record.id, 0, record.labels)
+
+
+def write_record(source: GeneratedSource, folder: Path, record: Record) -> Path:
+    """Write a generated clip as a file of its own."""
+    return write_clip(source.scene(record), folder / f"{record.id}.mp4", size=(256, 256))
+
+
+def source_trials(
+    model: TwoStreams,
+    source: Source,
+    records: Iterable[Record],
+    protocol: Protocol,
+    left_out: list[LeftOut],
+    seed: int = 0,
+    workers: int = 0,
+) -> Iterator[Trial]:
+    """Trials of every clip under a protocol; clips that cannot be used are added to `left_out` with the reason."""
+    config = model.config
+    draw = partial(_protocol_places, protocol, seed)
+    for number, (record, clips) in enumerate(crops_of(source, records, draw, config, left_out, workers)):
+        for index, clip in enumerate(clips):
+            found = predict(model, clip)
+            shared = (
+                shared_events(source.scene(record), Place(clip.start, clip.offset), config)
+                if isinstance(source, GeneratedSource)
+                else None
+            )
+            target, guess = config.offset_class(clip.offset), config.offset_class(found.offset)
+            yield Trial(number, clip.start, target, guess, found.confidence, shared, record.id, index, record.labels)
+
+
+def _protocol_places(
+    protocol: Protocol, seed: int, record: Record, info: MediaInfo, config: SynchformerConfig
+) -> list[Place]:
+    return protocol.places(record, info, config, seed)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Decoded stretches of one clip with the crops that lie in each, or a sentence about why there are none."""
+
+    parts: tuple[tuple[Media, tuple[Place, ...]], ...] = ()
+    error: str = ""
+
+
+def crops_of(
+    source: Source,
+    records: Iterable[Record],
+    draw: Draw,
+    config: SynchformerConfig,
+    left_out: list[LeftOut],
+    workers: int = 0,
+) -> Iterator[tuple[Record, Iterator[Clip]]]:
+    """The crops that `draw` wants of each clip, decoded in `workers` processes; unusable clips go to `left_out`."""
+    for record, reading in in_order(partial(read_places, source, draw, config), records, workers, ahead=2):
+        if reading.error:
+            left_out.append(LeftOut(record.id, record.split, reading.error))
+            continue
+        places = ((media, place) for media, part in reading.parts for place in part)
+        yield record, (cut_clip(media, place.start, place.offset, config=config) for media, place in places)
+
+
+def read_places(source: Source, draw: Draw, config: SynchformerConfig, record: Record) -> Reading:
+    """Draw the crops of one clip and decode what they need, together when they are near each other."""
+    try:
+        places = tuple(draw(record, source.info(record), config))
+        spans = [crop_interval(place.start, place.offset, config) for place in places]
+        first, last = min(begin for begin, _ in spans), max(end for _, end in spans)
+        parts: tuple[tuple[Media, tuple[Place, ...]], ...]
+        if last - first <= TOGETHER:
+            parts = ((_checked(source.read(record, config, first, last), places, config), places),)
+        else:
+            parts = tuple(
+                (_checked(source.read(record, config, *span), (place,), config), (place,))
+                for span, place in zip(spans, places, strict=True)
+            )
+    except (MediaError, OSError) as error:
+        return Reading(error=str(error))
+    return Reading(parts)
+
+
+def _checked(media: Media, places: tuple[Place, ...], config: SynchformerConfig) -> Media:
+    """The same media, once every crop was cut out of it: a place outside must be found here, not in the evaluation."""
+    for place in places:
+        cut_clip(media, place.start, place.offset, config=config)
+    return media

@@ -1,0 +1,156 @@
+"""Encode whole clips at every place that a layout of features wants."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from synchformer.config import SynchformerConfig
+from synchformer.media.preprocess import mel_spectrogram, normalise_frames
+from synchformer.media.probe import MediaError
+from synthetic import Scene
+from training.augmentation.published import AUGMENTATIONS, crop, picture_changes, seeded
+from training.config.optimization import PRECISION
+from training.runtime.distributed import CPU
+
+ENCODE_TOGETHER = {"cpu": 40, "cuda": 256}  # segments per forward pass
+
+
+Features = tuple[NDArray[np.float16], NDArray[np.float16]]
+
+
+class Whole(Protocol):
+    """Clips that can be read whole: rendered ones, or files. They can be pickled into worker processes."""
+
+    @property
+    def scenes(self) -> Sequence[Scene] | None:
+        """The truth about generated clips; None for others."""
+        ...
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What tells these clips from others, as plain values."""
+        ...
+
+    def __len__(self) -> int:
+        """Number of clips."""
+        ...
+
+    def frames_of(self, clip: int) -> int:
+        """Frames of a clip, as far as is known before it is read."""
+        ...
+
+    def __call__(self, index: int) -> tuple[Tensor, Tensor]:
+        """Frames uint8 (T, 3, H, W), not smaller than the model's square, and samples (n,), int16 or float32.
+
+        Raises:
+            MediaError: when it cannot be read.
+        """
+        ...
+
+
+def encoder_digest(*modules: nn.Module) -> str:
+    """Fingerprint of weights: features of other weights are never mixed."""
+    digest = hashlib.sha256()
+    for module in modules:
+        for name, value in module.state_dict().items():
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the features of clips of `frames` frames each lie."""
+
+    config: SynchformerConfig
+    frames: NDArray[np.int64]
+    views: int = 1
+
+    def phase(self, clip: int) -> int:
+        """First frame of a clip's first video position; spread evenly over the clips that are long enough."""
+        return clip % self._phases(clip)
+
+    def _phases(self, clip: int) -> int:
+        return int(np.clip(self.frames[clip] - self.config.span_frames + 1, 1, self.config.segment_stride))
+
+    def positions(self, clip: int) -> int:
+        """Video positions of a clip in each view."""
+        spare = int(self.frames[clip]) - self.config.segment_frames - (self._phases(clip) - 1)
+        return max(0, spare // self.config.segment_stride + 1)
+
+    def sounds(self, clip: int) -> int:
+        """Audio positions of a clip: every frame."""
+        return max(0, int(self.frames[clip]) - self.config.segment_frames + 1)
+
+    def firsts(self, rows: Callable[[int], int]) -> NDArray[np.int64]:
+        """The first row of every clip that has `rows` rows, and the number of all."""
+        return np.concatenate([[0], np.cumsum([rows(clip) for clip in range(len(self.frames))])]).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Encodes a clip at the places of a layout: of every view of its picture, and its sound at every frame.
+
+    The encoders move to `device` with the first clip, in whatever process that is.
+    """
+
+    clips: Whole
+    layout: Layout
+    video_encoder: nn.Module
+    audio_encoder: nn.Module
+    seed: int = 0
+    precision: str = "fp32"
+    device: torch.device = CPU
+
+    @torch.inference_mode()
+    def __call__(self, index: int) -> Features | str:
+        """Features of clip `index`: picture (V, P, t_v, D) and sound (Q, t_a, D); or why there are none."""
+        try:
+            frames, sound = self.clips(index)
+        except MediaError as error:
+            return str(error)
+        if len(frames) < self.layout.config.span_frames:
+            return f"damaged: only {len(frames) / self.layout.config.video_fps:.2f} s of it can be decoded"
+        frames, sound = frames.to(self.device), sound.to(self.device)  # windows of it overlap: it travels once, whole
+        views = [self._video(self._view(frames, index, view)) for view in range(self.layout.views)]
+        return np.stack(views), self._audio(as_wave(sound))
+
+    def _view(self, frames: Tensor, index: int, view: int) -> Tensor:
+        """Segments uint8 (P, F, 3, H, W) of one view of frames (T, 3, h, w)."""
+        config, settings = self.layout.config, AUGMENTATIONS["sync" if view else "none"]
+        with seeded(np.random.Generator(np.random.PCG64([self.seed, index, view]))):
+            later = crop(frames, config.image_size, settings)[self.layout.phase(index) :]
+            windows = later.unfold(0, config.segment_frames, config.segment_stride)
+            segments = windows.permute(0, 4, 1, 2, 3)[: self.layout.positions(index)]
+            return torch.stack(list(map(picture_changes(settings), segments))) if view else segments
+
+    def _video(self, segments: Tensor) -> NDArray[np.float16]:
+        return self._in_parts(segments, self.video_encoder, normalise_frames)
+
+    def _audio(self, wave: Tensor) -> NDArray[np.float16]:
+        config = self.layout.config
+        segments = wave.unfold(0, config.segment_samples, config.samples_per_frame)  # (Q, n)
+        return self._in_parts(segments, self.audio_encoder, lambda part: mel_spectrogram(part, config))
+
+    def _in_parts(
+        self, segments: Tensor, encoder: nn.Module, prepare: Callable[[Tensor], Tensor]
+    ) -> NDArray[np.float16]:
+        kind, encoder = self.device.type, encoder.to(self.device)
+        together = ENCODE_TOGETHER.get(kind, ENCODE_TOGETHER["cpu"])
+        parts = [prepare(part) for part in segments.split(together)]
+        with torch.autocast(kind, PRECISION.get(self.precision), enabled=self.precision != "fp32"):
+            found = [encoder(part) for part in parts]
+        return torch.cat([part.half() for part in found]).cpu().numpy()
+
+
+def as_wave(sound: Tensor) -> Tensor:
+    """Samples as float32 in [-1, 1]; rendered ones are kept as int16."""
+    return sound.float() / 32767 if sound.dtype == torch.int16 else sound

@@ -1,0 +1,118 @@
+"""Clips of a data set on disk, decoded when a crop of them is read.
+
+Shape legend: T frames, H x W pixels, n samples.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from tqdm import tqdm
+
+from synchformer.config import SynchformerConfig
+from synchformer.media.crop import SPARE
+from synchformer.media.probe import Media, MediaError
+from training.augmentation.policy import Change
+from training.datasets.inventory import Piece
+from training.datasets.source import Record, Source
+from training.readers.base import PixelClips
+from training.sampling.crops import Crop
+
+DAMAGED = "damaged.jsonl"
+
+
+class Footage(PixelClips):
+    """Pieces of a source's clips. Only the interval that a crop needs is decoded.
+
+    What turns out to be damaged is told once, and written to `damaged` (a line of JSON each) every time.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        pieces: Sequence[Piece],
+        config: SynchformerConfig,
+        change: Change = Change(),  # noqa: B008, frozen
+        damaged: Path | None = None,
+    ) -> None:
+        self.source, self.pieces, self.config, self.change, self.damaged = source, pieces, config, change, damaged
+        self.told: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self.pieces)
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What tells these clips from others, as plain values."""
+        lines = [f"{piece.record.id} {piece.first} {piece.frames}\n" for piece in self.pieces]
+        return {"clips": hashlib.sha256("".join(lines).encode()).hexdigest()[:16]}
+
+    def frames_of(self, clip: int) -> int:
+        """Frames of a piece."""
+        return self.pieces[clip].frames
+
+    def cut(self, crop: Crop, length: int, later: int = 0) -> tuple[Tensor, Tensor]:
+        """Frames scaled to the short side, and sound; see `PixelClips.cut`. One reading where they lie together."""
+        picture, sound, each = self.pieces[crop.clip], self.pieces[crop.sound_clip], self.config.samples_per_frame
+        frame, sample = picture.first + crop.start, (sound.first + crop.sound) * each + later
+        seen = (frame, frame + length)
+        heard = (sample // each, math.ceil(sample / each) + length)
+        if picture.record == sound.record:
+            seen = heard = (min(seen[0], heard[0]), max(seen[1], heard[1]))
+        media = self._read(picture.record, *seen)
+        other = media if heard == seen and picture.record == sound.record else self._read(sound.record, *heard)
+        return self._picture(media, picture.record, frame, length), self._sound(other, sample, length * each)
+
+    def __call__(self, index: int) -> tuple[Tensor, Tensor]:
+        """A whole piece: frames (T, 3, H, W) and samples float32 (n,), shorter where the file is damaged.
+
+        Raises:
+            MediaError: when nothing of it can be decoded.
+        """
+        piece, each = self.pieces[index], self.config.samples_per_frame
+        media = self._read(piece.record, piece.first, piece.first + piece.frames)
+        count = min(len(media.video), len(media.audio) // each, piece.frames)
+        return media.video[:count], media.audio[: count * each]
+
+    def _read(self, record: Record, first: int, last: int) -> Media:
+        fps = self.config.video_fps
+        try:
+            return self.source.read(record, self.config, max(0, first) / fps, last / fps)
+        except (MediaError, OSError) as error:
+            raise self._lost(record, str(error)) from error
+
+    def _picture(self, media: Media, record: Record, frame: int, length: int) -> Tensor:
+        """`length` frames from `frame` of the clip's clock on; a few missing at the end are the last one again."""
+        first = frame - round(media.start * media.video_fps)
+        part = media.video[first : first + length]
+        missing = length - len(part)
+        if missing > SPARE * media.video_fps or not len(part):
+            end = media.start + len(media.video) / media.video_fps
+            raise self._lost(record, f"{record.id} is damaged: its picture ends at {end:.2f} s, earlier than it says")
+        return torch.cat([part, part[-1:].expand(missing, -1, -1, -1)]) if missing else part
+
+    @staticmethod
+    def _sound(media: Media, sample: int, count: int) -> Tensor:
+        """`count` samples from `sample` of the clip's clock on; what is missing at the end is silence."""
+        first = sample - round(media.start * media.sample_rate)
+        part = media.audio[first : first + count]
+        return F.pad(part, (0, count - len(part)))
+
+    def _lost(self, record: Record, reason: str) -> MediaError:
+        """The error to raise, after it was told and written down."""
+        if record.id not in self.told:
+            self.told.add(record.id)
+            tqdm.write(f"another clip is taken instead of {record.id}: {reason}")
+        if self.damaged is not None:
+            with self.damaged.open("a") as file:
+                file.write(json.dumps({"id": record.id, "reason": reason}) + "\n")
+        return MediaError(reason)

@@ -1,0 +1,1 @@
+"""How work runs: processes, batches made ahead, several machines, arrays on disk."""

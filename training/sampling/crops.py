@@ -1,0 +1,209 @@
+"""Which part of which clip: random crops of picture and sound, as stage II and the synchronizability stage draw them.
+
+Everything here is in frames, so it is the same whether features or pixels are read afterwards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synchformer.config import SynchformerConfig
+
+Labels = Literal["truth", "published"]
+TRIES = 200  # draws before a clip source is said not to hold what is asked for
+
+FAR, FOREIGN = 0.5, 0.25  # shares of the kinds of crops that cannot be synchronised; the rest shares no event
+
+
+@dataclass(frozen=True)
+class Crop:
+    """Picture of clip `clip` from frame `start` on, sound of clip `sound_clip` from frame `sound` on, and the class."""
+
+    clip: int
+    start: int
+    sound_clip: int
+    sound: int
+    target: int
+
+
+class Timeline(Protocol):
+    """Clips that crops can be drawn from: cached features, rendered clips, or files."""
+
+    def __len__(self) -> int:
+        """Number of clips."""
+        ...
+
+    def starts(self, clip: int, span: int) -> NDArray[np.int64]:
+        """Frames at which a picture of `span` frames may begin."""
+        ...
+
+    def last_sound(self, clip: int, span: int) -> int:
+        """Last frame at which sound of `span` frames may begin; the first is 0."""
+        ...
+
+    def shared(self, clip: int, picture: tuple[float, float], sound: tuple[float, float]) -> int | None:
+        """Events seen inside `picture` and heard inside `sound` (seconds); None when the truth is not known."""
+        ...
+
+
+class CropError(ValueError):
+    """The clips hold no crop of the kind that is asked for."""
+
+
+def draw_offset(
+    clips: Timeline, config: SynchformerConfig, rng: np.random.Generator, provable: bool | None = None
+) -> Crop:
+    """A uniform offset class (section 3.2) at a random place where picture and sound fit into the clip.
+
+    Args:
+        clips: what to draw from.
+        config: sizes; the grid of offsets.
+        rng: random numbers.
+        provable: True for a place where both crops hold the same event, False for one where they share none, None for
+            any. Where the truth is not known, it is ignored.
+
+    Raises:
+        CropError: when no such crop is found, such as in clips that are too short for the grid.
+    """
+    for _ in range(TRIES):
+        clip, target = int(rng.integers(len(clips))), int(rng.integers(config.offset_classes))
+        crop = _moved(clips, config, rng, clip, class_shift(target, config), target)
+        if crop is None:
+            continue
+        shared = shared_events(clips, config, crop)
+        if provable is None or shared is None or (shared > 0) == provable:
+            return crop
+    raise CropError(
+        f"no crop of {config.span_frames / config.video_fps:.2f} s with its offset was found in {TRIES} draws from "
+        f"{len(clips)} clips; use longer clips or a narrower grid"
+    )
+
+
+def draw_synchronizability(
+    clips: Timeline, config: SynchformerConfig, rng: np.random.Generator, labels: Labels = "truth"
+) -> Crop:
+    """A crop for section 4.2: class 1 can be synchronised, class 0 cannot, each with probability one half.
+
+    "published" labels are the paper's: a uniform offset of the grid is class 1, a shift by exactly one crop length
+    class 0. Of the crops that it calls synchronisable, those without a shared event are not, which nobody can know
+    of real footage. "truth" asks the truth table of generated clips: class 1 holds an event seen and heard in both
+    crops; class 0 is the sound of another time (half of it), of another clip, or of the right time where no event is
+    shared.
+
+    Raises:
+        CropError: when no such crop is found.
+    """
+    positive = rng.random() < 0.5
+    if labels == "published":
+        return _label(draw_offset(clips, config, rng), 1) if positive else draw_far(clips, config, rng)
+    if positive:
+        return _label(draw_offset(clips, config, rng, True), 1)
+    kind = rng.random()
+    if kind < FAR:
+        return draw_far(clips, config, rng)
+    if kind < FAR + FOREIGN:
+        return draw_foreign(clips, config, rng)
+    return _label(draw_offset(clips, config, rng, False), 0)
+
+
+def draw_far(clips: Timeline, config: SynchformerConfig, rng: np.random.Generator) -> Crop:
+    """Sound of the same clip, exactly one crop length earlier or later (section 4.2): class 0.
+
+    Raises:
+        CropError: when the clips are shorter than two crops.
+    """
+    for _ in range(TRIES):
+        shift = config.span_frames if rng.random() < 0.5 else -config.span_frames
+        crop = _moved(clips, config, rng, int(rng.integers(len(clips))), shift, 0)
+        if crop is not None:
+            return crop
+    raise CropError(
+        f"clips must hold two crops, {2 * config.span_frames / config.video_fps:.2f} s, so that the sound can be taken "
+        "one crop length away; use longer clips"
+    )
+
+
+def draw_foreign(clips: Timeline, config: SynchformerConfig, rng: np.random.Generator) -> Crop:
+    """Sound of another clip, at a place of its own: class 0.
+
+    Raises:
+        CropError: when there is one clip only, or clips are too short.
+    """
+    if len(clips) < 2:
+        raise CropError("sound of another clip needs at least two clips")
+    span = config.span_frames
+    for _ in range(TRIES):
+        clip, other = (int(index) for index in rng.choice(len(clips), 2, replace=False))
+        starts, last = clips.starts(clip, span), clips.last_sound(other, span)
+        if len(starts) and last >= 0:
+            return Crop(clip, int(rng.choice(starts)), other, int(rng.integers(last + 1)), 0)
+    raise CropError(f"no two of {len(clips)} clips hold a crop of {span / config.video_fps:.2f} s; use longer clips")
+
+
+def class_shift(target: int, config: SynchformerConfig) -> int:
+    """Frames by which the sound of an offset class is taken later."""
+    return round(config.grid[target] * config.video_fps)
+
+
+def shared_events(clips: Timeline, config: SynchformerConfig, crop: Crop) -> int | None:
+    """Events that both crops hold, or None when that is not known; none when the sound is another clip's."""
+    return clips.shared(crop.clip, *intervals(crop, config)) if crop.clip == crop.sound_clip else 0
+
+
+def fitting(clips: Timeline, config: SynchformerConfig, clip: int, shift: int) -> NDArray[np.int64]:
+    """Frames at which a picture may begin whose sound, `shift` frames later, lies in the clip too."""
+    starts = clips.starts(clip, config.span_frames)
+    sounds = starts + shift
+    return starts[(sounds >= 0) & (sounds <= clips.last_sound(clip, config.span_frames))]
+
+
+def intervals(crop: Crop, config: SynchformerConfig) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Seconds of the clips that the picture and the sound of a crop cover."""
+    span, fps = config.span_frames / config.video_fps, config.video_fps
+    return (crop.start / fps, crop.start / fps + span), (crop.sound / fps, crop.sound / fps + span)
+
+
+def _label(crop: Crop, target: int) -> Crop:
+    return Crop(crop.clip, crop.start, crop.sound_clip, crop.sound, target)
+
+
+def _moved(
+    clips: Timeline, config: SynchformerConfig, rng: np.random.Generator, clip: int, shift: int, target: int
+) -> Crop | None:
+    """A crop at a random place whose sound begins `shift` frames later, or None when the clip has no room for it."""
+    found = fitting(clips, config, clip, shift)
+    if not len(found):
+        return None
+    start = int(rng.choice(found))
+    return Crop(clip, start, clip, start + shift, target)
+
+
+def draw_sound(
+    clips: Timeline, config: SynchformerConfig, rng: np.random.Generator, crop: Crop, provable: bool
+) -> Crop:
+    """Another offset for the picture of a crop that `draw_offset` drew, as likely as it would have been drawn with it.
+
+    So offsets stay uniform, although some of them fit at few places of a clip. The picture stands still.
+
+    Args:
+        clips: what the crop was drawn from.
+        config: sizes; the grid of offsets.
+        rng: random numbers.
+        crop: whose picture it is for.
+        provable: whether both must hold the same event, where that is known and there is such an offset.
+    """
+    found, odds = list[Crop](), list[float]()
+    for target in range(config.offset_classes):
+        shift = class_shift(target, config)
+        places = fitting(clips, config, crop.clip, shift)
+        if crop.start in places:
+            found.append(Crop(crop.clip, crop.start, crop.clip, crop.start + shift, target))
+            odds.append(1 / len(places))
+    if provable:
+        proven = [shared_events(clips, config, other) != 0 for other in found]
+        odds = [chance * held for chance, held in zip(odds, proven, strict=True)] if any(proven) else odds
+    return found[int(rng.choice(len(found), p=np.array(odds) / sum(odds)))]

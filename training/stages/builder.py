@@ -1,0 +1,209 @@
+"""What each stage is made of: its task, built from the command's choices and from the stages before it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from tqdm import tqdm
+
+from synchformer.checkpoints.registry import load_model, load_stage
+from synchformer.config import SynchformerConfig
+from synchformer.modeling.encoders import AnyAudioEncoder, AnyVideoEncoder, Encoders
+from synchformer.modeling.segment_avclip import SegmentAVCLIP
+from synchformer.modeling.synchformer import Synchformer
+from training.baselines.model import segment_config
+from training.config.names import BASELINE_KINDS, Stage
+from training.config.request import CROPS_ONLY, Request
+from training.initialization.pretrained import load_audio, load_video
+from training.initialization.synchronizer import CLIPS, start_from
+from training.readers.feature_cache import FeatureCache
+from training.readers.stage_data import Data
+from training.sampling.crops import Labels
+from training.stages.assemble import assemble, stage1_encoders, stage_state
+from training.stages.baseline import baseline_task
+from training.stages.offset import VALIDATION_CROPS, Extractors, Reader, Stage2, SyncTask, scenes_of, stage2
+from training.stages.segment_avclip import VALIDATION_CLIPS, AVCLIPTask
+from training.stages.synchronizability import SynchronizabilityTask, adapt
+from training.stages.unimodal import EventHeads, UnimodalTask
+from training.trainer.task import Task
+
+Found = TypeVar("Found", Synchformer, SegmentAVCLIP, Synchformer | SegmentAVCLIP)
+
+
+def build_task(stage: Stage, request: Request, data: Data | None = None) -> Task:
+    """The task of a stage, its clips rendered or encoded where they were not yet.
+
+    Raises:
+        ValueError: data or weights that cannot be used.
+        FileNotFoundError: when the stage before was not run in this folder.
+    """
+    for name, (least, stages) in CROPS_ONLY.items():
+        if getattr(request, name) > least and stage not in stages:
+            raise ValueError(
+                f"--{name} changes the crops of {' and '.join(stages)}, not of {stage}; leave it out there"
+            )
+    return _BUILDERS[stage](request, data or Data(stage, request))
+
+
+def _unimodal(request: Request, data: Data) -> Task:
+    if request.model is not None and request.init is not None:
+        raise ValueError("--init names a Synchformer, which has no baseline's extractors; leave out --model or --init")
+    config = request.config if request.model is None else segment_config(request.model, request.config)
+    task = UnimodalTask(config, *data.pools(), request.options.batch)
+    begun = _begun(request)
+    if begun:
+        task.heads.video_encoder, task.heads.audio_encoder = begun.video_encoder, begun.audio_encoder
+    return task
+
+
+def _baseline(request: Request, data: Data) -> Task:
+    if request.model is None:
+        raise ValueError(f"the stage baseline needs --model, one of {', '.join(BASELINE_KINDS)}")
+    start, batch = stage_state(request.out, "unimodal"), request.options.batch
+    given = start and start["model"]
+    return baseline_task(
+        request.config,
+        request.model,
+        data.pixels(),
+        batch,
+        given,
+        timed=data.generated,
+        sounds=request.sounds,
+        **_validation(request),
+    )
+
+
+def _avclip(request: Request, data: Data) -> Task:
+    heads = _heads(request.out, request.config) if request.unimodal else None
+    task = AVCLIPTask(
+        request.config,
+        *data.pixels(),
+        request.options.batch,
+        heads if data.generated else None,
+        valid_clips=request.valid_crops or VALIDATION_CLIPS,
+        loaders=request.options.loaders,
+    )
+    avclip, found = task.stage.avclip, _begun(request) or heads
+    if isinstance(found, SegmentAVCLIP):
+        avclip.load_state_dict(found.state_dict())
+    elif found:
+        avclip.video_encoder.load_state_dict(found.video_encoder.state_dict())
+        avclip.audio_encoder.load_state_dict(found.audio_encoder.state_dict())
+    _start_encoders(request, avclip.video_encoder, avclip.audio_encoder)
+    return task
+
+
+def _sync(request: Request, data: Data) -> Task:
+    config = request.config
+    init = _begun(request)
+    encoders = (init.video_encoder, init.audio_encoder) if init else _encoders(request)
+    for name, given in (("--replace", request.replace), ("--revoice", request.revoice)):
+        if given and not data.generated:
+            raise ValueError(f"{name} asks what decides, which only generated clips tell; leave it out")
+    if request.sounds > 1 and request.reads_features:
+        raise ValueError("--sounds spares encoding pictures, and cached features are encoded already; leave it out")
+    if request.sounds > 1 and request.revoice:
+        raise ValueError("--revoice takes sounds of other clips, --sounds several of the same; leave out one of them")
+    clips, held_out, extractors = _readers(request, data, *encoders)
+    stage = stage2(config, extractors, timed=scenes_of(clips) is not None)
+    whole = init if isinstance(init, Synchformer) else _trained(request, request.module)
+    if whole:
+        stage.synchronizer.load_state_dict(whole.synchronizer.state_dict())
+    elif isinstance(clips, FeatureCache):
+        start_from(stage.synchronizer, config, *clips.features_of(CLIPS))
+    batch, sounds = request.options.batch, request.sounds
+    shares = {"replace": request.replace, "revoice": request.revoice}
+    return SyncTask(config, stage, clips, held_out, batch, sounds=sounds, **shares, **_validation(request))
+
+
+def _synchronizability(request: Request, data: Data) -> Task:
+    labels: Labels = request.labels or ("truth" if data.generated else "published")
+    if labels == "truth" and not data.generated:
+        raise ValueError("--labels truth asks when events happen, which only generated clips tell; use published")
+    model = _trained(request, request.init) or assemble(request.out, request.config, "sync")
+    clips, held_out, extractors = _readers(request, data, model.video_encoder, model.audio_encoder)
+    module = adapt(model.synchronizer, request.config, request.published_positions)
+    config = request.config.with_head("synchronizability")
+    stage, batch = Stage2(module, config, extractors), request.options.batch
+    return SynchronizabilityTask(config, stage, clips, held_out, batch, labels=labels, **_validation(request))
+
+
+def _validation(request: Request) -> dict[str, int]:
+    return {"valid_crops": request.valid_crops or VALIDATION_CROPS, "loaders": request.options.loaders}
+
+
+def _encoders(request: Request) -> Encoders:
+    """The encoders that stage II starts from."""
+    if request.stage_one:
+        return stage1_encoders(request.out, request.config)
+    found = (_heads(request.out, request.config) if request.unimodal else None) or EventHeads(request.config)
+    _start_encoders(request, found.video_encoder, found.audio_encoder)
+    return found.video_encoder, found.audio_encoder
+
+
+def _start_encoders(request: Request, video: AnyVideoEncoder, audio: AnyAudioEncoder) -> None:
+    """Fill encoders from the files that were named for them."""
+    if request.video_init is not None:
+        unused = load_video(request.video_init, video)
+        tqdm.write(f"{request.video_init}: read; {len(unused)} tensors not used {unused[:5]}")
+    if request.audio_init is not None:
+        unused = load_audio(request.audio_init, audio)
+        tqdm.write(f"{request.audio_init}: read; {len(unused)} tensors not used {unused[:5]}")
+
+
+def _readers(
+    request: Request, data: Data, video: AnyVideoEncoder, audio: AnyAudioEncoder
+) -> tuple[Reader, Reader, Extractors | None]:
+    """Clips to train on and to validate on, and extractors where features are not cached."""
+    if request.reads_features:
+        return *data.features(video, audio), None
+    return *data.pixels(), Extractors(request.config, video, audio, request.trained_extractors)
+
+
+def _begun(request: Request) -> Synchformer | SegmentAVCLIP | None:
+    """What --init names, of whatever stage, for its encoders.
+
+    Raises:
+        ValueError: as `_trained`.
+    """
+    return None if request.init is None else _fitting(load_stage(request.init, "cpu"), request.init, request)
+
+
+def _trained(request: Request, name: str | None) -> Synchformer | None:
+    """The model of a name, with the offset head.
+
+    Raises:
+        ValueError: when it has other sizes or another head than what is trained, or is stage I.
+    """
+    return None if name is None else _fitting(load_model(name, "cpu"), name, request)
+
+
+def _fitting(model: Found, name: str, request: Request) -> Found:
+    if replace(model.config, name="") != replace(request.config, name=""):
+        raise ValueError(
+            f"{name} is {model.config.name!r} with the head {model.config.head!r}, which does not fit "
+            f"what is trained ({request.config.name!r}, {request.config.head!r}); choose its --preset"
+        )
+    return model
+
+
+def _heads(out: Path, config: SynchformerConfig) -> EventHeads | None:
+    """The unimodal start's encoders and heads, or None when that stage was not run."""
+    state = stage_state(out, "unimodal")
+    if state is None:
+        tqdm.write(f"{out / 'unimodal'} holds no state: stage I starts from random encoders")
+        return None
+    heads = EventHeads(config)
+    heads.load_state_dict(state["model"])
+    return heads
+
+
+_BUILDERS = {
+    "unimodal": _unimodal,
+    "avclip": _avclip,
+    "sync": _sync,
+    "baseline": _baseline,
+    "synchronizability": _synchronizability,
+}

@@ -1,0 +1,311 @@
+"""Stage II: the synchronization module learns the offset class from frozen features (section 3.2, equation 3).
+
+Shape legend: B crops, S segments, t tokens per segment, D encoder width.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from synchformer.config import SynchformerConfig
+from synchformer.modeling.synchronizer import SynchronizationModule
+from synthetic import Scene
+from training.baselines.modules import BaselineModule
+from training.evaluation.metrics import accuracy
+from training.readers.base import PixelClips, model_frames, read_readable
+from training.runtime.batches import Batch, prefetched
+from training.sampling.crops import Crop, Timeline, draw_offset, draw_sound
+from training.sampling.event_targets import TIME_BINS, time_bins
+from training.sampling.revoicing import draw_revoiced
+from training.sampling.token_replacement import replace_moments
+from training.stages.input_preview import fed_picture
+from training.stages.shared_pictures import read_sounds
+from training.stages.uncompiled_spectrograms import spectrograms
+
+RARE = -3.3  # log odds of an event in a bin, to start with
+WHEN_WEIGHT = 5.0  # of the time head's loss beside the offset's
+PROVABLE = 0.85  # share of crops that must hold an event seen and heard; the others teach doubt
+VALIDATION_CROPS, VALIDATION_BATCH = 512, 64
+
+
+class Reader(Timeline, Protocol):
+    """Clips of which crops can be read, as features or as pixels and samples."""
+
+    def read(self, crops: list[Crop], config: SynchformerConfig, rng: np.random.Generator | None = None) -> Batch:
+        """ "video" and "audio" features, or "frames" and "waves" of segments; changed at random where there is `rng`.
+
+        Raises:
+            UnreadableError: when a crop cannot be read.
+        """
+        ...
+
+
+class Extractors(nn.Module):
+    """Both encoders, where features are not read from a cache; `trained` is False for frozen ones (table 2)."""
+
+    def __init__(self, config: SynchformerConfig, video: nn.Module, audio: nn.Module, trained: bool) -> None:
+        super().__init__()
+        self.config, self.trained = config, trained
+        self.video_encoder, self.audio_encoder = video, audio
+        for parameter in self.parameters():
+            parameter.requires_grad_(trained)
+
+    def train(self, mode: bool = True) -> Extractors:
+        """Frozen extractors stay in evaluation mode, as published."""
+        return super().train(mode and self.trained)
+
+    def forward(self, frames: Tensor, waves: Tensor) -> tuple[Tensor, Tensor]:
+        """Segments (B, S, F, 3, H, W), uint8 or normalised, and samples (B, S, n) to features (B, S, t_v, D) and
+        (B, S, t_a, D).
+        """
+        with torch.set_grad_enabled(self.trained and torch.is_grad_enabled()):
+            video = self.video_encoder(model_frames(frames.flatten(0, 1)))
+            audio = self.audio_encoder(spectrograms(waves.flatten(0, 1), self.config))
+        return video.unflatten(0, frames.shape[:2]), audio.unflatten(0, waves.shape[:2])
+
+
+class Stage2(nn.Module):
+    """The synchronization module, with extractors where features are not cached.
+
+    In training on generated clips, a head asks the class token when events happen. The paper has no such head. It
+    shortens the plateau at chance: knowing when things happen in each stream is the step before comparing them.
+    """
+
+    def __init__(
+        self,
+        synchronizer: SynchronizationModule | BaselineModule,
+        config: SynchformerConfig,
+        extractors: Extractors | None = None,
+        timed: bool = False,
+    ) -> None:
+        super().__init__()
+        self.synchronizer: Any = synchronizer
+        self.extractors = extractors
+        self.time_head = nn.Linear(config.sync_dim, 2 * TIME_BINS) if timed else None
+        if self.time_head is not None:
+            nn.init.constant_(self.time_head.bias, RARE)
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Cross-entropy of "target" and, where there is a time head, its binary cross-entropy of "when"."""
+        tokens = self.synchronizer.encode(*self.features(batch))
+        logits = self.synchronizer.head(tokens).float()
+        loss = F.cross_entropy(logits, batch["target"])
+        figures = {"cross_entropy": loss.detach(), **accuracy(logits.detach(), batch["target"])}
+        if self.time_head is not None:
+            when = F.binary_cross_entropy_with_logits(self.time_head(tokens).float(), batch["when"])
+            loss, figures["when"] = loss + WHEN_WEIGHT * when, when
+        return {"loss": loss, **figures}
+
+    def features(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Features of a batch, read or computed; a picture's are repeated for each of its sounds."""
+        if "video" in batch:
+            return batch["video"], batch["audio"]
+        if self.extractors is None:
+            raise ValueError("pixels cannot be read without extractors")
+        video, audio = self.extractors(batch["frames"], batch["waves"])
+        return video.repeat_interleave(len(audio) // len(video), dim=0), audio
+
+    def logits(self, batch: Batch) -> Tensor:
+        """Logits (B, classes) of a batch."""
+        return self.synchronizer(*self.features(batch)).float()
+
+
+class CropTask(ABC):
+    """A stage that classifies random crops: `batch` crops a micro-batch, drawn and judged by the two subclasses."""
+
+    name: str
+    headline: str
+    course: str
+    partial = False
+
+    def __init__(
+        self,
+        config: SynchformerConfig,
+        stage: Stage2,
+        clips: Reader,
+        held_out: Reader,
+        batch: int,
+        replace: float = 0.0,
+        *,
+        valid_crops: int = VALIDATION_CROPS,
+        loaders: int = 0,
+    ) -> None:
+        self.config, self.stage, self.clips, self.held_out, self.size = config, stage, clips, held_out, batch
+        self.replace, self.valid_crops, self.loaders = replace, valid_crops, loaders
+        self.chance = config.chance_loss
+
+    @property
+    def module(self) -> Stage2:
+        """Synchronization module, with extractors and time head where there are."""
+        return self.stage
+
+    @abstractmethod
+    def draw(self, clips: Reader, rng: np.random.Generator) -> Crop:
+        """A crop to train on."""
+
+    @abstractmethod
+    def validation_crop(self, rng: np.random.Generator) -> Crop:
+        """A held-out crop."""
+
+    @abstractmethod
+    def judge(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
+        """Figures of merit of logits (N, classes)."""
+
+    def batch(self, rng: np.random.Generator) -> Batch:
+        """Crops with their classes; with "when" (B, 2 * TIME_BINS) where there is a time head."""
+        crops, batch = self.read(rng)
+        scenes = scenes_of(self.clips)
+        if self.stage.time_head is not None:
+            batch["when"] = event_times(scenes, crops, self.config)
+        if self.replace and "video" in batch and scenes is not None:
+            batch = replace_moments(batch, crops, scenes, self.config, rng, self.replace)
+        return batch
+
+    def read(self, rng: np.random.Generator) -> tuple[list[Crop], Batch]:
+        """The crops of a micro-batch, and what is read of them."""
+        return read_drawn(self.clips, lambda: self.draw(self.clips, rng), self.size, self.config, rng)
+
+    def ready(self, batch: Batch) -> Batch:
+        """Pictures are changed where the model is; features come as they are."""
+        return self.clips.ready(batch) if isinstance(self.clips, PixelClips) else batch
+
+    def validate(self) -> dict[str, float]:
+        """Figures on the same held-out crops every time."""
+        device = next(self.stage.parameters()).device
+        logits, targets = list[Tensor](), list[Tensor]()
+        parts = range(-(-self.valid_crops // self._together))
+        for batch in prefetched(self._held_out_batch, parts, self.loaders):
+            targets.append(batch["target"])
+            logits.append(self.stage.logits({name: value.to(device) for name, value in batch.items()}).cpu())
+        found, truth = torch.cat(logits), torch.cat(targets)
+        return {"loss": float(F.cross_entropy(found, truth)), **self.judge(found, truth)}
+
+    @property
+    def _together(self) -> int:
+        """Held-out crops per forward pass: pixels take as much room as in training."""
+        return min(self.valid_crops, VALIDATION_BATCH if self.stage.extractors is None else self.size)
+
+    def _held_out_batch(self, index: int) -> Batch:
+        rng = np.random.Generator(np.random.PCG64([3, index]))
+        count = min(self._together, self.valid_crops - index * self._together)
+        _, batch = read_drawn(self.held_out, lambda: self.validation_crop(rng), count, self.config)
+        return batch
+
+    def pictures(self) -> dict[str, Tensor]:
+        """What a training crop was made of: frames and spectrogram of each segment."""
+        rng = np.random.Generator(np.random.PCG64(4))
+        clips = self.clips
+        if self.stage.extractors is None:
+            crop, look = self.draw(clips, rng), getattr(clips, "look", None)
+            if look is None:
+                return {}
+            fed = look(crop, self.config)
+        else:
+            _, fed = read_drawn(clips, lambda: self.draw(clips, rng), 1, self.config, rng)
+            fed = self.ready(fed)
+        return {"fed": fed_picture(fed["frames"][0], fed["waves"][0], self.config)}
+
+
+class SyncTask(CropTask):
+    """Cross-entropy over offset classes (section 3.2), plus the training-only time head where the stage has one."""
+
+    name = "sync"
+    headline = "acc1"
+    course = (
+        "it stays there until the module finds out what to compare (the paper's runs for thousands of steps, mini's "
+        "for a few hundred) and then falls quickly"
+    )
+
+    def __init__(self, *arguments: Any, revoice: float = 0.0, sounds: int = 1, **named: Any) -> None:
+        """As every `CropTask`.
+
+        Args:
+            *arguments, **named: of a `CropTask`.
+            revoice: share of the crops that have another clip's sound (`training.sampling.revoicing`).
+            sounds: crops to a picture (`training.stages.shared_pictures`), where pictures are encoded.
+
+        Raises:
+            ValueError: when a micro-batch does not consist of whole pictures.
+        """
+        super().__init__(*arguments, **named)
+        self.revoice, self.sounds = revoice, sounds
+        if self.size % sounds:
+            raise ValueError(f"--batch {self.size} crops cannot have {sounds} sounds to a picture; make it a multiple")
+
+    def read(self, rng: np.random.Generator) -> tuple[list[Crop], Batch]:
+        """The crops of a micro-batch, and what is read of them; every picture has several sounds where asked for."""
+        if self.sounds == 1 or not isinstance(self.clips, PixelClips):
+            return super().read(rng)
+        clips, config = self.clips, self.config
+
+        def again(crop: Crop) -> Crop:
+            return draw_sound(clips, config, rng, crop, rng.random() < PROVABLE)
+
+        return read_sounds(clips, lambda: self.draw(clips, rng), again, self.size, self.sounds, config, rng)
+
+    def draw(self, clips: Reader, rng: np.random.Generator) -> Crop:
+        """A uniform offset; most crops hold an event seen and heard where that is known."""
+        scenes = scenes_of(clips)
+        if self.revoice and scenes is not None and rng.random() < self.revoice:
+            return draw_revoiced(clips, scenes, self.config, rng)
+        return draw_offset(clips, self.config, rng, True if rng.random() < PROVABLE else None)
+
+    def validation_crop(self, rng: np.random.Generator) -> Crop:
+        """One that holds an event seen and heard where that is known."""
+        return draw_offset(self.held_out, self.config, rng, True)
+
+    def judge(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
+        """Acc@1, and within one class."""
+        return {name: float(value) for name, value in accuracy(logits, targets).items()}
+
+
+def read_drawn(
+    clips: Reader,
+    draw: Callable[[], Crop],
+    count: int,
+    config: SynchformerConfig,
+    rng: np.random.Generator | None = None,
+) -> tuple[list[Crop], Batch]:
+    """`count` crops and what is read of them, with "target"; another one is drawn for a crop that cannot be read.
+
+    Raises:
+        CropError: when that happens time and again.
+    """
+    crops = [draw() for _ in range(count)]
+    batch = read_readable(crops, lambda _: draw(), lambda wanted: clips.read(wanted, config, rng))
+    return crops, {**batch, "target": torch.tensor([crop.target for crop in crops])}
+
+
+def stage2(config: SynchformerConfig, extractors: Extractors | None = None, timed: bool = False) -> Stage2:
+    """A stage II with a new synchronization module."""
+    return Stage2(SynchronizationModule(config), config, extractors, timed)
+
+
+def scenes_of(clips: Reader) -> Sequence[Scene] | None:
+    """The truth about generated clips, or None for others."""
+    scenes: Sequence[Scene] | None = getattr(clips, "scenes", None)
+    return scenes
+
+
+def event_times(scenes: Sequence[Scene] | None, crops: list[Crop], config: SynchformerConfig) -> Tensor:
+    """Whether an event is seen, then heard, in each bin of the crops: (B, 2 * TIME_BINS).
+
+    Raises:
+        ValueError: when the clips have no truth table.
+    """
+    if scenes is None:
+        raise ValueError("only generated clips tell when events happen; train without the time head")
+    span, fps, times = config.span_frames / config.video_fps, config.video_fps, []
+    for crop in crops:
+        seen = [event for event in scenes[crop.clip].events if event.seen]
+        heard = [event for event in scenes[crop.sound_clip].events if event.heard]
+        bins = time_bins(seen, crop.start / fps, span, TIME_BINS), time_bins(heard, crop.sound / fps, span, TIME_BINS)
+        times.append(np.concatenate(bins))
+    return torch.from_numpy(np.stack(times))
