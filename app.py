@@ -18,11 +18,11 @@ EXAMPLES = Path(__file__).parent / "assets" / "examples"
 def main(argv: list[str] | None = None) -> int:
     """Load the model, build the page and serve it until it is interrupted."""
     options = _parser().parse_args(argv)
-    from interface.examples import find_examples
-    from interface.models import Models
     from interface.page import build_interface
     from interface.serve import serve
-    from interface.session import Session
+    from interface.session.examples import find_examples
+    from interface.session.model_registry import Models
+    from interface.session.session import Session
     from synchformer.checkpoints.registry import load_model
 
     try:

@@ -24,11 +24,11 @@ from typing import Any
 from gradio_client import Client, handle_file
 from playwright.sync_api import Page, Route, sync_playwright
 
-from interface.examples import find_examples
-from interface.models import Models
 from interface.page import build_interface
 from interface.serve import serve
-from interface.session import Session
+from interface.session.examples import find_examples
+from interface.session.model_registry import Models
+from interface.session.session import Session
 from synchformer.checkpoints.registry import load_model
 
 EXAMPLES = Path(__file__).parent.parent / "assets" / "examples"

@@ -8,11 +8,11 @@ from pathlib import Path
 import gradio as gr
 import plotly
 
-from interface import compare, evidence, film, judge, probe, sweep, take
-from interface.api import add_api
-from interface.guide import GUIDE
-from interface.models import Models
-from interface.parts import QUICK, Shared, script
+from interface.api.clips import add_api
+from interface.session.model_registry import Models
+from interface.tabs import attribute, compare, export, film, probe, sweep, synchronizability
+from interface.tabs.components import QUICK, Shared, script
+from interface.tabs.guide import GUIDE
 
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 CACHE_AGE = (600, 3600)  # seconds: every ten minutes, files older than an hour go
@@ -44,9 +44,9 @@ def build_interface(models: Models, examples: Sequence[Path] = ()) -> gr.Blocks:
                 start, offset, picks = probe.controls_column(models, examples)
             with gr.Column(scale=6, min_width=320, elem_id="right"):
                 result = probe.answer(models, PLOTLY)
-                judged = judge.bar()
+                judged = synchronizability.bar()
         with gr.Column(elem_id="evidence"):
-            found, actions = evidence.buttons()
+            found, actions = attribute.buttons()
             timeline = gr.HTML(
                 value="{}",
                 html_template=script("timeline.html"),
@@ -59,7 +59,7 @@ def build_interface(models: Models, examples: Sequence[Path] = ()) -> gr.Blocks:
             with gr.Tab("How to read this"):
                 gr.HTML(value=GUIDE)
             with gr.Tab("Settings of the attribution"):
-                evidence.settings_form(found)
+                attribute.settings_form(found)
             with gr.Tab("Sweep"):
                 sweep.tab(shared, PLOTLY)
             with gr.Tab("Compare"):
@@ -67,9 +67,9 @@ def build_interface(models: Models, examples: Sequence[Path] = ()) -> gr.Blocks:
             with gr.Tab("Whole film"):
                 film.tab(shared, PLOTLY)
             with gr.Tab("What the model was fed"):
-                take.fed_tab(shared)
+                export.fed_tab(shared)
             with gr.Tab("Take away"):
-                take.tab(shared, found)
+                export.tab(shared, found)
         parts = probe.Probe(
             upload, player, file, caption, another, start, offset, picks, result, names, weights, told, judged
         )  # fmt: skip
@@ -79,7 +79,7 @@ def build_interface(models: Models, examples: Sequence[Path] = ()) -> gr.Blocks:
             inputs=None,
             outputs=[*probe.opened(shared, parts, found.progress), model, names, *found.fields.values()],
             **QUICK,
-        ).then(**judge.told(shared, judged))
-        evidence.wire(shared, found)
+        ).then(**synchronizability.told(shared, judged))
+        attribute.wire(shared, found)
         add_api(models)
     return page

@@ -7,9 +7,9 @@ from html import escape
 
 import gradio as gr
 
-from interface.api import mcp_available
+from interface.api.clips import mcp_available
 from interface.page import PLOTLY
-from interface.parts import STATIC
+from interface.tabs.components import STATIC
 
 MAX_UPLOAD = "1gb"
 MAX_WAITING = 32  # requests in the queue before a visitor is told to come back

@@ -1,7 +1,7 @@
 """Who uses which seeds: one registry, so that it can be checked that nothing is measured on what was trained on.
 
-A seed gives one scene for each choice of its events, its length and its kinds, so clips of equal seeds may differ; seeds
-that are apart always give other clips.
+A seed gives one scene for each choice of its events, its length and its kinds, so clips of equal seeds may differ;
+seeds that are apart always give other clips.
 """
 
 from __future__ import annotations

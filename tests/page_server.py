@@ -56,9 +56,9 @@ class FlashAndClick(torch.nn.Module):
 def serving(session, examples=()):
     """The page's address while it is served."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    from interface.models import Models
     from interface.page import build_interface
     from interface.serve import serve
+    from interface.session.model_registry import Models
 
     page = build_interface(Models(session), examples=examples)
     try:

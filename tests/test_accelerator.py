@@ -13,11 +13,11 @@ from test_shift import write_flash_click
 
 from attribution.masking.distractors import load_bank
 from attribution.settings import Settings
-from interface import accelerator, steps
-from interface.accelerator import moved, on_accelerator
-from interface.errors import PageError
-from interface.session import Session
-from interface.whole import Mending, Part, mending, scanning, survey
+from interface.accelerator import tasks, zerogpu
+from interface.accelerator.zerogpu import moved, on_accelerator
+from interface.session.errors import PageError
+from interface.session.film_jobs import Mending, Part, mending, scanning, survey
+from interface.session.session import Session
 from synchformer.checkpoints.registry import save_model
 from synchformer.inference.prediction import Encoding
 
@@ -53,8 +53,8 @@ def zero_gpu(monkeypatch):
     monkeypatch.setitem(sys.modules, "spaces", fake_spaces(log))
     monkeypatch.setenv("SPACES_ZERO_GPU", "true")
     for name in ("_call", "_calls"):
-        monkeypatch.setattr(accelerator, name, on_accelerator(accelerator.SECONDS)(getattr(accelerator, name)))
-    monkeypatch.setattr(accelerator, "_models", {})
+        monkeypatch.setattr(zerogpu, name, on_accelerator(zerogpu.SECONDS)(getattr(zerogpu, name)))
+    monkeypatch.setattr(zerogpu, "_models", {})
     return log
 
 
@@ -83,7 +83,7 @@ def test_no_time_is_an_error():
 def test_every_step_of_a_session_is_asked_of_the_accelerator(zero_gpu, clips, monkeypatch, tmp_path):
     """The same answers as here; a long attribution in several calls."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr("interface.session.REPORT_SECONDS", 0.0)
+    monkeypatch.setattr("interface.session.session.REPORT_SECONDS", 0.0)
     model = tiny()
     settings = Settings(samples=600, seed=1)
 
@@ -97,13 +97,13 @@ def test_every_step_of_a_session_is_asked_of_the_accelerator(zero_gpu, clips, mo
         logits = [each.logits for each in (first, odd, *(each.prediction for each in ahead))]
         return logits, last.masks, last.curves[0].estimates.score.value, values["audio"]
 
-    monkeypatch.setattr(accelerator, "ROUND_SECONDS", 0.0)  # each call ends after its first part
+    monkeypatch.setattr(zerogpu, "ROUND_SECONDS", 0.0)  # each call ends after its first part
     there = everything(Session(model, name="tiny"))
     assert {(name, step) for name, step, _ in zero_gpu} == {
         ("_call", "first_answer"), ("_call", "more_answers"), ("_call", "other_sound"), ("_call", "bank"),
         ("_call", "explained"), ("_calls", "attribute"),
     }  # fmt: skip
-    assert {duration for *_, duration in zero_gpu} == {accelerator.SECONDS}
+    assert {duration for *_, duration in zero_gpu} == {zerogpu.SECONDS}
     assert sum(step == "attribute" for _, step, _ in zero_gpu) > 1
     monkeypatch.delenv("SPACES_ZERO_GPU")
     here = everything(Session(model, name="tiny"))
@@ -115,9 +115,9 @@ def test_every_step_of_a_session_is_asked_of_the_accelerator(zero_gpu, clips, mo
 
 def test_closing_the_stream_ends_the_work(zero_gpu, clips, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr("interface.session.REPORT_SECONDS", 0.0)
+    monkeypatch.setattr("interface.session.session.REPORT_SECONDS", 0.0)
     ended = []
-    whole = steps.stream
+    whole = tasks.stream
 
     def watched(*arguments, **options):
         try:
@@ -125,7 +125,7 @@ def test_closing_the_stream_ends_the_work(zero_gpu, clips, monkeypatch, tmp_path
         finally:
             ended.append(True)
 
-    monkeypatch.setattr(steps, "stream", watched)
+    monkeypatch.setattr(tasks, "stream", watched)
     session = Session(tiny(), name="tiny")
     opened = session.open(clips[0])
     parts = session.attribute(opened.key, 2.0, 0.0, Settings(samples=20_000), (clips[1],))
@@ -148,7 +148,7 @@ def test_zero_gpu_that_gives_no_time_is_told_in_its_words(zero_gpu, clips, monke
     def refuse(*arguments):
         raise gr.Error("You have exceeded your GPU quota")
 
-    monkeypatch.setattr(accelerator, "_call", refuse)
+    monkeypatch.setattr(zerogpu, "_call", refuse)
     session = Session(tiny(), name="tiny")
     with pytest.raises(PageError, match="exceeded your GPU quota"):
         session.predict(session.open(clips[0]).key, 2.0, 0.0)
@@ -157,14 +157,14 @@ def test_zero_gpu_that_gives_no_time_is_told_in_its_words(zero_gpu, clips, monke
 def test_a_worker_loads_a_model_that_is_younger_than_itself(zero_gpu, clips, tmp_path):
     model = tiny()
     path = save_model(model, tmp_path / "own.safetensors")
-    accelerator.hold(model, str(path), "cpu")
-    accelerator._models.clear()  # as a worker finds it that was forked before
+    zerogpu.hold(model, str(path), "cpu")
+    zerogpu._models.clear()  # as a worker finds it that was forked before
     session = Session(model, name="own")
     opened = session.open(clips[0])
     assert session.predict(opened.key, 2.0, 0.0).logits
     unknown = tiny()
-    accelerator.hold(unknown)
-    accelerator._models.clear()
+    zerogpu.hold(unknown)
+    zerogpu._models.clear()
     session = Session(unknown, name="unknown")
     opened = session.open(clips[0])
     with pytest.raises(PageError, match="choose it again"):

@@ -16,9 +16,9 @@ from test_attribution_study import tiny
 from test_shift import write_flash_click
 
 from attribution.masking.distractors import EXAMPLES, load_bank
-from interface.api import MOST_STEPS, _read, _steps, mcp_available
-from interface.errors import PageError
-from interface.session import Session
+from interface.api.clips import MOST_STEPS, _read, _steps, mcp_available
+from interface.session.errors import PageError
+from interface.session.session import Session
 
 CURL = shutil.which("curl")
 needs_curl = pytest.mark.skipif(CURL is None, reason="no curl (Debian: apt install curl)")

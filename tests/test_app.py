@@ -8,13 +8,13 @@ import pytest
 from page_server import TINY, FlashAndClick, serving
 from test_shift import flash_and_click, write_flash_click
 
-from interface.cache import BoundedCache
-from interface.errors import PageError
-from interface.examples import find_examples, strip
-from interface.figures import distribution, moved
-from interface.probe import caption
-from interface.session import Session
-from interface.workspace import COPIES_HELD, Opened, Workspace
+from interface.session.cache import BoundedCache
+from interface.session.errors import PageError
+from interface.session.examples import find_examples, strip
+from interface.session.session import Session
+from interface.session.workspace import COPIES_HELD, Opened, Workspace
+from interface.tabs.probe import caption
+from interface.views.offset_figures import distribution, moved
 from synchformer.inference.prediction import Prediction
 from synchformer.media.probe import probe
 
@@ -70,11 +70,11 @@ def test_asking_ahead_gives_every_answer_of_the_slider(session, clip, monkeypatc
     opened = session.open(clip)
     asked = [round(0.04 * step, 2) for step in range(-50, 51)]
     session.predict(opened.key, 1.0, 0.0)
-    monkeypatch.setattr("interface.session.AHEAD_SECONDS", 1e-9)
+    monkeypatch.setattr("interface.session.session.AHEAD_SECONDS", 1e-9)
     found, left = session.ahead(opened.key, 1.0, asked)
     assert found == [session.answer(opened.key, 1.0, 0.0)]  # which was known before
     assert left == [each for each in asked if each >= -1.0 and each != 0]  # there is no sound before the file begins
-    monkeypatch.setattr("interface.session.AHEAD_SECONDS", 600.0)
+    monkeypatch.setattr("interface.session.session.AHEAD_SECONDS", 600.0)
     rest, nothing = session.ahead(opened.key, 1.0, left)
     assert nothing == []
     assert [each.prediction.applied_offset for each in rest] == left
@@ -90,7 +90,7 @@ def test_asking_ahead_gives_every_answer_of_the_slider(session, clip, monkeypatc
 def test_a_model_that_is_too_slow_is_not_asked_ahead(session, clip, monkeypatch):
     opened = session.open(clip)
     session.predict(opened.key, 2.0, 0.0)
-    monkeypatch.setattr("interface.session.LARGEST_AHEAD", 0)
+    monkeypatch.setattr("interface.session.session.LARGEST_AHEAD", 0)
     assert session.ahead(opened.key, 2.0, [0.04, 0.08]) == ([], [])
 
 

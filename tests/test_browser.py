@@ -10,7 +10,7 @@ from page_server import FlashAndClick, serving
 from test_attribution_study import tiny
 from test_shift import write_flash_click
 
-from interface.session import Session
+from interface.session.session import Session
 from synchformer.media.remux import write_shifted
 
 CHROMIUM = Path("/usr/bin/chromium")

@@ -12,8 +12,8 @@ import pytest
 import torch
 from made_files import Sample, write
 
-from interface import checks
-from interface.checks import check_file, clock, is_silent, is_still, lacks, notes_on_clip, notes_on_file
+from interface.session import upload_checks
+from interface.session.upload_checks import check_file, clock, is_silent, is_still, lacks, notes_on_clip, notes_on_file
 from synchformer.config import MINI
 from synchformer.media.crop import load_clip
 from synchformer.media.probe import MediaError, probe
@@ -100,7 +100,7 @@ def test_too_large_in_bytes_and_in_pixels(tmp_path, monkeypatch):
     path = write(tmp_path / "a.mp4", Sample(seconds=5.2))
     with pytest.raises(MediaError, match=r"a\.mp4 has .*, and at most 1 kB are taken; cut out the part"):
         check_file(path, MINI, largest=1024)
-    monkeypatch.setattr(checks, "LARGEST_PICTURE", 64 * 48 - 1)
+    monkeypatch.setattr(upload_checks, "LARGEST_PICTURE", 64 * 48 - 1)
     with pytest.raises(MediaError, match=r"64 x 48 pixels.*scale the video down"):
         check_file(path, MINI)
 
@@ -182,4 +182,9 @@ def test_lengths_in_words(seconds, words):
 
 
 def test_numbers_of_bytes():
-    assert [checks._bytes(n) for n in (5, 2048, 3 * 2**20, np.int64(2**30))] == ["5 bytes", "2 kB", "3 MB", "1 GB"]
+    assert [upload_checks._bytes(n) for n in (5, 2048, 3 * 2**20, np.int64(2**30))] == [
+        "5 bytes",
+        "2 kB",
+        "3 MB",
+        "1 GB",
+    ]

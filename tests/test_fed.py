@@ -8,7 +8,7 @@ from made_files import click_in
 from PIL import Image
 from test_shift import flash_and_click, write_flash_click
 
-from interface.fed import contact_sheet, fed_frames, fed_mel, fed_sound, fed_times, write_fed
+from interface.export.model_input import contact_sheet, fed_frames, fed_mel, fed_sound, fed_times, write_fed
 from synchformer.config import BASE, MINI
 from synchformer.media.crop import load_clip
 from synchformer.media.preprocess import LOG_FLOOR, log_mel

@@ -16,15 +16,16 @@ from test_download import Behaviour, serving
 from test_named_weights import known_as, source_of
 from test_shift import write_flash_click
 
-from interface import judge, models, whole
-from interface.errors import PageError
-from interface.film import Job, _ask_scan, _fix, _path, _scan
-from interface.film_figure import film, ticks
-from interface.film_words import fixed, left, scanned
-from interface.models import Models
-from interface.session import Session
-from interface.stepwise import NAME, stepwise
-from interface.whole import Mending, Part, Step, fixed_name, mending, own_folder, read_mending, read_part
+from interface.accelerator.callback_generator import NAME, stepwise
+from interface.session import film_jobs, model_registry
+from interface.session.errors import PageError
+from interface.session.film_jobs import Mending, Part, Step, fixed_name, mending, own_folder, read_mending, read_part
+from interface.session.model_registry import Models
+from interface.session.session import Session
+from interface.tabs import synchronizability
+from interface.tabs.film import Job, _ask_scan, _fix, _path, _scan
+from interface.views.film_card import fixed, left, scanned
+from interface.views.film_figure import film, ticks
 from synchformer.checkpoints import download
 from synchformer.checkpoints.registry import CHECKPOINTS
 from synchformer.modeling.synchformer import Synchformer
@@ -207,8 +208,8 @@ def shared():
 
 def test_a_scan_leaves_the_accelerator_to_others_between_steps(shared, clip):
     session = shared.models.first
-    asked = whole.survey(session, clip, Part())
-    with closing(whole.scanning(session, asked)) as steps:
+    asked = film_jobs.survey(session, clip, Part())
+    with closing(film_jobs.scanning(session, asked)) as steps:
         for step in steps:
             assert isinstance(step, Step)
             assert not session.workspace._accelerator.locked()
@@ -268,9 +269,9 @@ def fetching(tmp_path, monkeypatch, clip):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setattr(download, "PAUSE", 0.005)
     monkeypatch.setattr(download, "CHUNK", 1 << 12)
-    monkeypatch.setattr(models, "POLL_SECONDS", 0.02)
+    monkeypatch.setattr(model_registry, "POLL_SECONDS", 0.02)
     config = TINY.with_head("synchronizability")
-    monkeypatch.setattr(models, "JUDGES", (("synchronizability", config),))
+    monkeypatch.setattr(model_registry, "JUDGES", (("synchronizability", config),))
     path = save_with_settings(tmp_path / "a.pt", "stage II", published_state(tiny_model(config=config)))
     content = path.read_bytes()
     behaviour = Behaviour(data=content, block=1 << 14, pause=0.03)
@@ -283,32 +284,32 @@ def fetching(tmp_path, monkeypatch, clip):
 def test_the_download_is_offered_shown_and_used(fetching):
     shared, opened, behaviour = fetching
     place = (opened.key, "tiny", opened.start, 0.0)
-    view, row, button, _ = judge._tell(shared, *place)
+    view, row, button, _ = synchronizability._tell(shared, *place)
     assert "not downloaded" in json.loads(view)["sync"]["error"]
     assert row["visible"] is True
     assert button["value"] == f"Download synchronizability ({CHECKPOINTS['synchronizability'].size})"
     assert behaviour.asked == []  # nothing is fetched unasked
-    answers = list(judge._fetch(shared, *place))
+    answers = list(synchronizability._fetch(shared, *place))
     told = [words for *_, words in answers[:-1]]
     assert any("Downloading synchronizability: " in words and "MB so far" in words for words in told)
     view, row, _, words = answers[-1]
     assert 0 <= json.loads(view)["sync"]["probability"] <= 1
     assert (row["visible"], words) == (False, "")
-    list(judge._fetch(shared, *place))
+    list(synchronizability._fetch(shared, *place))
     assert behaviour.asked == [None]  # once
 
 
 def test_a_download_that_fails_is_a_sentence_and_can_be_tried_again(fetching):
     shared, opened, behaviour = fetching
     behaviour.status = [404] * 10
-    answer = list(judge._fetch(shared, opened.key, "tiny", opened.start, 0.0))[-1]
+    answer = list(synchronizability._fetch(shared, opened.key, "tiny", opened.start, 0.0))[-1]
     assert 'role="alert"' in answer[3]
     assert answer[2]["interactive"] is True
 
 
 def test_nothing_is_offered_where_nothing_is_missing(shared, clip, monkeypatch):
-    monkeypatch.setattr(models, "JUDGES", ())
+    monkeypatch.setattr(model_registry, "JUDGES", ())
     opened = shared.models.first.open(clip)
-    view, row, *_ = judge._tell(shared, opened.key, "tiny", opened.start, 0.0)
+    view, row, *_ = synchronizability._tell(shared, opened.key, "tiny", opened.start, 0.0)
     assert "no weights for that are here" in json.loads(view)["sync"]["error"]
     assert row["visible"] is False

@@ -13,8 +13,8 @@ from page_server import serving
 from test_browser import CHROMIUM, SCREENSHOTS, browser  # noqa: F401
 from test_shift import write_flash_click
 
-from interface.session import Session
-from interface.stepwise import NAME
+from interface.accelerator.callback_generator import NAME
+from interface.session.session import Session
 from synchformer.checkpoints.registry import load_model
 from synchformer.media.decode import read_media
 from synchformer.media.probe import probe

@@ -6,8 +6,8 @@ from dataclasses import fields, replace
 import pytest
 
 from attribution.settings import Settings
-from interface.errors import PageError
-from interface.link import LEFT_OUT, SETTINGS, Place, read, write
+from interface.export.link import LEFT_OUT, SETTINGS, Place, read, write
+from interface.session.errors import PageError
 
 KNOWN = {"examples": ("hammer", "bouncing_ball"), "models": ("mini", "audioset")}
 

@@ -12,8 +12,8 @@ from attribution.estimation.estimators import Tally
 from attribution.figures.figure_data import Line, make_sketch
 from attribution.masking.units import make_units
 from attribution.scoring.decision import Target
-from interface.movie import PANE_HEIGHT, WIDTH, make_board, write_movie
-from interface.mp4 import write_mp4
+from interface.export.movie import PANE_HEIGHT, WIDTH, make_board, write_movie
+from interface.export.mp4 import write_mp4
 from synchformer.config import MINI
 from synchformer.media.crop import load_clip
 from synchformer.media.probe import MediaError

@@ -20,9 +20,9 @@ from test_shift import write_flash_click
 
 from attribution import Settings
 from attribution.estimation.estimators import Tally
-from interface.charts import as_svg, distribution_chart, residual, sweep_chart
-from interface.moments import strongest
-from interface.report import Findings, attribution_csv, make_report, moment_picture, sweep_csv, write_report
+from interface.export.report import Findings, attribution_csv, make_report, moment_picture, sweep_csv, write_report
+from interface.views.moments import strongest
+from interface.views.svg_charts import as_svg, distribution_chart, residual, sweep_chart
 from synchformer.config import MINI
 from synchformer.inference.prediction import Synchronizability
 from synchformer.media.crop import load_clip

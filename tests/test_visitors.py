@@ -18,7 +18,7 @@ from test_checks import two_hours
 from test_shift import write_flash_click
 from visitor import PATIENCE, Visitor
 
-from interface.session import Session
+from interface.session.session import Session
 from synchformer.checkpoints.registry import save_model
 
 

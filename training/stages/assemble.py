@@ -35,6 +35,7 @@ def assemble_avclip(out: Path, config: SynchformerConfig) -> SegmentAVCLIP:
 
 
 def stage1_encoders(out: Path, config: SynchformerConfig) -> Encoders:
+    """The encoders of stage I of a run; see `assemble_avclip`."""
     avclip = assemble_avclip(out, config)
     return avclip.video_encoder, avclip.audio_encoder
 

@@ -12,12 +12,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from interface.accelerator import run
-from interface.checks import check_file
-from interface.errors import PageError, number, sentences
-from interface.session import Session
-from interface.stepwise import Tell, stepwise
-from interface.workspace import Workspace
+from interface.accelerator.callback_generator import Tell, stepwise
+from interface.accelerator.zerogpu import run
+from interface.session.errors import PageError, number, sentences
+from interface.session.session import Session
+from interface.session.upload_checks import check_file
+from interface.session.workspace import Workspace
 from synchformer.media.probe import MediaInfo
 from synchformer.media.remux import FORMATS
 from synchformer.modeling.synchformer import Synchformer

@@ -14,14 +14,8 @@ from typing import Any
 
 import gradio as gr
 
-from interface.checks import clock
-from interface.errors import PageError, sentences
-from interface.evidence import sorry
-from interface.film_figure import film
-from interface.film_words import STAGES, fixed, left, progress, scanned
-from interface.parts import FILM, QUICK, SUFFIXES, Shared, panels
-from interface.session import Session
-from interface.whole import (
+from interface.session.errors import PageError, sentences
+from interface.session.film_jobs import (
     FARTHEST_REACH,
     FINEST_EVERY,
     LARGEST_OFFSET,
@@ -37,6 +31,12 @@ from interface.whole import (
     scanning,
     survey,
 )
+from interface.session.session import Session
+from interface.session.upload_checks import clock
+from interface.tabs.attribute import sorry
+from interface.tabs.components import FILM, QUICK, SUFFIXES, Shared, panels
+from interface.views.film_card import STAGES, fixed, left, progress, scanned
+from interface.views.film_figure import film
 from synchformer.modeling.synchformer import Synchformer
 from synchformer.offsets import RefusedError, Repair, Timeline
 from synchformer.offsets.scan import EVERY, REACH, Survey

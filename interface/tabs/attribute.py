@@ -16,10 +16,10 @@ import gradio as gr
 
 from attribution.result import Attribution
 from attribution.settings import MODALITIES, Settings
-from interface.errors import PageError, number
-from interface.examples import truth_of
-from interface.parts import JOB, QUICK, Shared
-from interface.timeline import attributed, base_sketch
+from interface.session.errors import PageError, number
+from interface.session.examples import truth_of
+from interface.tabs.components import JOB, QUICK, Shared
+from interface.views.timeline import attributed, base_sketch
 
 MOST_SAMPLES = 20_000
 USUAL = Settings()

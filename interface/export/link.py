@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from attribution.settings import MODALITIES, Settings
-from interface.errors import PageError
+from interface.session.errors import PageError
 
 LONGEST = 600  # characters of a query string
 MOST_SAMPLES = 100_000

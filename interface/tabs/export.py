@@ -13,14 +13,14 @@ import gradio as gr
 from attribution.figures.figure_data import explained
 from attribution.figures.matplotlib_figure import save_figure
 from attribution.result import Attribution
-from interface import fed, link, movie, report
-from interface.checks import notes_on_clip
-from interface.errors import PageError, sentences
-from interface.evidence import Evidence, Job, sorry
-from interface.examples import truth_of
-from interface.models import OWN
-from interface.parts import JOB, QUICK, Shared
-from interface.timeline import base_sketch
+from interface.export import link, model_input, movie, report
+from interface.session.errors import PageError, sentences
+from interface.session.examples import truth_of
+from interface.session.model_registry import OWN
+from interface.session.upload_checks import notes_on_clip
+from interface.tabs.attribute import Evidence, Job, sorry
+from interface.tabs.components import JOB, QUICK, Shared
+from interface.views.timeline import base_sketch
 from synchformer.media.crop import Clip
 
 Made = Iterator[tuple[Any, Any]]
@@ -191,9 +191,9 @@ def _fed(shared: Shared, key: str | None, model: str, start: float, offset: floa
             raise PageError("Choose a video first.")
         clip = shared.models.get(model).clip(key, start, offset)
         with sentences(clip.path.name):
-            film = fed.write_fed(clip, shared.models.workspace.file("fed.mp4"))
-            sheet = shared.models.workspace.file("fed.png")
-            fed.contact_sheet(clip).save(sheet)
+            film = model_input.write_fed(clip, shared.models.workspace.file("model_input.mp4"))
+            sheet = shared.models.workspace.file("model_input.png")
+            model_input.contact_sheet(clip).save(sheet)
     except PageError as error:
         return gr.skip(), gr.skip(), sorry(str(error))
     return gr.update(value=str(film), visible=True), gr.update(value=str(sheet), visible=True), FED

@@ -21,9 +21,9 @@ from PIL import Image
 from attribution.figures.figure_data import Sketch, explained, make_sketch
 from attribution.figures.plotly_figure import colored, plot, webp
 from attribution.result import Attribution
-from interface.examples import Truth
-from interface.session import Session
-from interface.workspace import Opened
+from interface.session.examples import Truth
+from interface.session.session import Session
+from interface.session.workspace import Opened
 from synchformer.config import SynchformerConfig
 from synchformer.media.crop import Clip, centre_crop
 from synchformer.media.preprocess import log_mel

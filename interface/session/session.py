@@ -18,10 +18,10 @@ from attribution.masking.distractors import EXAMPLES, Bank
 from attribution.proof.captum_methods import Method
 from attribution.result import Attribution
 from attribution.settings import Modality, Settings
-from interface import accelerator, steps
-from interface.checks import is_still, lacks
-from interface.errors import PageError, number, sentences
-from interface.workspace import Answer, Opened, Prepared, Workspace
+from interface.accelerator import tasks, zerogpu
+from interface.session.errors import PageError, number, sentences
+from interface.session.upload_checks import is_still, lacks
+from interface.session.workspace import Answer, Opened, Prepared, Workspace
 from synchformer.inference.prediction import Precision, Prediction, Synchronizability
 from synchformer.inference.sweep import Sounds, read_around
 from synchformer.media.crop import Clip, cut_clip, possible_offsets
@@ -72,7 +72,7 @@ class Session:
         self.judge = judge
         self.distractors = tuple(distractors)
         self._banks: dict[tuple[Path, ...], Bank] = {}
-        accelerator.hold(model)
+        zerogpu.hold(model)
 
     @property
     def device(self) -> str:
@@ -224,7 +224,7 @@ class Session:
             with self.workspace.turn():
                 media = self._prepared(clip, begin).media
                 cut = cut_clip(media, begin, moved, config=model.config)
-                found: Synchronizability = accelerator.run(steps.judge, model, cut, self.precision)
+                found: Synchronizability = zerogpu.run(tasks.judge, model, cut, self.precision)
                 return found
 
     def clip(self, key: object, start: object, offset: object) -> Clip:
@@ -268,7 +268,7 @@ class Session:
         with sentences(clip.path.name), self.workspace.turn():
             bank = self._bank(tuple(distractors or self.distractors)).without(clip.path)
             asked = replace(settings, precision=self.precision)
-            found: dict[Modality, Array] = accelerator.run(steps.explained, self.model, bank, clip, asked, method)
+            found: dict[Modality, Array] = zerogpu.run(tasks.explained, self.model, bank, clip, asked, method)
             return found
 
     def shifted(self, key: object, start: object, offset: object) -> Path:
@@ -288,17 +288,17 @@ class Session:
         """Distractors; those of the project are kept in memory, a visitor's own only for one attribution."""
         if places in self._banks:
             return self._banks[places]
-        bank: Bank = accelerator.run(steps.bank, self.model, places, self.precision)
+        bank: Bank = zerogpu.run(tasks.bank, self.model, places, self.precision)
         if places == self.distractors:
             self._banks[places] = bank
         return bank
 
     def _rounds(self, bank: Bank, clip: Clip, settings: Settings, resume: Attribution | None) -> Generator[Attribution]:
         """Partial attributions; on ZeroGPU over several calls, for each of them is bounded in time."""
-        seconds = accelerator.ROUND_SECONDS if accelerator.zero_gpu() else math.inf
+        seconds = zerogpu.ROUND_SECONDS if zerogpu.zero_gpu() else math.inf
         last = resume
         while True:
-            parts = accelerator.stream(steps.attribute, self.model, bank, clip, settings, last, REPORT_SECONDS, seconds)
+            parts = zerogpu.stream(tasks.attribute, self.model, bank, clip, settings, last, REPORT_SECONDS, seconds)
             for last in parts:
                 yield last
             if last is None or last.finished:
@@ -311,7 +311,7 @@ class Session:
         if self._whole_frames(offset) is not None:
             return self._more(clip, start, prepared, [offset])[0]
         cut = cut_clip(prepared.media, start, offset, config=self.model.config)
-        prediction = accelerator.run(steps.other_sound, self.model, cut, prepared.encoding, self.precision)
+        prediction = zerogpu.run(tasks.other_sound, self.model, cut, prepared.encoding, self.precision)
         return _judged(cut, prediction, prepared.still)
 
     def _first(self, clip: Opened, start: float, offset: float) -> tuple[Prepared, Answer]:
@@ -320,7 +320,7 @@ class Session:
         media = read_around(self.model, clip.path, start)
         cut = cut_clip(media, start, offset, config=self.model.config)
         decode = time.perf_counter() - begin
-        encoding, prediction = accelerator.run(steps.first_answer, self.model, cut, self.precision)
+        encoding, prediction = zerogpu.run(tasks.first_answer, self.model, cut, self.precision)
         prediction = replace(prediction, timing=replace(prediction.timing, decode=decode))
         prepared = Prepared(encoding, media, Sounds.of(cut, encoding), is_still(cut.video))
         answer = self._kept(prepared, _judged(cut, prediction, prepared.still))
@@ -329,7 +329,7 @@ class Session:
     def _more(self, clip: Opened, start: float, prepared: Prepared, offsets: Sequence[float]) -> list[Answer]:
         """Answers for other offsets of whole frames."""
         cuts = [cut_clip(prepared.media, start, offset, config=self.model.config) for offset in offsets]
-        sounds, found = accelerator.run(steps.more_answers, self.model, prepared.sounds, cuts, self.precision)
+        sounds, found = zerogpu.run(tasks.more_answers, self.model, prepared.sounds, cuts, self.precision)
         prepared.sounds.segments.update(sounds.segments)
         judged = [_judged(cut, each, prepared.still) for cut, each in zip(cuts, found, strict=True)]
         return [self._kept(prepared, each) for each in judged]
@@ -355,7 +355,7 @@ class Session:
 
     @property
     def _together(self) -> int:
-        if accelerator.zero_gpu():
+        if zerogpu.zero_gpu():
             return 2**16  # all of them: every call costs seconds
         return TOGETHER if self.device == "cpu" else TOGETHER_ON_GPU
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import gradio as gr
 
-from interface.models import Models
+from interface.session.model_registry import Models
 
-STATIC = Path(__file__).parent / "static"
+STATIC = Path(__file__).parent.parent / "static"
 SUFFIXES = ("video", ".mkv", ".avi", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".flv", ".3gp", ".wmv", ".ogv")
 
 # Short work waits for nobody but the accelerator's lock; long work is done one at a time, and its place in the queue

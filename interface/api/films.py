@@ -8,11 +8,9 @@ from typing import Any
 
 import gradio as gr
 
-from interface.endpoint import LOADING_SECONDS, Reply, asked, endpoint, model_field, video_field
-from interface.errors import sentences
-from interface.models import Models, wait_for
-from interface.parts import FILM
-from interface.whole import (
+from interface.api.endpoint import LOADING_SECONDS, Reply, asked, endpoint, model_field, video_field
+from interface.session.errors import sentences
+from interface.session.film_jobs import (
     FARTHEST_REACH,
     FINEST_EVERY,
     LARGEST_OFFSET,
@@ -27,6 +25,8 @@ from interface.whole import (
     survey,
     told,
 )
+from interface.session.model_registry import Models, wait_for
+from interface.tabs.components import FILM
 from synchformer.offsets import Repair
 from synchformer.offsets.scan import EVERY, REACH, Survey
 

@@ -21,7 +21,7 @@ from PIL import Image, ImageDraw, ImageFont
 from attribution.figures.figure_data import Sketch, make_sketch
 from attribution.figures.matplotlib_figure import THEMES, draw
 from attribution.result import Attribution
-from interface.mp4 import write_mp4
+from interface.export.mp4 import write_mp4
 from synchformer.media.crop import Clip
 from synchformer.media.decode import read_media
 from synchformer.media.probe import probe

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from interface.figures import distribution, moved
-from interface.models import label
-from interface.workspace import Answer
+from interface.session.model_registry import label
+from interface.session.workspace import Answer
+from interface.views.offset_figures import distribution, moved
 from synchformer.inference.prediction import Prediction, Synchronizability, Timing
 
 View = dict[str, Any]

@@ -10,12 +10,12 @@ from typing import Any
 
 import gradio as gr
 
-from interface.errors import PageError
-from interface.evidence import sorry
-from interface.figures import response
-from interface.parts import JOB, Shared, panels
-from interface.report import sweep_csv
-from interface.whole import own_folder
+from interface.export.report import sweep_csv
+from interface.session.errors import PageError
+from interface.session.film_jobs import own_folder
+from interface.tabs.attribute import sorry
+from interface.tabs.components import JOB, Shared, panels
+from interface.views.offset_figures import response
 from synchformer.inference.prediction import Prediction
 
 ABOUT = (

@@ -10,10 +10,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from interface.accelerator import hold
-from interface.errors import PageError, sentences
-from interface.session import Session
-from interface.workspace import Workspace
+from interface.accelerator.zerogpu import hold
+from interface.session.errors import PageError, sentences
+from interface.session.session import Session
+from interface.session.workspace import Workspace
 from synchformer.checkpoints.download import cache_folder
 from synchformer.checkpoints.registry import CHECKPOINTS, describe, load_model
 from synchformer.config import BASE, MINI

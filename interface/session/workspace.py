@@ -17,10 +17,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from attribution.result import Attribution
-from interface.cache import BoundedCache
-from interface.checks import check_file, notes_on_file
-from interface.errors import PageError, sentences
-from interface.memory import release
+from interface.session.allocator import release
+from interface.session.cache import BoundedCache
+from interface.session.errors import PageError, sentences
+from interface.session.upload_checks import check_file, notes_on_file
 from synchformer.config import SynchformerConfig
 from synchformer.inference.prediction import Encoding, Prediction
 from synchformer.inference.sweep import Sounds

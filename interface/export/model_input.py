@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torchaudio.transforms import GriffinLim, InverseMelScale
 
-from interface.mp4 import write_mp4
+from interface.export.mp4 import write_mp4
 from synchformer.config import SynchformerConfig
 from synchformer.media.crop import Clip
 from synchformer.media.preprocess import LOG_FLOOR, MEL_MEAN, MEL_STD

@@ -19,14 +19,14 @@ from attribution.proof.captum_methods import METHODS
 from attribution.proof.metrics import rank_correlation
 from attribution.result import Attribution
 from attribution.settings import Settings
-from interface.errors import PageError, number
-from interface.evidence import FIELDS, Evidence, read_settings, sorry
-from interface.examples import truth_of
-from interface.figures import panel
-from interface.models import label
-from interface.parts import JOB, Shared, panels
-from interface.session import Session
-from interface.timeline import base_sketch
+from interface.session.errors import PageError, number
+from interface.session.examples import truth_of
+from interface.session.model_registry import label
+from interface.session.session import Session
+from interface.tabs.attribute import FIELDS, Evidence, read_settings, sorry
+from interface.tabs.components import JOB, Shared, panels
+from interface.views.offset_figures import panel
+from interface.views.timeline import base_sketch
 
 KINDS = (("another offset", "offset"), ("another model", "model"), ("other methods", "method"))
 MOST_MASKS = 2000  # per curve: a comparison is a look, and both sides take their time

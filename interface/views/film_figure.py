@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from interface.figures import LOOK, Figure
+from interface.views.offset_figures import LOOK, Figure
 from synchformer.offsets.continuous import in_milliseconds
 from synchformer.offsets.plots import SHORT, SURE, TICKS
 from synchformer.offsets.timeline import Moment, Piece, Timeline, clock

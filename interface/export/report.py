@@ -26,9 +26,9 @@ import synchformer
 from attribution.figures.figure_data import make_sketch
 from attribution.figures.matplotlib_figure import draw
 from attribution.result import Attribution, rows
-from interface.charts import as_svg, distribution_chart, residual, sweep_chart
-from interface.checks import lacks
-from interface.moments import Moment, strongest
+from interface.session.upload_checks import lacks
+from interface.views.moments import Moment, strongest
+from interface.views.svg_charts import as_svg, distribution_chart, residual, sweep_chart
 from synchformer.inference.prediction import Prediction, Synchronizability
 from synchformer.media.crop import Clip
 from synchformer.media.preprocess import log_mel

@@ -9,10 +9,10 @@ from typing import Any
 
 import gradio as gr
 
-from interface.errors import PageError
-from interface.models import Models, wait_for
-from interface.parts import SUFFIXES
-from interface.session import Session
+from interface.session.errors import PageError
+from interface.session.model_registry import Models, wait_for
+from interface.session.session import Session
+from interface.tabs.components import SUFFIXES
 
 LOADING_SECONDS = 240.0  # how long a request waits for weights that are not here yet
 
@@ -30,7 +30,7 @@ def endpoint(
     Args:
         fn: what answers.
         inputs: hidden components, one for each argument.
-        event: how its requests queue, as in `interface.parts`.
+        event: how its requests queue, as in `interface.tabs.components`.
         files: what it answers with before the JSON object.
     """
     told = " ".join((fn.__doc__ or "").split("Args:")[0].split())

@@ -20,14 +20,14 @@ import gradio as gr
 
 from attribution.result import Attribution
 from attribution.settings import Settings
-from interface.checks import notes_on_clip
-from interface.endpoint import LOADING_SECONDS, Reply, asked, endpoint, model_field, video_field
-from interface.errors import PageError, number, sentences
-from interface.film_api import add_films
-from interface.models import Models, wait_for
-from interface.parts import JOB, QUICK
-from interface.session import Session
-from interface.workspace import Answer, Opened
+from interface.api.endpoint import LOADING_SECONDS, Reply, asked, endpoint, model_field, video_field
+from interface.api.films import add_films
+from interface.session.errors import PageError, number, sentences
+from interface.session.model_registry import Models, wait_for
+from interface.session.session import Session
+from interface.session.upload_checks import notes_on_clip
+from interface.session.workspace import Answer, Opened
+from interface.tabs.components import JOB, QUICK
 from synchformer.inference.prediction import Prediction
 from synchformer.media.crop import possible_offsets
 

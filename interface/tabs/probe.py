@@ -12,15 +12,17 @@ from typing import Any
 
 import gradio as gr
 
-from interface import judge, link, timeline
-from interface.errors import PageError
-from interface.evidence import IDLE, states
-from interface.examples import strip, truth_of
-from interface.models import Models, label
-from interface.parts import QUICK, SUFFIXES, Shared, script
-from interface.session import Session
-from interface.view import View, answer_view, empty_view, error_view, moved_view
-from interface.workspace import Opened
+from interface.export import link
+from interface.session.errors import PageError
+from interface.session.examples import strip, truth_of
+from interface.session.model_registry import Models, label
+from interface.session.session import Session
+from interface.session.workspace import Opened
+from interface.tabs import synchronizability
+from interface.tabs.attribute import IDLE, states
+from interface.tabs.components import QUICK, SUFFIXES, Shared, script
+from interface.views import timeline
+from interface.views.result_card import View, answer_view, empty_view, error_view, moved_view
 
 WEIGHTS = (".safetensors", ".pt", ".pth")
 OFFSET_STEP = 0.04  # seconds: one frame at 25 fps
@@ -48,7 +50,7 @@ class Probe:
     chooser: gr.Dropdown
     weights: gr.UploadButton
     told: gr.HTML
-    judge: judge.Judge
+    judge: synchronizability.Judge
 
 
 def chooser(models: Models) -> tuple[gr.Dropdown, gr.UploadButton, gr.HTML]:
@@ -121,7 +123,7 @@ def wire(shared: Shared, probe: Probe, progress: gr.HTML) -> None:
     """Connect uploads, examples, sliders and the model's choice."""
     outputs = opened(shared, probe, progress)
     busy: dict[str, Any] = {"fn": None, "js": "() => document.dispatchEvent(new CustomEvent('synchformer:busy'))"}
-    judged = judge.told(shared, probe.judge)
+    judged = synchronizability.told(shared, probe.judge)
     uploads: list[Any] = [(field.upload, partial(_open, shared), [field, shared.model])
                for field in (probe.upload, probe.another)]  # fmt: skip
     picked = (probe.picks.pick, _picker(shared), [shared.model])
@@ -136,7 +138,7 @@ def wire(shared: Shared, probe: Probe, progress: gr.HTML) -> None:
     for moved, fn, answers in moves:
         moved(fn=partial(fn, shared), inputs=place, outputs=answers, trigger_mode="always_last", **QUICK).then(**judged)
     changed = [shared.model, probe.told, probe.result, shared.timeline, progress, *shared.buttons]
-    judge.wire(shared, probe.judge)
+    synchronizability.wire(shared, probe.judge)
     choices: list[Any] = [
         (probe.chooser.input, _choose, probe.chooser),
         (probe.weights.upload, _own_weights, probe.weights),

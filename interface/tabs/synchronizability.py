@@ -11,10 +11,10 @@ from typing import Any
 
 import gradio as gr
 
-from interface.errors import PageError
-from interface.evidence import sorry
-from interface.parts import QUICK, Shared
-from interface.view import synchronizability_view
+from interface.session.errors import PageError
+from interface.tabs.attribute import sorry
+from interface.tabs.components import QUICK, Shared
+from interface.views.result_card import synchronizability_view
 from synchformer.checkpoints.registry import CHECKPOINTS
 
 

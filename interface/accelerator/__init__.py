@@ -1,0 +1,1 @@
+"""Where the model runs, and what is asked of it there."""

@@ -1,0 +1,1 @@
+"""The same for programs: named endpoints, which are MCP tools as well."""

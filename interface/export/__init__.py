@@ -1,0 +1,1 @@
+"""What visitors take away: reports, movies, links."""

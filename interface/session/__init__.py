@@ -1,0 +1,1 @@
+"""What visitors opened, which models are loaded, what runs for whom."""

@@ -1,0 +1,1 @@
+"""The parts of the page: what visitors see and press."""

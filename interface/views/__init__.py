@@ -1,0 +1,1 @@
+"""What is shown: cards, timelines and figures as plain values."""
