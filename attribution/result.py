@@ -51,7 +51,7 @@ class Curve:
         return self.units[int(values.argmax())]
 
     def measure(self, name: str) -> Measure:
-        """`score`, `effect` or `margin`, averaged over neighbouring units (`attribution.estimation.smoothing`).
+        """`score`, `effect` or `margin`, averaged over neighboring units (`attribution.estimation.smoothing`).
 
         Raises:
             ValueError: for another name.
@@ -192,7 +192,7 @@ class Attribution:
 
 def rows(attribution: Attribution, curves: Sequence[Curve]) -> list[dict[str, Any]]:
     """One row per unit: stream, times in the crop and in the file, counts, each measure with its interval, and the
-    same averaged over neighbours (`_smooth`)."""
+    same averaged over neighbors (`_smooth`)."""
     table = []
     for curve in curves:
         looks = {name: getattr(curve.estimates, name) for name in MEASURES}

@@ -17,7 +17,7 @@ SYSTEM_FONTS = ["system-ui", "sans-serif"]
 
 
 def theme() -> gr.themes.Base:
-    """Colours and fonts; no font comes from the network."""
+    """Colors and fonts; no font comes from the network."""
     base = gr.themes.Base(
         primary_hue=gr.themes.colors.indigo,
         neutral_hue=gr.themes.colors.slate,
@@ -26,7 +26,7 @@ def theme() -> gr.themes.Base:
         font_mono=["ui-monospace", "monospace"],
     )
     card, line, ink = "var(--card)", "var(--line)", "var(--ink)"
-    colours = {
+    colors = {
         "body_background_fill": "var(--ground)",
         "body_text_color": ink,
         "body_text_color_subdued": "var(--ink-soft)",
@@ -46,7 +46,7 @@ def theme() -> gr.themes.Base:
         "checkbox_background_color_selected": "var(--accent)",
         "checkbox_border_color_selected": "var(--accent)",
     }
-    both = colours | {f"{name}_dark": value for name, value in colours.items()}
+    both = colors | {f"{name}_dark": value for name, value in colors.items()}
     return base.set(**both, block_shadow="none", button_secondary_shadow="none")
 
 

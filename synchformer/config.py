@@ -37,7 +37,7 @@ class SynchformerConfig:
     video_fps: int = 25
     sample_rate: int = 16_000
     short_side: int = 256  # pixels: frames are scaled so that their short side has this length ...
-    image_size: int = 224  # pixels: ... and a centre square of this size is cut out
+    image_size: int = 224  # pixels: ... and a center square of this size is cut out
     crop_frames: int = 125  # 5 s, of which the segments cover the middle
     segments: int = 14
     segment_frames: int = 16  # 0.64 s
@@ -197,7 +197,7 @@ class SynchformerConfig:
         """Middle of each audio feature in seconds from its segment's start: 0.075, 0.175, ..., 0.575.
 
         A feature sees `audio_patch` spectrogram columns from `audio_stride` times its number on, and column k is
-        centred on k hops, for the spectrogram is padded by half a window.
+        centerd on k hops, for the spectrogram is padded by half a window.
         """
         if self.extractors == "resnet-s3d":
             columns = [float(index * RESNET_STRIDE) for index in range(self.audio_steps)]
@@ -218,7 +218,7 @@ class SynchformerConfig:
 
     @property
     def offset_step(self) -> float:
-        """Seconds between neighbouring offset classes: 0.2 s."""
+        """Seconds between neighboring offset classes: 0.2 s."""
         return 2 * self.max_offset / (self.offset_classes - 1)
 
     @property

@@ -1,6 +1,6 @@
 """The page's example clips: four scenes chosen for their looks and because `mini` reads them, one that none can read.
 
-The last one cannot be synchronised. All come with their truth.
+The last one cannot be synchronized. All come with their truth.
 
 python -m synthetic.examples --out assets/examples
 """

@@ -17,7 +17,7 @@ from synthetic.scene import Scene, Shot
 from synthetic.shapes import Shape, scene_shapes
 
 FPS = 25  # frames per second, as the model's input
-CHUNK = 25  # moments drawn together: neighbours share the region that a shape touches
+CHUNK = 25  # moments drawn together: neighbors share the region that a shape touches
 TEXTURE_SIZE = 192  # pixels of a background that spans 5 half frame heights
 TEXTURE_SPAN = 5.0
 NOISE_FRAMES = 8
@@ -41,7 +41,7 @@ def render_frames(
         scene: what to draw.
         times: moments in seconds (T,).
         size: height and width of the frames in pixels; the picture shows |y| < field.
-        field: half the height of the view in half frame heights: 1 is the whole picture, 224 / 256 what a centre crop
+        field: half the height of the view in half frame heights: 1 is the whole picture, 224 / 256 what a center crop
             of 224 of 256 pixels shows.
         device: where to draw and to leave the frames.
 
@@ -120,7 +120,7 @@ def _texture(seed: int, grain: float, device: str) -> Tensor:
 
 
 def _axes(size: tuple[int, int], field: float, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Screen coordinates of the pixel centres in half frame heights: y (H,), x (W,)."""
+    """Screen coordinates of the pixel centers in half frame heights: y (H,), x (W,)."""
     height, width = size
     pixel = 2 * field / height
     y = (torch.arange(height, device=device) + 0.5 - height / 2) * pixel
@@ -169,7 +169,7 @@ def _paint(canvas: Tensor, shape: Shape, camera: tuple[Tensor, Tensor, Tensor], 
     cover, shade = _cover(shape, chosen, cx, cy, zoom, y[rows], x[columns], field / height)
     color = torch.tensor(shape.color, device=canvas.device).view(1, 3, 1, 1)
     first, last = int(chosen[0]), int(chosen[-1]) + 1
-    if len(chosen) == last - first:  # neighbours in time: a view, drawn in place
+    if len(chosen) == last - first:  # neighbors in time: a view, drawn in place
         patch = canvas[first:last, :, rows, columns]
         patch += cover * (color * shade - patch)
     else:

@@ -143,7 +143,7 @@ def sample_scene(
 
     Args:
         seed: the scene depends on this and on the other arguments, and on nothing else.
-        events: fewest and most events that are both seen and heard; (0, 0) gives a clip that cannot be synchronised.
+        events: fewest and most events that are both seen and heard; (0, 0) gives a clip that cannot be synchronized.
         duration: seconds.
         distractors: whether near misses, silent events, sounds from outside the picture and drifting things occur.
         without: kinds whose look and sound appear nowhere: what a training leaves out to be tested on it.

@@ -22,7 +22,7 @@ Wave = NDArray[np.float64]
 class Timbre:
     """The range of sounds of one kind of event.
 
-    `hertz` bounds the lowest mode, `spread` the ratio between neighbouring modes, `decay` the time constant in seconds
+    `hertz` bounds the lowest mode, `spread` the ratio between neighboring modes, `decay` the time constant in seconds
     of the lowest mode, `burst` the share of noise and `burst_decay` its time constant.
     """
 
@@ -105,9 +105,9 @@ def _background(rng: np.random.Generator, room: Room, count: int, sample_rate: i
     """Noise between white and pink, with a slow swell, and mains hum."""
     spectrum = np.fft.rfft(rng.standard_normal(count))
     hertz = np.maximum(np.fft.rfftfreq(count, 1 / sample_rate), 20.0)
-    coloured = np.fft.irfft(spectrum * (hertz / 1000.0) ** (-0.5 * room.noise_tilt), count)
-    coloured /= max(float(coloured.std()), 1e-9)
+    colored = np.fft.irfft(spectrum * (hertz / 1000.0) ** (-0.5 * room.noise_tilt), count)
+    colored /= max(float(colored.std()), 1e-9)
     t = np.arange(count) / sample_rate
     swell = 1 + 0.4 * np.sin(2 * np.pi * rng.uniform(0.05, 0.3) * t + rng.uniform(0, 6.3))
     hum = sum(np.sin(2 * np.pi * room.hum_hertz * k * t + rng.uniform(0, 6.3)) / k for k in (1, 2, 3))
-    return room.noise_level * swell * coloured + room.hum_level * np.asarray(hum)
+    return room.noise_level * swell * colored + room.hum_level * np.asarray(hum)

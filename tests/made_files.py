@@ -74,7 +74,7 @@ def _video_packets(stream, sample):
 
 
 def picture_of(index: int, sample: Sample) -> NDArray[np.uint8]:
-    """Frame `index`: one colour, or bars that spell the number, the highest bit at the left."""
+    """Frame `index`: one color, or bars that spell the number, the highest bit at the left."""
     height, width = sample.size
     if sample.color is not None:
         return np.full((height, width, 3), sample.color, np.uint8)

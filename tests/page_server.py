@@ -45,7 +45,7 @@ class FlashAndClick(torch.nn.Module):
 
     @staticmethod
     def _peak(level, step):
-        """Seconds of the centre of what stands out, over all segments (S, t)."""
+        """Seconds of the center of what stands out, over all segments (S, t)."""
         excess = (level - level.median() - 0.5 * (level.max() - level.median())).clamp(min=0)
         segments, steps = level.shape
         times = torch.arange(segments)[:, None] * 0.32 + (torch.arange(steps) + 0.5) * step

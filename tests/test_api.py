@@ -114,7 +114,7 @@ def test_attribute_streams_whole_results(network, clip):
         assert set(part) == set(last)
 
 
-def test_a_cancelled_attribution_stops(network, clip, monkeypatch):
+def test_a_canceled_attribution_stops(network, clip, monkeypatch):
     session, address = network
     ended, steps = threading.Event(), []
     whole = session.attribute

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from synchformer.modeling.attention import Attention, attend, summarise
+from synchformer.modeling.attention import Attention, attend, summarize
 from synchformer.modeling.layers import Aggregator, encoder_block
 
 
@@ -44,7 +44,7 @@ def test_a_layer_is_timms():
     theirs.load_state_dict(ours.state_dict())
     tokens = drawn(3, 5, 16)
     assert torch.allclose(ours(tokens), theirs(tokens), atol=1e-5)
-    assert torch.allclose(summarise(ours, tokens), ours(tokens)[:, 0], atol=1e-5)
+    assert torch.allclose(summarize(ours, tokens), ours(tokens)[:, 0], atol=1e-5)
 
 
 def test_gradients_of_a_summary_are_those_of_the_whole_layer():
@@ -52,7 +52,7 @@ def test_gradients_of_a_summary_are_those_of_the_whole_layer():
     block = encoder_block(16, 2, 4, 1e-6)
     other = copy.deepcopy(block)
     tokens = drawn(3, 5, 16)
-    summarise(block, tokens).square().sum().backward()
+    summarize(block, tokens).square().sum().backward()
     other(tokens)[:, 0].square().sum().backward()
     for one, two in zip(block.parameters(), other.parameters(), strict=True):
         assert torch.allclose(one.grad, two.grad, atol=2e-5)

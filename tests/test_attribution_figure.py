@@ -26,7 +26,7 @@ def sketch():
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_a_picture_shows_the_curves_in_their_colours(sketch, tmp_path, theme):
+def test_a_picture_shows_the_curves_in_their_colors(sketch, tmp_path, theme):
     path = save_figure(sketch, tmp_path / "a.png", theme=theme)
     pixels = np.asarray(Image.open(path).convert("RGB")).reshape(-1, 3).astype(int)
     wanted = {"light": ["#3d52d5", "#c2410c"], "dark": ["#8c9eff", "#fb923c"]}[theme]

@@ -1,4 +1,4 @@
-"""Averaging over neighbouring units: weights by hand, intervals against simulation."""
+"""Averaging over neighboring units: weights by hand, intervals against simulation."""
 
 import numpy as np
 import pytest

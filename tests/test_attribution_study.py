@@ -228,7 +228,7 @@ def test_files_hold_what_was_found(model, clip, bank, tmp_path):
 
 
 @pytest.mark.parametrize(("rule", "classes"), [("applied", (11, 12, 13)), (-2.0, (0, 1)), ("prediction", (4, 5, 6))])
-def test_the_neighbours_of_the_reference_count(rule, classes):
+def test_the_neighbors_of_the_reference_count(rule, classes):
     logits = torch.zeros(21)
     logits[5] = 1
     assert find_target(MINI, logits, 0.4, rule).classes == classes

@@ -17,12 +17,12 @@ def test_token_times_by_hand():
     assert audio[6] == pytest.approx(0.08 + 0.32 + 0.075)
 
 
-def test_a_chunk_owns_the_tokens_whose_centres_lie_in_it():
+def test_a_chunk_owns_the_tokens_whose_centers_lie_in_it():
     units = make_units(BASE, ("video",), 0.1)
     owner = next(unit for unit in units if unit.begin <= 1.45 < unit.end)
-    centres = token_times(BASE, "video")
+    centers = token_times(BASE, "video")
     places = token_places(BASE, "video")
-    expected = [place for place, time in zip(places, centres, strict=True) if 1.4 <= time + 1e-6 < 1.5]
+    expected = [place for place, time in zip(places, centers, strict=True) if 1.4 <= time + 1e-6 < 1.5]
     assert list(owner.tokens) == expected
     assert len({(place - 1) // 8 for place in expected}) == 2, "half-overlapping segments: a moment is in two"
 

@@ -43,7 +43,7 @@ def tone(hertz, seconds=0.64):
     return torch.sin(2 * torch.pi * hertz * torch.arange(round(seconds * RATE)) / RATE)
 
 
-def test_no_augmentation_is_the_centre_crop():
+def test_no_augmentation_is_the_center_crop():
     waves = torch.randn(2, 10_240)
     frames, heard = augment(coordinates(), waves, 32, NONE, rng())
     assert torch.equal(heard, waves)
@@ -78,14 +78,14 @@ def test_segments_are_mirrored_by_themselves():
     assert (changed == changed[:, :1]).all(), "the same for all frames of a segment"
 
 
-def test_greyscale_and_colour():
+def test_grayscale_and_color():
     frames = torch.randint(0, 255, (3, 3, 32, 32), dtype=torch.uint8)
     with seeded(rng()):
-        grey = picture_changes(only(greyscale=1.0))(frames)
-        colour = picture_changes(only(colour=1.0))(frames)
-    assert (grey[:, 0] == grey[:, 1]).all()
-    assert not torch.equal(colour, frames)
-    assert colour.dtype == torch.uint8
+        gray = picture_changes(only(grayscale=1.0))(frames)
+        color = picture_changes(only(color=1.0))(frames)
+    assert (gray[:, 0] == gray[:, 1]).all()
+    assert not torch.equal(color, frames)
+    assert color.dtype == torch.uint8
 
 
 @pytest.mark.parametrize("name", ["avclip", "sync"])

@@ -10,7 +10,7 @@ import torch
 from made_files import Sample, click_in, number_in, write
 
 from synchformer.config import BASE, MINI
-from synchformer.media.crop import centre_crop, cut_clip, load_clip, possible_offsets, possible_starts
+from synchformer.media.crop import center_crop, cut_clip, load_clip, possible_offsets, possible_starts
 from synchformer.media.decode import read_media
 from synchformer.media.probe import MediaError, probe
 
@@ -85,17 +85,17 @@ def test_half_precision_as_published(path):
 
 
 @pytest.mark.parametrize(("size", "edges"), [((256, 454), (16, 115)), ((256, 340), (16, 58)), ((257, 229), (16, 2))])
-def test_centre_crop_rounds_halves_to_even(size, edges):
+def test_center_crop_rounds_halves_to_even(size, edges):
     rows = torch.arange(size[0])[:, None].expand(size)
     columns = torch.arange(size[1]).expand(size)
-    cropped = centre_crop(torch.stack([rows, columns, rows])[None], 224)
+    cropped = center_crop(torch.stack([rows, columns, rows])[None], 224)
     assert cropped.shape == (1, 3, 224, 224)
     assert (int(cropped[0, 0, 0, 0]), int(cropped[0, 1, 0, 0])) == edges
 
 
 def test_frames_smaller_than_the_crop_are_refused():
     with pytest.raises(MediaError, match="200 x 100 pixels, the model needs 224"):
-        centre_crop(torch.zeros(1, 3, 100, 200), 224)
+        center_crop(torch.zeros(1, 3, 100, 200), 224)
 
 
 # What is possible, and what is said otherwise

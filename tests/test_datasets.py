@@ -82,7 +82,7 @@ def test_sparse_has_its_classes_and_no_fixed_places(videos, lists):
 def test_clean_keeps_what_is_in_sync(videos, lists):
     source = opened("vggsound-sparse-clean", videos, lists)
     assert [(record.id, record.fixed) for record in source.records("test")] == [(GOLF, Place(4.64, -1.0))]
-    assert LeftOut(BALL, "test", "annotated as not synchronisable") in source.left_out
+    assert LeftOut(BALL, "test", "annotated as not synchronizable") in source.left_out
 
 
 def test_lrs3(tmp_path):

@@ -22,7 +22,7 @@ MD5 = hashlib.md5(DATA).hexdigest()
 
 
 @dataclass
-class Behaviour:
+class Behavior:
     """What the server does; the lists are consumed, one entry for each request."""
 
     data: bytes = DATA
@@ -35,16 +35,16 @@ class Behaviour:
     asked: list[str | None] = field(default_factory=list)  # the Range of every request
 
 
-def handler(behaviour):
+def handler(behavior):
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             asked = self.headers.get("Range")
-            behaviour.asked.append(asked)
-            status = behaviour.status.pop(0) if behaviour.status else 200
+            behavior.asked.append(asked)
+            status = behavior.status.pop(0) if behavior.status else 200
             if status != 200:
                 return self.send_error(status)
-            start = int(re.match(r"bytes=(\d+)-", asked)[1]) + behaviour.shift if asked and behaviour.ranges else 0
-            size = len(behaviour.data)
+            start = int(re.match(r"bytes=(\d+)-", asked)[1]) + behavior.shift if asked and behavior.ranges else 0
+            size = len(behavior.data)
             if start and start >= size:
                 self.send_response(416)
                 self.send_header("Content-Range", f"bytes */{size}")
@@ -55,17 +55,17 @@ def handler(behaviour):
                 self.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
             self.send_header("Content-Length", str(size - start))
             self.end_headers()
-            return self.send(behaviour.data[start:])
+            return self.send(behavior.data[start:])
 
         def send(self, data):
-            if behaviour.break_after:
-                data = data[: behaviour.break_after.pop(0)]
-            for at in range(0, len(data), behaviour.block):
+            if behavior.break_after:
+                data = data[: behavior.break_after.pop(0)]
+            for at in range(0, len(data), behavior.block):
                 try:
-                    self.wfile.write(data[at : at + behaviour.block])
+                    self.wfile.write(data[at : at + behavior.block])
                 except ConnectionError:
                     return
-                time.sleep(behaviour.pause)
+                time.sleep(behavior.pause)
 
         def log_message(self, *_):
             pass
@@ -74,9 +74,9 @@ def handler(behaviour):
 
 
 @contextmanager
-def serving(behaviour):
-    """The address of a file that is served as the behaviour says."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler(behaviour))
+def serving(behavior):
+    """The address of a file that is served as the behavior says."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler(behavior))
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
@@ -108,11 +108,11 @@ def part_of(target, content=None):
     return part
 
 
-def check(target, behaviour, asked):
+def check(target, behavior, asked):
     """The file is whole, nothing lies beside it but the lock, and the server was asked for exactly this."""
-    assert target.read_bytes() == behaviour.data
+    assert target.read_bytes() == behavior.data
     assert {path.name for path in target.parent.iterdir()} <= {"file.pt", "file.pt.lock"}
-    assert behaviour.asked == asked
+    assert behavior.asked == asked
 
 
 def other_process(url, target):
@@ -126,18 +126,18 @@ def other_process(url, target):
 
 class TestWhole:
     def test_first_time_and_second(self, target, capsys):
-        behaviour = Behaviour()
-        with serving(behaviour) as url:
+        behavior = Behavior()
+        with serving(behavior) as url:
             assert fetch(url, target, MD5[:7]) == target
             shown = capsys.readouterr()
             assert "file.pt" in shown.err
             assert "512k" in shown.err
             assert not shown.out
             fetch(url, target, MD5)
-        check(target, behaviour, [None])
+        check(target, behavior, [None])
 
     def test_no_progress_when_not_wanted(self, target, capsys):
-        with serving(Behaviour()) as url:
+        with serving(Behavior()) as url:
             fetch(url, target, MD5, progress=False)
         assert not capsys.readouterr().err
 
@@ -155,21 +155,21 @@ class TestWhole:
 
 class TestInterrupted:
     def test_goes_on_where_it_broke_off(self, target):
-        behaviour = Behaviour(break_after=[100_000, 150_000])
-        with serving(behaviour) as url:
+        behavior = Behavior(break_after=[100_000, 150_000])
+        with serving(behavior) as url:
             fetch(url, target, MD5)
-        check(target, behaviour, [None, "bytes=100000-", "bytes=250000-"])
+        check(target, behavior, [None, "bytes=100000-", "bytes=250000-"])
 
     def test_many_breaks_are_no_failure_while_something_arrives(self, target):
-        behaviour = Behaviour(break_after=[66_000] * 7)
-        assert len(behaviour.break_after) > download.TRIES
-        with serving(behaviour) as url:
+        behavior = Behavior(break_after=[66_000] * 7)
+        assert len(behavior.break_after) > download.TRIES
+        with serving(behavior) as url:
             fetch(url, target, MD5)
         assert target.read_bytes() == DATA
 
     def test_goes_on_after_the_process_was_killed(self, target):
-        behaviour = Behaviour(pause=0.05, block=20_000)
-        with serving(behaviour) as url:
+        behavior = Behavior(pause=0.05, block=20_000)
+        with serving(behavior) as url:
             process = other_process(url, target)
             deadline = time.monotonic() + 60
             while not (part_of(target).exists() and part_of(target).stat().st_size):
@@ -180,80 +180,80 @@ class TestInterrupted:
             process.wait()
             assert not target.exists()
             have = part_of(target).stat().st_size
-            behaviour.pause = 0.0
+            behavior.pause = 0.0
             fetch(url, target, MD5)
-        check(target, behaviour, [None, f"bytes={have}-"])
+        check(target, behavior, [None, f"bytes={have}-"])
 
     def test_server_without_ranges(self, target):
-        behaviour = Behaviour(ranges=False, break_after=[100_000])
-        with serving(behaviour) as url:
+        behavior = Behavior(ranges=False, break_after=[100_000])
+        with serving(behavior) as url:
             fetch(url, target, MD5)
-        check(target, behaviour, [None, "bytes=100000-"])
+        check(target, behavior, [None, "bytes=100000-"])
 
     def test_server_without_ranges_that_always_breaks(self, target):
-        behaviour = Behaviour(ranges=False, break_after=[100_000] * 50)
-        with serving(behaviour) as url, pytest.raises(DownloadError, match="broke off"):
+        behavior = Behavior(ranges=False, break_after=[100_000] * 50)
+        with serving(behavior) as url, pytest.raises(DownloadError, match="broke off"):
             fetch(url, target, MD5)
-        assert download.TRIES <= len(behaviour.asked) <= download.TRIES + 1
+        assert download.TRIES <= len(behavior.asked) <= download.TRIES + 1
         assert not target.exists()
 
     def test_part_of_another_file(self, target):
         part_of(target, b"x" * 1000)
-        behaviour = Behaviour()
-        with serving(behaviour) as url:
+        behavior = Behavior()
+        with serving(behavior) as url:
             fetch(url, target, MD5)
-        check(target, behaviour, ["bytes=1000-", None])
+        check(target, behavior, ["bytes=1000-", None])
 
     def test_part_longer_than_the_file(self, target):
         part_of(target, DATA + b"more")
-        behaviour = Behaviour()
-        with serving(behaviour) as url:
+        behavior = Behavior()
+        with serving(behavior) as url:
             fetch(url, target, MD5)
-        check(target, behaviour, [f"bytes={len(DATA) + 4}-", None])
+        check(target, behavior, [f"bytes={len(DATA) + 4}-", None])
 
     def test_part_that_is_whole_already(self, target):
         """Stopped between the last byte and the move: nothing is sent again."""
         part_of(target, DATA)
-        behaviour = Behaviour()
-        with serving(behaviour) as url:
+        behavior = Behavior()
+        with serving(behavior) as url:
             fetch(url, target, MD5)
-        check(target, behaviour, [f"bytes={len(DATA)}-"])
+        check(target, behavior, [f"bytes={len(DATA)}-"])
 
     def test_wrong_range_is_not_appended(self, target):
         part_of(target, DATA[:1000])
-        with serving(Behaviour(shift=10)) as url, pytest.raises(DownloadError, match="another part"):
+        with serving(Behavior(shift=10)) as url, pytest.raises(DownloadError, match="another part"):
             fetch(url, target, MD5)
         assert part_of(target).read_bytes() == DATA[:1000]
 
 
 class TestRefused:
     def test_wrong_hash(self, target):
-        behaviour = Behaviour(data=b"not what was asked for")
-        with serving(behaviour) as url, pytest.raises(DownloadError) as caught:
+        behavior = Behavior(data=b"not what was asked for")
+        with serving(behavior) as url, pytest.raises(DownloadError) as caught:
             fetch(url, target, MD5[:7])
-        for word in (url, MD5[:7], hashlib.md5(behaviour.data).hexdigest()):
+        for word in (url, MD5[:7], hashlib.md5(behavior.data).hexdigest()):
             assert word in str(caught.value)
         assert not target.exists()
         assert not part_of(target).exists()
-        assert behaviour.asked == [None]
+        assert behavior.asked == [None]
 
     def test_missing_on_the_server(self, target):
-        behaviour = Behaviour(status=[404])
-        with serving(behaviour) as url, pytest.raises(DownloadError, match="404"):
+        behavior = Behavior(status=[404])
+        with serving(behavior) as url, pytest.raises(DownloadError, match="404"):
             fetch(url, target, MD5)
-        assert behaviour.asked == [None], "a file that is not there needs no second attempt"
+        assert behavior.asked == [None], "a file that is not there needs no second attempt"
 
     def test_busy_server(self, target):
-        behaviour = Behaviour(status=[503, 429])
-        with serving(behaviour) as url:
+        behavior = Behavior(status=[503, 429])
+        with serving(behavior) as url:
             fetch(url, target, MD5)
-        check(target, behaviour, [None, None, None])
+        check(target, behavior, [None, None, None])
 
     def test_server_that_stays_busy(self, target):
-        behaviour = Behaviour(status=[503] * 50)
-        with serving(behaviour) as url, pytest.raises(DownloadError, match="503"):
+        behavior = Behavior(status=[503] * 50)
+        with serving(behavior) as url, pytest.raises(DownloadError, match="503"):
             fetch(url, target, MD5)
-        assert len(behaviour.asked) == download.TRIES
+        assert len(behavior.asked) == download.TRIES
 
     def test_no_server(self, target):
         with pytest.raises(DownloadError, match="could not be reached") as caught:
@@ -265,17 +265,17 @@ class TestRefused:
         """A server that sends a few bytes now and then does not hold us forever."""
         monkeypatch.setattr(download, "TIMEOUT", 0.1)
         monkeypatch.setattr(download, "TRIES", 2)
-        with serving(Behaviour(block=10, pause=0.5)) as url, pytest.raises(DownloadError, match="timed out"):
+        with serving(Behavior(block=10, pause=0.5)) as url, pytest.raises(DownloadError, match="timed out"):
             fetch(url, target, MD5)
 
     @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's device that is always full")
     def test_full_disk(self, target):
         target.parent.mkdir()
         part_of(target).symlink_to("/dev/full")
-        behaviour = Behaviour()
-        with serving(behaviour) as url, pytest.raises(DownloadError, match=r"No space left.*free some space"):
+        behavior = Behavior()
+        with serving(behavior) as url, pytest.raises(DownloadError, match=r"No space left.*free some space"):
             fetch(url, target, MD5)
-        assert behaviour.asked == [None], "a full disk needs no second attempt"
+        assert behavior.asked == [None], "a full disk needs no second attempt"
 
     def test_folder_that_cannot_be_made(self, tmp_path):
         (tmp_path / "file").touch()
@@ -285,12 +285,12 @@ class TestRefused:
 
 def test_two_processes_at_once(target):
     """Both end with the whole file, and one of them downloaded it."""
-    behaviour = Behaviour(pause=0.2)
-    with serving(behaviour) as url:
+    behavior = Behavior(pause=0.2)
+    with serving(behavior) as url:
         processes = [other_process(url, target) for _ in range(2)]
         errors = [process.communicate(timeout=120)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], errors
-    check(target, behaviour, [None])
+    check(target, behavior, [None])
 
 
 def test_verify_reads_the_whole_file(tmp_path):

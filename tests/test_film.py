@@ -12,7 +12,7 @@ import pytest
 import torch
 from page_server import TINY as SIZES
 from published_files import TINY, published_state, save_with_settings, tiny_model
-from test_download import Behaviour, serving
+from test_download import Behavior, serving
 from test_named_weights import known_as, source_of
 from test_shift import write_flash_click
 
@@ -110,7 +110,7 @@ def test_the_figure_of_jumps():
     found = jumping()
     drawn = {trace["name"]: trace for trace in film(found.moments, (0.0, 60.0), found)["data"]}
     assert (drawn["sure"]["y"], drawn["less sure"]["y"]) == ([0.5, -0.7, -0.7], [0.5])
-    assert drawn["less sure"]["marker"]["symbol"] == "circle-open"  # told by shape, not by colour alone
+    assert drawn["less sure"]["marker"]["symbol"] == "circle-open"  # told by shape, not by color alone
     assert drawn["sure"]["error_y"]["array"] == pytest.approx([0.05, 0.05, 0.0])  # too wide to draw
     assert drawn["stretches"]["x"] == [0, 22.4, None, 22.4, 54.8]
     assert drawn["stretches"]["y"] == [0.5, 0.5, None, -0.7, -0.7]
@@ -274,21 +274,21 @@ def fetching(tmp_path, monkeypatch, clip):
     monkeypatch.setattr(model_registry, "JUDGES", (("synchronizability", config),))
     path = save_with_settings(tmp_path / "a.pt", "stage II", published_state(tiny_model(config=config)))
     content = path.read_bytes()
-    behaviour = Behaviour(data=content, block=1 << 14, pause=0.03)
-    with serving(behaviour) as url:
+    behavior = Behavior(data=content, block=1 << 14, pause=0.03)
+    with serving(behavior) as url:
         known_as(monkeypatch, "synchronizability", config, source_of(url, content))
         session = Session(tiny_model(), name="tiny")
-        yield SimpleNamespace(models=Models(session, device="cpu")), session.open(clip), behaviour
+        yield SimpleNamespace(models=Models(session, device="cpu")), session.open(clip), behavior
 
 
 def test_the_download_is_offered_shown_and_used(fetching):
-    shared, opened, behaviour = fetching
+    shared, opened, behavior = fetching
     place = (opened.key, "tiny", opened.start, 0.0)
     view, row, button, _ = synchronizability._tell(shared, *place)
     assert "not downloaded" in json.loads(view)["sync"]["error"]
     assert row["visible"] is True
     assert button["value"] == f"Download synchronizability ({CHECKPOINTS['synchronizability'].size})"
-    assert behaviour.asked == []  # nothing is fetched unasked
+    assert behavior.asked == []  # nothing is fetched unasked
     answers = list(synchronizability._fetch(shared, *place))
     told = [words for *_, words in answers[:-1]]
     assert any("Downloading synchronizability: " in words and "MB so far" in words for words in told)
@@ -296,12 +296,12 @@ def test_the_download_is_offered_shown_and_used(fetching):
     assert 0 <= json.loads(view)["sync"]["probability"] <= 1
     assert (row["visible"], words) == (False, "")
     list(synchronizability._fetch(shared, *place))
-    assert behaviour.asked == [None]  # once
+    assert behavior.asked == [None]  # once
 
 
 def test_a_download_that_fails_is_a_sentence_and_can_be_tried_again(fetching):
-    shared, opened, behaviour = fetching
-    behaviour.status = [404] * 10
+    shared, opened, behavior = fetching
+    behavior.status = [404] * 10
     answer = list(synchronizability._fetch(shared, opened.key, "tiny", opened.start, 0.0))[-1]
     assert 'role="alert"' in answer[3]
     assert answer[2]["interactive"] is True

@@ -20,8 +20,8 @@ from made_files import Sample, click_in, number_in, write
 from tiny_run import TINY
 
 from synchformer.checkpoints.registry import load_model
-from synchformer.media.crop import centre_crop
-from synchformer.media.preprocess import mel_spectrogram, normalise_frames
+from synchformer.media.crop import center_crop
+from synchformer.media.preprocess import mel_spectrogram, normalize_frames
 from synchformer.modeling.audio_spectrogram_transformer import AudioEncoder
 from synchformer.modeling.motionformer import VideoEncoder
 from training import evaluate, run
@@ -123,7 +123,7 @@ def test_segments_read_like_the_files(source):
     batch = footage_of(source).read([Crop(0, 8, 0, 8, 3)], TINY)
     assert batch["frames"].shape == (1, 14, 16, 3, 32, 32)
     whole = source.read(source.records("train")[0], TINY)
-    expected = centre_crop(whole.video[8 + 5 * 8 : 8 + 5 * 8 + 16], 32)
+    expected = center_crop(whole.video[8 + 5 * 8 : 8 + 5 * 8 + 16], 32)
     assert torch.equal(batch["frames"][0, 5], expected)
     assert torch.equal(batch["waves"][0, 5], whole.audio[48 * 640 : 64 * 640])
 
@@ -209,12 +209,12 @@ def test_cached_features_of_files_are_those_of_their_frames(cache, encoders):
     batch = cache.read([crop], TINY)
     frames, wave = cache.clips(3)
     with torch.inference_mode():
-        expected = encoders[0](normalise_frames(centre_crop(frames[19 + 8 : 19 + 24], 32))[None])
+        expected = encoders[0](normalize_frames(center_crop(frames[19 + 8 : 19 + 24], 32))[None])
         assert torch.allclose(batch["video"][0, 1], expected[0], atol=2e-3)
         sound = wave[(30 + 8) * 640 : (30 + 24) * 640][None]
         assert torch.allclose(batch["audio"][0, 1], encoders[1](mel_spectrogram(sound, TINY))[0], atol=2e-3)
         looked = cache.look(crop, TINY)
-        assert torch.equal(looked["frames"][0, 1], centre_crop(frames[27:43], 32))
+        assert torch.equal(looked["frames"][0, 1], center_crop(frames[27:43], 32))
         assert torch.equal(looked["waves"][0, 1], sound[0])
 
 
@@ -223,9 +223,9 @@ def test_views_and_jitter_are_drawn_in_training_alone(cache):
     still = cache.read(crop, TINY)
     drawn = [cache.read(crop, TINY, rng(seed)) for seed in range(12)]
     seen = {bool(torch.equal(batch["video"], still["video"])) for batch in drawn}
-    assert seen == {True, False}, "the centre crop, and the other view"
-    neighbours = [cache.read([replace(crop[0], sound=30 + later)], TINY)["audio"] for later in (-1, 0, 1)]
-    found = [[torch.equal(batch["audio"], each) for each in neighbours].index(True) for batch in drawn]
+    assert seen == {True, False}, "the center crop, and the other view"
+    neighbors = [cache.read([replace(crop[0], sound=30 + later)], TINY)["audio"] for later in (-1, 0, 1)]
+    found = [[torch.equal(batch["audio"], each) for each in neighbors].index(True) for batch in drawn]
     assert set(found) == {0, 1, 2}
 
 
@@ -390,8 +390,8 @@ def test_kinds_are_held_out_of_training_and_kept_in_the_state(tmp_path):
     assert "clap" in plain
 
 
-def test_rendered_squares_hold_the_centre_crop():
+def test_rendered_squares_hold_the_center_crop():
     recipe = Recipe(seed=3, count=1)
     (small, sound), (whole, same) = Renderer(recipe, TINY)(0), Renderer(recipe, TINY, whole=True)(0)
     assert torch.equal(sound, same)
-    assert (centre_crop(whole, 32).float() - small.float()).abs().mean() < 2
+    assert (center_crop(whole, 32).float() - small.float()).abs().mean() < 2

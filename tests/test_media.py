@@ -131,7 +131,7 @@ def test_variable_frame_rate(tmp_path):
 
 
 @pytest.mark.parametrize(("video", "pix_fmt"), PIXELS)
-def test_pixel_formats_show_the_same_colour(tmp_path, video, pix_fmt):
+def test_pixel_formats_show_the_same_color(tmp_path, video, pix_fmt):
     sample = Sample(seconds=1.0, click=0.5, video=video, pix_fmt=pix_fmt, color=(200, 50, 90))
     media = read_media(write(tmp_path / "a.mkv", sample))
     assert media.video[5].float().mean((1, 2)).tolist() == pytest.approx([200, 50, 90], abs=4)
@@ -190,8 +190,8 @@ def test_what_is_right_already_comes_through_unchanged(tmp_path):
     sample = Sample(video="ffv1", pix_fmt="bgr0", audio="flac")
     media = read_media(write(tmp_path / "a.mkv", sample))
     assert all(np.array_equal(media.video[i].permute(1, 2, 0).numpy(), picture_of(i, sample)) for i in (0, 37, 74))
-    quantised = np.round(samples_of(sample)[0] * 32768) / 32768
-    assert np.abs(media.audio.numpy()[:48_000] - quantised).max() <= 1 / 32768
+    quantized = np.round(samples_of(sample)[0] * 32768) / 32768
+    assert np.abs(media.audio.numpy()[:48_000] - quantized).max() <= 1 / 32768
 
 
 # Intervals

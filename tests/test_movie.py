@@ -1,4 +1,4 @@
-"""The movie: the right frames, the sound as it was heard, a cursor that keeps time, and nothing left when cancelled."""
+"""The movie: the right frames, the sound as it was heard, a cursor that keeps time, and nothing left when canceled."""
 
 from dataclasses import replace
 

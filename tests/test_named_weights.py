@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from published_files import TINY, assert_same_model, published_state, save_with_settings, tiny_model
-from test_download import Behaviour, serving
+from test_download import Behavior, serving
 
 from synchformer.checkpoints import download, registry
 from synchformer.checkpoints.download import DownloadError
@@ -58,11 +58,11 @@ class TestDownloaded:
         model = tiny_model(getattr(registry, kind), config)
         content = file_bytes(tmp_path, model, layout)
         load = load_avclip if layout == "stage I" else load_model
-        behaviour = Behaviour(data=content)
-        with serving(behaviour) as url:
+        behavior = Behavior(data=content)
+        with serving(behavior) as url:
             entry = known_as(monkeypatch, name, config, source_of(url, content))
             assert_same_model(load(name, "cpu"), model)
-        assert behaviour.asked == [None]
+        assert behavior.asked == [None]
         kept = [path.name for path in cache.iterdir() if path.suffix != ".lock"]
         assert kept == [f"{name}-{entry.run}.safetensors"], "the original is removed, and nothing half-written stays"
         assert read_notes(cache / kept[0])["data"] == entry.data
@@ -72,7 +72,7 @@ class TestDownloaded:
     def test_second_source(self, tmp_path, cache, monkeypatch):
         """The whole model again as tensors alone, when the published file is not to be had."""
         content = file_bytes(tmp_path, tiny_model(), "plain")
-        with serving(Behaviour(data=content)) as url, serving(Behaviour(status=[404])) as gone:
+        with serving(Behavior(data=content)) as url, serving(Behavior(status=[404])) as gone:
             known_as(monkeypatch, "audioset", TINY, Source(gone, "0000000"), source_of(url + "h", content))
             assert_same_model(load_model("audioset", "cpu"), tiny_model())
 
@@ -106,7 +106,7 @@ class TestDownloaded:
 
     def test_damaged_file_of_the_right_hash(self, cache, monkeypatch):
         content = b"an odd file, but the published one"
-        with serving(Behaviour(data=content)) as url:
+        with serving(Behavior(data=content)) as url:
             known_as(monkeypatch, "lrs3", TINY, source_of(url, content))
             with pytest.raises(CheckpointError, match="neither safetensors nor a whole PyTorch file"):
                 load_model("lrs3")
@@ -121,16 +121,16 @@ class TestDownloaded:
     def test_two_at_once(self, tmp_path, cache, monkeypatch):
         """One downloads and converts, the other waits for it."""
         content = file_bytes(tmp_path, tiny_model(), "stage II")
-        behaviour = Behaviour(data=content, pause=0.02)
+        behavior = Behavior(data=content, pause=0.02)
         found = []
-        with serving(behaviour) as url:
+        with serving(behavior) as url:
             known_as(monkeypatch, "lrs3", TINY, source_of(url, content))
             threads = [threading.Thread(target=lambda: found.append(load_model("lrs3", "cpu"))) for _ in range(3)]
             for thread in threads:
                 thread.start()
             for thread in threads:
                 thread.join(60)
-        assert behaviour.asked == [None]
+        assert behavior.asked == [None]
         assert len(found) == 3
         for model in found:
             assert_same_model(model, tiny_model())

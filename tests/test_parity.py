@@ -21,7 +21,7 @@ from torch.nn.functional import normalize
 
 from synchformer.checkpoints.published_names import Layout, from_published, name_table
 from synchformer.config import BASE, MINI
-from synchformer.media.preprocess import mel_spectrogram, normalise_frames
+from synchformer.media.preprocess import mel_spectrogram, normalize_frames
 from synchformer.modeling.audio_spectrogram_transformer import AudioEncoder
 from synchformer.modeling.layers import DividedBlock
 from synchformer.modeling.motionformer import VideoEncoder
@@ -180,7 +180,7 @@ def test_synchronizability_logits(features: tuple[Tensor, Tensor]) -> None:
 def test_stage1_video_embedding() -> None:
     encoder = filled(VideoEncoder, "video_encoder.", "avclip")
     first = int(STAGE1["frames"][0])
-    frames = normalise_frames(center_square(moving_pattern(0, first, first + BASE.segment_frames)))  # no half rounding
+    frames = normalize_frames(center_square(moving_pattern(0, first, first + BASE.segment_frames)))  # no half rounding
     embedding = normalize(encoder(frames[None]).mean(1), dim=-1)
     assert distance(embedding[0], STAGE1["video0"], relative=True) < RELATIVE
 

@@ -63,7 +63,7 @@ class KnownAnswer(torch.nn.Module):
 
 
 def peaked(best, share, near=0.0):
-    """Probabilities with `share` on the class `best`, `near` on each neighbour, the rest spread."""
+    """Probabilities with `share` on the class `best`, `near` on each neighbor, the rest spread."""
     beside = [i for i in range(21) if abs(i - best) == 1]
     spread = (1 - share - near * len(beside)) / (20 - len(beside))
     return [share if i == best else near if i in beside else spread for i in range(21)]
@@ -102,7 +102,7 @@ def test_sentences(probabilities, sentence):
     assert predict(KnownAnswer(probabilities), FakeClip()).sentence == sentence
 
 
-def test_neighbours_do_not_wrap_around():
+def test_neighbors_do_not_wrap_around():
     answer = predict(KnownAnswer([0.3, *[0.0125] * 19, 0.4625]), FakeClip())
     assert answer.near == pytest.approx(0.475, abs=1e-6)
     assert not answer.telling

@@ -18,7 +18,7 @@ from training.datasets.registry import Place, open_source, read_crop
 from training.datasets.shards import pack, scan
 from training.runtime.processes import in_order
 
-COLOURS = {"size": (288, 512), "video": "mpeg4", "audio": "mp3", "rate": 44_100, "layout": "stereo"}
+COLORS = {"size": (288, 512), "video": "mpeg4", "audio": "mp3", "rate": 44_100, "layout": "stereo"}
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def prepared(tmp_path_factory):
     root = tmp_path_factory.mktemp("prepare")
     raw = root / "raw"
     (raw / "clap").mkdir(parents=True)
-    write(raw / "clap" / "film_0_1.mkv", Sample(seconds=3.3, fps=Fraction(30), click=2.7, **COLOURS))
+    write(raw / "clap" / "film_0_1.mkv", Sample(seconds=3.3, fps=Fraction(30), click=2.7, **COLORS))
     write(raw / "fine.mp4", Sample(seconds=1.0, size=(256, 340), click=0.5))
     (raw / "broken.mp4").write_bytes(b"nothing")
     (raw / "notes.txt").write_text("x")

@@ -6,11 +6,11 @@ import torch
 from scipy.signal import get_window
 
 from synchformer.config import BASE, MINI
-from synchformer.media.preprocess import mel_spectrogram, normalise_frames
+from synchformer.media.preprocess import mel_spectrogram, normalize_frames
 
 
 def mel_by_definition(wave):
-    """Normalised log-mel columns (128, 65) of a segment (10240,): HTK triangles, power, AST's scaling."""
+    """Normalized log-mel columns (128, 65) of a segment (10240,): HTK triangles, power, AST's scaling."""
     window = np.zeros(1024)
     window[312:712] = get_window("hann", 400)  # periodic, in the middle of the transform
     padded = np.pad(wave.astype(np.float64), 512, mode="reflect")
@@ -67,5 +67,5 @@ def test_batches_are_computed_item_by_item(waves):
 
 def test_frames_reach_from_minus_one_to_one():
     frames = torch.tensor([0, 51, 255], dtype=torch.uint8).view(1, 3, 1, 1)
-    assert normalise_frames(frames).flatten().tolist() == pytest.approx([-1.0, -0.6, 1.0])
+    assert normalize_frames(frames).flatten().tolist() == pytest.approx([-1.0, -0.6, 1.0])
     assert frames.flatten().tolist() == [0, 51, 255], "the input stays as it was"

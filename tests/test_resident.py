@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny_run import TINY
 
-from synchformer.media.preprocess import normalise_frames
+from synchformer.media.preprocess import normalize_frames
 from training import run
 from training.augmentation.light import apply_look
 from training.augmentation.policy import Change
@@ -73,7 +73,7 @@ def test_crops(pools, kind, monkeypatch):
 def test_look_by_hand():
     frames = torch.arange(2 * 3 * 2, dtype=torch.uint8).view(1, 2, 3, 1, 2) * 20
     plain = apply_look(frames, torch.tensor([[1.0, 0.0, 0.0, 0.0, 0.0]]))
-    assert torch.allclose(plain, normalise_frames(frames), atol=1e-6)
+    assert torch.allclose(plain, normalize_frames(frames), atol=1e-6)
     assert frames.flatten().tolist() == list(range(0, 240, 20)), "the pool's own frames stay"
     changed = apply_look(frames, torch.tensor([[0.5, 0.1, 0.0, -0.2, 1.0]]))
     assert changed[0, 0, 0, 0].tolist() == pytest.approx([0.5 * (20 / 127.5 - 1) + 0.1, -0.5 + 0.1], abs=1e-6), "red"

@@ -32,7 +32,7 @@ def rng(seed=0):
 
 @pytest.mark.parametrize("provable", [True, None])
 def test_another_sound_is_as_likely_as_the_first(provable):
-    """Classes of first and second sounds are counted alike; small offsets, which fit anywhere, are not favoured."""
+    """Classes of first and second sounds are counted alike; small offsets, which fit anywhere, are not favored."""
     draws, count = rng(), 6000
     firsts = [draw_offset(SCENES, MINI, draws, provable) for _ in range(count)]
     others = [draw_sound(SCENES, MINI, draws, crop, bool(provable)) for crop in firsts]

@@ -120,7 +120,7 @@ def test_batch_equals_single_scenes():
         assert torch.equal(frames, render_frames(scene, moments, (32, 48), field=0.9))
 
 
-def test_moments_do_not_depend_on_their_neighbours():
+def test_moments_do_not_depend_on_their_neighbors():
     scene = sample_scene(5)
     times = frame_times(scene)
     whole = render_frames(scene, times, (32, 32))

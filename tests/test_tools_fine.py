@@ -26,7 +26,7 @@ STRIDE = 0.32  # s between shifts
 
 
 def staircase(truth, shifts):
-    """The answers of a perfect quantiser: all on the class nearest to the total offset."""
+    """The answers of a perfect quantizer: all on the class nearest to the total offset."""
     totals = truth + shifts
     answers = np.zeros((len(totals), len(GRID)))
     answers[np.arange(len(totals)), np.abs(totals[:, None] - np.array(GRID)).argmin(1)] = 1
@@ -34,7 +34,7 @@ def staircase(truth, shifts):
 
 
 def ideal():
-    """The response of that quantiser."""
+    """The response of that quantizer."""
     profile = np.where(np.abs(distance_grid()) < 0.1 - 1e-9, 1.0, 0.0)
     profile[np.isclose(np.abs(distance_grid()), 0.1)] = 0.5
     return Response(GRID, tuple(profile), chance=0.02)
@@ -90,7 +90,7 @@ def test_calibration_error_by_hand():
     assert expected_calibration_error(said, happened) == pytest.approx(0.5 * 0.05 + 0.5 * 0.45)
 
 
-@pytest.mark.parametrize(("interval", "judgements"), [
+@pytest.mark.parametrize(("interval", "judgments"), [
     ((-0.010, 0.010), ["within"] * 4),
     ((0.020, 0.030), ["within", "within", "within", "outside"]),
     ((0.050, 0.080), ["outside", "within", "outside", "outside"]),
@@ -98,12 +98,12 @@ def test_calibration_error_by_hand():
     ((-0.2, 0.2), ["cannot tell"] * 4),
     ((0.3, 0.4), ["outside"] * 4),
 ])  # fmt: skip
-def test_recommendations(interval, judgements):
-    assert [verdict.judgement for verdict in judge(interval)] == judgements
+def test_recommendations(interval, judgments):
+    assert [verdict.judgment for verdict in judge(interval)] == judgments
 
 
 def test_the_worst_part_counts():
-    assert [verdict.judgement for verdict in judge((-0.01, 0.01), (0.3, 0.4))] == ["outside"] * 4
+    assert [verdict.judgment for verdict in judge((-0.01, 0.01), (0.3, 0.4))] == ["outside"] * 4
     assert "cannot tell, the interval of 400 ms" in judge((-0.2, 0.2))[0].sentence
 
 

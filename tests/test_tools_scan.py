@@ -31,9 +31,9 @@ OFFSETS = offset_grid(4.0, 0.02)
 def densities(truths, spread=0.08, wrong=0.3, seed=0):
     """Bell curves about noisy truths; a share of them about nothing."""
     rng = np.random.default_rng(seed)
-    centres = np.where(rng.random(len(truths)) < wrong, rng.uniform(-4, 4, len(truths)), truths)
-    centres = centres + spread * rng.standard_normal(len(truths))
-    return mixed(-0.5 * ((OFFSETS - centres[:, None]) / spread) ** 2, 0.3)
+    centers = np.where(rng.random(len(truths)) < wrong, rng.uniform(-4, 4, len(truths)), truths)
+    centers = centers + spread * rng.standard_normal(len(truths))
+    return mixed(-0.5 * ((OFFSETS - centers[:, None]) / spread) ** 2, 0.3)
 
 
 TIMES = np.arange(0, 600, 4.8)
@@ -106,7 +106,7 @@ def test_constant_film(mini, films):
     assert found.kind == "constant"
     assert found.whole.offset == pytest.approx(0.33, abs=0.08)
     assert "ms early throughout" in found.sentence
-    assert {verdict.judgement for verdict in found.verdicts} == {"outside"}
+    assert {verdict.judgment for verdict in found.verdicts} == {"outside"}
 
 
 def test_synchronizability_of_every_window(tmp_path):

@@ -13,9 +13,9 @@ from test_shift import write_flash_click
 from synchformer import cli
 from synchformer.checkpoints import registry
 from synchformer.inference.prediction import predict
-from synchformer.media.crop import centre_crop, load_clip
+from synchformer.media.crop import center_crop, load_clip
 from synchformer.media.decode import read_media
-from synchformer.media.preprocess import mel_spectrogram, normalise_frames
+from synchformer.media.preprocess import mel_spectrogram, normalize_frames
 from synchformer.modeling.synchformer import Synchformer
 from synchformer.offsets import desync, pair_by_name, read_pairs
 from synchformer.offsets.batch import calibrated, with_prior
@@ -51,7 +51,7 @@ def shell(model, monkeypatch):
 def by_definition(model, path):
     """av-benchmark's score of a clip, from its definition: segments in plain loops."""
     media = read_media(path, 0.0, 8.0, short_side=TINY.image_size)
-    video, audio = normalise_frames(centre_crop(media.video, TINY.image_size)), media.audio
+    video, audio = normalize_frames(center_crop(media.video, TINY.image_size)), media.audio
     pictures = torch.stack([video[k * 8 : k * 8 + 16] for k in range(24)])[None]
     sounds = torch.stack([audio[k * 5120 : k * 5120 + 10_240] for k in range(24)])
     mel = mel_spectrogram(sounds, TINY)[None]

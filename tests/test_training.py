@@ -12,7 +12,7 @@ from synchformer.config import BASE, MINI
 from synthetic import Event
 from training import run
 from training.datasets.recipe import HELD_OUT, Recipe
-from training.evaluate import draw_trial, summarise, wilson
+from training.evaluate import draw_trial, summarize, wilson
 from training.evaluation.metrics import accuracy, chance
 from training.readers.feature_cache import FeatureCache
 from training.readers.rendered import ClipPool, Renderer
@@ -89,7 +89,7 @@ def test_summary_counts_by_hand():
     from training.evaluate import Trial
 
     trials = [Trial(0, 0.0, 10, 10, 0.9, 1), Trial(1, 0.0, 10, 11, 0.9, 1), Trial(2, 0.0, 10, 3, 0.2, 0)]
-    rows = {row.clips: row for row in summarise(trials, 21)}
+    rows = {row.clips: row for row in summarize(trials, 21)}
     assert rows["all clips"].acc1 == pytest.approx(1 / 3)
     assert rows["at least one event in both crops"].acc1_tol1 == 1.0
     assert rows["chance"].acc1 == pytest.approx(1 / 21)
@@ -136,14 +136,14 @@ def cache(tmp_path_factory, pools):
 
 def test_cached_features_equal_encoded_ones(cache):
     """A crop read from the cache is what the encoders make of its frames and samples."""
-    from synchformer.media.preprocess import mel_spectrogram, normalise_frames
+    from synchformer.media.preprocess import mel_spectrogram, normalize_frames
 
     features, heads = cache
     clip, first, shift = 9, 1 + 2 * 8, 15  # the phase of clip 9 is 1
     batch = features.read([Crop(clip, first, clip, first + shift, 0)], TINY)
     frames, wave = features.clips(clip)
     with torch.inference_mode():
-        segment = normalise_frames(frames[first + 24 : first + 40])[None]
+        segment = normalize_frames(frames[first + 24 : first + 40])[None]
         assert torch.allclose(heads.video_encoder(segment)[0], batch["video"][0, 3], atol=2e-3)
         begin = (first + shift + 24) * 640
         sound = wave[begin : begin + 10_240].float()[None] / 32767

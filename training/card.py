@@ -21,7 +21,7 @@ from training.evaluation.report import Row, read_report, table
 
 SKELETON = """# Model card: `{name}`
 
-What it is, who trained it, on what, and under which licence.
+What it is, who trained it, on what, and under which license.
 
 <!-- sizes -->
 <!-- end -->
@@ -49,7 +49,7 @@ def sizes(model: Synchformer, name: str) -> str:
         f"{c.offset_classes} offset classes from −{c.max_offset:g} to +{c.max_offset:g} s; above zero the sound runs "
         "ahead (is heard too early), below zero it lags"
         if c.head == "offset"
-        else "whether picture and sound can be synchronised at all"
+        else "whether picture and sound can be synchronized at all"
     )
     overlap = "overlapping by half" if 2 * c.segment_stride == c.segment_frames else f"{c.segment_stride} frames apart"
     depth = f"{c.video_depth} layers" if c.video_depth == c.audio_depth else f"{c.video_depth} / {c.audio_depth} layers"
@@ -61,7 +61,7 @@ def sizes(model: Synchformer, name: str) -> str:
     )
     rows = {
         "input": f"{c.crop_seconds:g} s: {c.crop_frames} frames (short side {c.short_side} px, "
-        f"centre {c.image_size} px), {c.crop_samples:,} samples",
+        f"center {c.image_size} px), {c.crop_samples:,} samples",
         "segments": f"{c.segments} of {c.segment_seconds:g} s, {overlap}",
         "output": output,
         "encoders": encoders,

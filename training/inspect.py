@@ -50,14 +50,14 @@ def pictures_of(segment: Segment, seed: int) -> dict[str, Tensor]:
     size = segment.config.image_size
     random = replace(AS_IS, random_crop=True)
     crops = {
-        "centre crop (as it is)": AS_IS,
+        "center crop (as it is)": AS_IS,
         "random crop": random,
         "smaller crop, enlarged": replace(random, upscale=1.0),
     }
     changes = {
         "mirrored": replace(AS_IS, flip=1.0),
-        "colour": replace(AS_IS, colour=1.0),
-        "greyscale": replace(AS_IS, greyscale=1.0),
+        "color": replace(AS_IS, color=1.0),
+        "grayscale": replace(AS_IS, grayscale=1.0),
         "blur (not published)": replace(AS_IS, blur=1.0),
     }
     found: dict[str, Tensor] = {}

@@ -128,7 +128,7 @@ def _request(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--augment", choices=get_args(Augment), help="random changes (default: light; published in paper)"
     )
-    parser.add_argument("--views", type=int, help="crops of the picture in cached features; the first is the centre")
+    parser.add_argument("--views", type=int, help="crops of the picture in cached features; the first is the center")
     parser.add_argument(
         "--init", help="name or file of a trained model to go on from; of stage I (avclip-vggsound), its encoders"
     )
@@ -148,7 +148,7 @@ def _request(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--replace", type=float, help="largest share of moments that sync fills from other clips")
     parser.add_argument("--revoice", type=float, help="share of crops in sync that get another clip's sound, in time")
     parser.add_argument("--sounds", type=int, help="crops that share a picture, where pictures are encoded (default 1)")
-    parser.add_argument("--labels", choices=("truth", "published"), help="what counts as synchronisable")
+    parser.add_argument("--labels", choices=("truth", "published"), help="what counts as synchronizable")
     parser.add_argument("--published-positions", action="store_true", help="cut the position table as published")
 
 

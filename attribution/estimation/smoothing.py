@@ -1,4 +1,4 @@
-"""Curves at the resolution that the question has: each unit averaged with its neighbours.
+"""Curves at the resolution that the question has: each unit averaged with its neighbors.
 
 The model tells offsets apart in steps of 0.2 s, and a token sees up to 0.18 s of sound, so that single units of 0.1 s
 say more about the sampling than about the moment. A triangle over the units (half-width 0.2 s by default) keeps the

@@ -20,7 +20,7 @@ from synchformer.media.preprocess import log_mel
 from synchformer.stats.intervals import Array
 
 FRAMES = 15  # pictures in the strip
-COLORS: dict[Modality, str] = {"video": "#3d52d5", "audio": "#c2410c"}  # told apart by colour-blind readers, too
+COLORS: dict[Modality, str] = {"video": "#3d52d5", "audio": "#c2410c"}  # told apart by color-blind readers, too
 LABELS = {
     "score": "kept in correct masks",
     "effect": "effect on being correct",

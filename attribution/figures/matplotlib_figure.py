@@ -17,7 +17,7 @@ THEMES = {
     "light": {"ground": "#ffffff", "ink": "#16202e", "soft": "#55617a", "line": "#dde3ec", "event": "#0f766e"},
     "dark": {"ground": "#0c121d", "ink": "#eef2f9", "soft": "#a4b0c5", "line": "#2c384d", "event": "#5eead4"},
 }
-BRIGHT = {"video": "#8c9eff", "audio": "#fb923c"}  # the streams' colours on a dark ground
+BRIGHT = {"video": "#8c9eff", "audio": "#fb923c"}  # the streams' colors on a dark ground
 
 
 def draw(sketch: Sketch, *, theme: str = "light") -> Figure:

@@ -1,6 +1,6 @@
 """The figure for the page: plotly JSON.
 
-Colours are names of CSS variables such as `var(--accent)`, which the page resolves: one figure fits both themes. The
+Colors are names of CSS variables such as `var(--accent)`, which the page resolves: one figure fits both themes. The
 frames and the spectrogram have axes of their own, `y3` and `y4`, from 0 to 1: the page sends the pictures once and lays
 them there, while the curves change. `plot` puts them in itself unless it is told not to.
 """

@@ -15,7 +15,7 @@ from torch import Tensor
 from attribution.settings import Modality
 from synchformer.config import SynchformerConfig
 
-SLACK = 1e-6  # s: a centre that falls on an edge belongs to the later chunk, whatever floats make of it
+SLACK = 1e-6  # s: a center that falls on an edge belongs to the later chunk, whatever floats make of it
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Unit:
 
 
 def token_times(config: SynchformerConfig, modality: Modality) -> tuple[float, ...]:
-    """Centre of every token of a stream in seconds of the crop, segment by segment: S * t values."""
+    """Center of every token of a stream in seconds of the crop, segment by segment: S * t values."""
     starts = [first / config.video_fps for first in config.segment_starts]
     inside = config.video_centers if modality == "video" else config.audio_centers
     return tuple(start + time for start in starts for time in inside)

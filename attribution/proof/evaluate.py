@@ -108,7 +108,7 @@ def judge_curve(curve: Curve, case: Case, half: Curve) -> dict[str, dict[str, fl
 
 
 def looks(curve: Curve) -> dict[str, np.ndarray]:
-    """Every measure as it is shown, averaged over neighbours, and unit by unit."""
+    """Every measure as it is shown, averaged over neighbors, and unit by unit."""
     shown = {name: curve.measure(name).value for name in MEASURES}
     single = {f"{name}, single units": getattr(curve.estimates, name).value for name in MEASURES}
     return shown | (single if curve.smooth else {})

@@ -5,7 +5,7 @@ Three exact savings over calling the module with mixed features (equal up to the
 1. Projection, norm and position are functions of one token, and so are the first block's norm and q, k, v. They are
    computed once for the clip and once for each distractor; a mask then only picks rows out of a table.
 2. The head reads the class token, so that of the last block only what that token needs is computed
-   (`synchformer.modeling.attention.summarise`; the whole model does so, too).
+   (`synchformer.modeling.attention.summarize`; the whole model does so, too).
 3. Only the block between, if there is one, is computed in full.
 
 Shape legend: N masks, T tokens, E width, H heads, d = E / H, D distractors, C classes.
@@ -24,7 +24,7 @@ from torch.nn.functional import linear
 
 from attribution.settings import CHECK_EVERY, Precision
 from synchformer.inference.prediction import Encoding
-from synchformer.modeling.attention import attend, summarise
+from synchformer.modeling.attention import attend, summarize
 from synchformer.modeling.synchronizer import SynchronizationModule
 
 CPU_BYTES = 12 << 20  # working set of a batch on a CPU: beyond the caches a larger batch is slower, not faster
@@ -77,7 +77,7 @@ class FastSynchronizer:
             tokens = _mix(blocks[0], tokens, self._packed[rows].unflatten(0, keep.shape))
             for block in blocks[1:-1]:
                 tokens = _mix(block, tokens, block.attn.qkv(block.norm1(tokens)))
-        summary = summarise(blocks[-1], tokens)
+        summary = summarize(blocks[-1], tokens)
         return self._module.head(self._module.norm(summary)).float()
 
     def bytes_per_mask(self) -> int:

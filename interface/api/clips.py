@@ -204,7 +204,7 @@ class Endpoints:
             video (its name), state (running, complete, precise, or stopped when time was up), masks, left, rate (masks
             per second), sentence, target, settings, distractors, curves (for each stream and moment: begin and end in
             seconds of the crop, and score, effect and margin with the ends of their 95 % intervals; `_smooth`: averaged
-            over neighbouring moments, as the page shows them).
+            over neighboring moments, as the page shows them).
         """
         with self._asked(video, model) as (session, clip):
             settings = _read(

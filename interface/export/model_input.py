@@ -58,7 +58,7 @@ def fed_sound(clip: Clip) -> Tensor:
 
 
 def fed_mel(clip: Clip) -> Tensor:
-    """Mel power over the whole span of the segments, (M, C): the normalisation and the logarithm undone."""
+    """Mel power over the whole span of the segments, (M, C): the normalization and the logarithm undone."""
     config = clip.config
     whole = config.segment_samples // config.hop_length + 1  # columns of a segment that hold sound; the rest is padding
     stride = config.segment_stride * config.samples_per_frame // config.hop_length

@@ -75,7 +75,7 @@ class Board:
     """The drawn figure, and where time stands in it.
 
     `pixels` uint8 (H, W, 3). The cursor runs from column `left` at time 0 to column `right` at `seconds`, over the rows
-    from `top` to `bottom`. `dots` are the curves: columns (n,), rows (n,) in pixels, and a colour each.
+    from `top` to `bottom`. `dots` are the curves: columns (n,), rows (n,) in pixels, and a color each.
     """
 
     pixels: Pixels

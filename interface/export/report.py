@@ -152,7 +152,7 @@ def _notes(findings: Findings) -> list[str]:
 
 def _distribution_words(prediction: Prediction) -> str:
     best = ", ".join(f"{_signed(offset)} {share:.0%}" for offset, share in prediction.top(3))
-    return f"Likeliest offsets: {best}. The best and its neighbours hold {prediction.near:.0%} of the probability."
+    return f"Likeliest offsets: {best}. The best and its neighbors hold {prediction.near:.0%} of the probability."
 
 
 def _facts(findings: Findings) -> list[tuple[str, str]]:
@@ -165,7 +165,7 @@ def _facts(findings: Findings) -> list[tuple[str, str]]:
         ("Predicted offset", f"{_signed(prediction.offset)} ({prediction.confidence:.1%})"),
     ]
     if findings.synchronizability is not None:
-        facts.append(("Can be synchronised", f"{findings.synchronizability.probability:.1%}"))
+        facts.append(("Can be synchronized", f"{findings.synchronizability.probability:.1%}"))
     if findings.attribution is not None:
         facts += _attribution_facts(findings.attribution)
     facts.append(("Software", f"synchformer {synchformer.__version__}, torch {_torch_version()}"))

@@ -14,7 +14,7 @@ function loadPlotly() {
   return window.plotlyLoading;
 }
 
-// "var(--name)" anywhere in a figure becomes the colour of the present theme.
+// "var(--name)" anywhere in a figure becomes the color of the present theme.
 function themed(value, styles) {
   if (Array.isArray(value)) return value.map((item) => themed(item, styles));
   if (value && typeof value === 'object') {

@@ -56,7 +56,7 @@ def wire(shared: Shared, judge: Judge) -> None:
 
 
 def _tell(shared: Shared, key: str | None, model: str, start: float, offset: float) -> tuple[Any, ...]:
-    """Whether the clip can be synchronised at all, or why that cannot be told here and what to do."""
+    """Whether the clip can be synchronized at all, or why that cannot be told here and what to do."""
     if key is None:
         return (gr.skip(),) * 4
     fetch = None

@@ -47,7 +47,7 @@ def scanned(found: Timeline, stopped: bool) -> str:
 
 def _verdicts(found: Timeline) -> str:
     items = "".join(
-        f'<li data-judgement="{each.judgement}">{SIGNS[each.judgement]} {escape(each.sentence)}</li>'
+        f'<li data-judgment="{each.judgment}">{SIGNS[each.judgment]} {escape(each.sentence)}</li>'
         for each in found.verdicts
     )
     return f'<ul class="verdicts">{items}</ul>'
@@ -83,7 +83,7 @@ def _table(made: Repair) -> str:
         first = columns[0][1]
         assert first is not None
         for index, verdict in enumerate(first.verdicts):
-            judged = [found.verdicts[index].judgement for _, found in columns if found]
+            judged = [found.verdicts[index].judgment for _, found in columns if found]
             rows.append(_row(verdict.tolerance.words, [f"{SIGNS[each]} {each}" for each in judged]))
     return f'<table class="numbers"><thead><tr><td></td>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
 

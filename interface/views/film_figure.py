@@ -16,7 +16,7 @@ ABOVE = 0.3  # of the height that the lower row, synchronizability, leaves free 
 
 
 def film(moments: Sequence[Moment], span: tuple[float, float], found: Timeline | None = None) -> Figure:
-    """Offsets over time; windows that are less sure are hollow, so that the difference does not hang on a colour.
+    """Offsets over time; windows that are less sure are hollow, so that the difference does not hang on a color.
 
     Args:
         moments: the windows so far.
@@ -40,7 +40,7 @@ def _windows(moments: Sequence[Moment], *, sure: bool) -> dict[str, Any]:
         "type": "scatter",
         "mode": "markers",
         "name": "sure" if sure else "less sure",
-        "x": [round(each.centre, 2) for each in moments],
+        "x": [round(each.center, 2) for each in moments],
         "y": [round(each.offset, 4) for each in moments],
         "marker": {
             "size": max(4, min(9, 900 // max(len(moments), 1))),
@@ -135,7 +135,7 @@ def _matched(moments: Sequence[Moment]) -> dict[str, Any]:
         "type": "bar",
         "name": "can be matched",
         "yaxis": "y2",
-        "x": [round(moment.centre, 2) for moment in told],
+        "x": [round(moment.center, 2) for moment in told],
         "y": [round(moment.synchronizability or 0.0, 4) for moment in told],
         "marker": {"color": "var(--event)", "opacity": 0.7},
         "customdata": [_words(moment) for moment in told],

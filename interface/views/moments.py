@@ -1,4 +1,4 @@
-"""The moments that an attribution puts first, for tables: the highest effects, neighbours counted once."""
+"""The moments that an attribution puts first, for tables: the highest effects, neighbors counted once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from attribution.result import Attribution, Curve
 from attribution.settings import Modality
 
 MOST = 4  # moments of a stream
-APART = 0.25  # s between two moments of a list: neighbours belong to one
+APART = 0.25  # s between two moments of a list: neighbors belong to one
 
 
 @dataclass(frozen=True)

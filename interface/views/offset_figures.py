@@ -1,6 +1,6 @@
 """What the page draws, as plotly JSON.
 
-Colours are names of CSS variables such as `var(--accent)`: the page resolves them when it draws, so that one figure
+Colors are names of CSS variables such as `var(--accent)`: the page resolves them when it draws, so that one figure
 fits the light and the dark theme.
 """
 
@@ -62,7 +62,7 @@ def moved(prediction: Prediction) -> dict[str, Any]:
 def response(grid: tuple[float, ...], found: Sequence[Prediction]) -> Figure:
     """Predicted against applied offset with the ideal diagonal, and what is left of it below.
 
-    Answers that are too unsure to tell are open diamonds, so that the difference does not hang on a colour.
+    Answers that are too unsure to tell are open diamonds, so that the difference does not hang on a color.
     """
     end = grid[-1] + (grid[1] - grid[0])
     axis = {"range": [-end, end], "zeroline": False, "gridcolor": "var(--line)", "fixedrange": True}

@@ -76,7 +76,7 @@ def detail(prediction: Prediction) -> str:
     step = prediction.grid[1] - prediction.grid[0]
     if not prediction.telling:
         return (
-            f"The likeliest offset and its neighbours hold {prediction.near * 100:.0f} % of the probability; "
+            f"The likeliest offset and its neighbors hold {prediction.near * 100:.0f} % of the probability; "
             "an answer needs at least half. Try another start."
         )
     if prediction.applied_offset:

@@ -25,13 +25,13 @@ from interface.session.examples import Truth
 from interface.session.session import Session
 from interface.session.workspace import Opened
 from synchformer.config import SynchformerConfig
-from synchformer.media.crop import Clip, centre_crop
+from synchformer.media.crop import Clip, center_crop
 from synchformer.media.preprocess import log_mel
 from synchformer.media.probe import Media
 
 FRAME_PIXELS = 80
 FRAMES_PER_SECOND = 10  # in the sprite
-APART = 0.25  # s: neighbours on one bump are told once
+APART = 0.25  # s: neighbors on one bump are told once
 MOMENTS = 3  # told in words for each stream
 
 Part = dict[str, Any]
@@ -82,7 +82,7 @@ def pictures(media: Media, begin: float, config: SynchformerConfig) -> Part:
     every = config.video_fps / FRAMES_PER_SECOND
     count = int(config.crop_seconds * FRAMES_PER_SECOND)
     places = [min(first + int((number + 0.5) * every), len(media.video) - 1) for number in range(count)]
-    squares = centre_crop(media.video[places], config.image_size).permute(0, 2, 3, 1).contiguous().numpy()
+    squares = center_crop(media.video[places], config.image_size).permute(0, 2, 3, 1).contiguous().numpy()
     spectrogram: NDArray[np.float32] = log_mel(media.audio, config).numpy()
     return {
         "begin": begin,

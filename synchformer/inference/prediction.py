@@ -27,7 +27,7 @@ from synchformer.modeling.synchformer import TwoStreams
 Precision = Literal["auto", "fp32", "bf16"]
 Result = TypeVar("Result")
 
-# Below this share of the probability on the best class and its two neighbours, the sentence says "cannot tell".
+# Below this share of the probability on the best class and its two neighbors, the sentence says "cannot tell".
 # Guessing at random puts 3 / 21 = 14 % there.
 TELLING_SHARE = 0.5
 
@@ -104,7 +104,7 @@ class Prediction:
 
     @property
     def near(self) -> float:
-        """Probability of the likeliest class and its direct neighbours together."""
+        """Probability of the likeliest class and its direct neighbors together."""
         best = self.grid.index(self.offset)
         return sum(self.probabilities[max(0, best - 1) : best + 2])
 
@@ -238,7 +238,7 @@ def encode_sounds(model: TwoStreams, mel: Tensor, *, precision: Precision = "aut
 
     Args:
         model: in evaluation mode.
-        mel: normalised log-mel spectrograms (S, M, T) of segments of the model's sizes.
+        mel: normalized log-mel spectrograms (S, M, T) of segments of the model's sizes.
         precision: as in `predict`.
 
     Returns:

@@ -23,9 +23,9 @@ from torch import Tensor
 
 from synchformer.config import Head, SynchformerConfig
 from synchformer.inference.prediction import Precision
-from synchformer.media.crop import centre_crop
+from synchformer.media.crop import center_crop
 from synchformer.media.decode import read_media
-from synchformer.media.preprocess import mel_spectrogram, normalise_frames
+from synchformer.media.preprocess import mel_spectrogram, normalize_frames
 from synchformer.media.probe import Media, MediaError, probe
 from synchformer.modeling.synchformer import Synchformer
 
@@ -82,7 +82,7 @@ class Window:
     probabilities: Floats
 
     @property
-    def centre(self) -> float:
+    def center(self) -> float:
         """The middle of the picture's interval."""
         return (self.start + self.stop) / 2
 
@@ -135,7 +135,7 @@ def read_windows(
         path: a video file with sound.
         plan: which windows and shifts; shifts without sound in the part are left out of a window.
         precision: as in `predict`.
-        watch: called with every decoded chunk; neighbours overlap by one segment's length.
+        watch: called with every decoded chunk; neighbors overlap by one segment's length.
         progress: called with the seconds that are done and their total after every pass of an encoder or of the
             synchronization module; what it raises ends the work.
         notes: gets a sentence for everything that a reader of the result must know, such as damage.
@@ -227,7 +227,7 @@ class _Reader:
     def encode(self, media: Media, first: int, last: int) -> None:
         """Encode what the windows need of the chunk's segments into the store."""
         config = self.config
-        square = centre_crop(media.video, config.image_size) if len(media.video) else media.video
+        square = center_crop(media.video, config.image_size) if len(media.video) else media.video
         per_frame, length = config.samples_per_frame, config.segment_samples
         heard = (len(media.audio) - length) // per_frame + 1
         pictures = self._needed((0,), first, min(last, first + len(square) - config.segment_frames + 1))
@@ -304,7 +304,7 @@ class _Reader:
 def encode_pictures(model: Synchformer, segments: Tensor, half: bool) -> Tensor:
     """Frames uint8 (N, F, 3, H, W) to features float32 (N, t_v, D)."""
     with _inference(model, half) as device:
-        return model.encode_video(normalise_frames(segments).to(device).unsqueeze(0))[0].float()
+        return model.encode_video(normalize_frames(segments).to(device).unsqueeze(0))[0].float()
 
 
 def encode_sounds(model: Synchformer, segments: Tensor, half: bool) -> Tensor:

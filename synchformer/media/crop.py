@@ -18,7 +18,7 @@ from torch import Tensor
 
 from synchformer.config import BASE, SynchformerConfig
 from synchformer.media.decode import read_media
-from synchformer.media.preprocess import mel_spectrogram, normalise_frames
+from synchformer.media.preprocess import mel_spectrogram, normalize_frames
 from synchformer.media.probe import Media, MediaError, MediaInfo, probe
 
 SPARE = 0.1  # s that a stream may end too early: the last frame is held, the sound is silent
@@ -29,7 +29,7 @@ PUBLISHED_SLACK = 640  # samples: the published code moves a start that is at mo
 class Clip:
     """Model input and where it comes from.
 
-    `video` is uint8 (T, 3, H, W), a centred square; `audio` is float32 (n,). `start` and `offset` are the seconds asked
+    `video` is uint8 (T, 3, H, W), a centerd square; `audio` is float32 (n,). `start` and `offset` are the seconds asked
     for; `video_start` and `audio_start` are the times on the file's clock at which picture and sound really begin.
     """
 
@@ -55,15 +55,15 @@ class Clip:
         return self.audio_start, self.audio_start + self.config.crop_seconds
 
     def frames(self) -> Tensor:
-        """Normalised frames of the segments: float32 (S, F, 3, H, W) in [-1, 1]."""
+        """Normalized frames of the segments: float32 (S, F, 3, H, W) in [-1, 1]."""
         length = self.config.segment_frames
         video = torch.stack([self.video[first : first + length] for first in self.config.segment_starts])
         if self.as_published:  # the published code computes this in half precision
             return ((video.half() / 255 - 0.5) / 0.5).float()
-        return normalise_frames(video)
+        return normalize_frames(video)
 
     def mel(self) -> Tensor:
-        """Normalised log-mel spectrograms of the segments: float32 (S, M, C)."""
+        """Normalized log-mel spectrograms of the segments: float32 (S, M, C)."""
         per_frame, length = self.config.samples_per_frame, self.config.segment_samples
         starts = [first * per_frame for first in self.config.segment_starts]
         return mel_spectrogram(torch.stack([self.audio[first : first + length] for first in starts]), self.config)
@@ -124,7 +124,7 @@ def cut_clip(
     return Clip(
         path=media.info.path,
         config=config,
-        video=centre_crop(video, config.image_size),
+        video=center_crop(video, config.image_size),
         audio=audio,
         start=start,
         offset=offset,
@@ -135,7 +135,7 @@ def cut_clip(
     )
 
 
-def centre_crop(video: Tensor, size: int) -> Tensor:
+def center_crop(video: Tensor, size: int) -> Tensor:
     """The middle square of frames (T, 3, H, W); halves are rounded to even, as published.
 
     Raises:

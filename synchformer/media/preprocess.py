@@ -1,4 +1,4 @@
-"""What the encoders eat: frames in [-1, 1] and normalised log-mel spectrograms.
+"""What the encoders eat: frames in [-1, 1] and normalized log-mel spectrograms.
 
 Shape legend: n samples, M mel bands, T spectrogram columns.
 """
@@ -18,20 +18,20 @@ LOG_FLOOR = 1e-6
 MEL_MEAN, MEL_STD = -4.2677393, 4.5689974  # of AudioSet log-mel values; the spread is used twice, as AST does
 
 
-def normalise_frames(frames: Tensor) -> Tensor:
+def normalize_frames(frames: Tensor) -> Tensor:
     """uint8 frames (..., 3, H, W) to float32 in [-1, 1]."""
     return frames.float().div_(127.5).sub_(1.0)
 
 
 def mel_spectrogram(waveforms: Tensor, config: SynchformerConfig) -> Tensor:
-    """Waveforms (..., n) of segments to normalised log-mel spectrograms (..., M, T)."""
+    """Waveforms (..., n) of segments to normalized log-mel spectrograms (..., M, T)."""
     logarithm = log_mel(waveforms, config)
     missing = config.mel_frames - logarithm.shape[-1]
     return (F.pad(logarithm, (0, missing)) - MEL_MEAN) / (2 * MEL_STD)
 
 
 def log_mel(waveforms: Tensor, config: SynchformerConfig) -> Tensor:
-    """Waveforms (..., n) of any length to log-mel spectrograms (..., M, 1 + n // hop), column k centred on k hops."""
+    """Waveforms (..., n) of any length to log-mel spectrograms (..., M, 1 + n // hop), column k centerd on k hops."""
     mel = _transform(
         config.sample_rate, config.window_length, config.hop_length, config.mel_bins, str(waveforms.device)
     )

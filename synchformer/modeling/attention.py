@@ -39,7 +39,7 @@ class Attention(TimmAttention):
         return self.proj(attend(q, k, v).transpose(1, 2).flatten(2))
 
 
-def summarise(block: Any, tokens: Tensor) -> Tensor:
+def summarize(block: Any, tokens: Tensor) -> Tensor:
     """The first token after a transformer layer (timm's `Block`): tokens (N, T, E) to (N, E), at a part of its cost.
 
     Only that token's query, attention and MLP are computed. One query makes keys and values needless, too:

@@ -32,7 +32,7 @@ class AudioEncoder(nn.Module):
             nn.init.trunc_normal_(table, std=0.02)
 
     def forward(self, mel: Tensor) -> Tensor:
-        """Normalised log-mel spectrograms (N, 128, 66) to features (N, t, D)."""
+        """Normalized log-mel spectrograms (N, 128, 66) to features (N, t, D)."""
         patches = rearrange(self.patch_embedding(mel[:, None]), "N d f t -> N (f t) d")
         tokens = (self.class_token, self.distillation_token)
         summary = torch.cat(tokens, dim=1).expand(len(mel), -1, -1)

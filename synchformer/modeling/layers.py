@@ -14,7 +14,7 @@ from timm.layers.mlp import Mlp
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from synchformer.modeling.attention import Attention, attend, summarise
+from synchformer.modeling.attention import Attention, attend, summarize
 
 
 def encoder_block(dim: int, heads: int, mlp_ratio: int, eps: float) -> Block:
@@ -24,7 +24,7 @@ def encoder_block(dim: int, heads: int, mlp_ratio: int, eps: float) -> Block:
 
 
 class Aggregator(nn.Module):
-    """Summarise a set of tokens by one: a learned token, one transformer layer, its output (equation 2)."""
+    """Summarize a set of tokens by one: a learned token, one transformer layer, its output (equation 2)."""
 
     def __init__(self, dim: int, heads: int, mlp_ratio: int) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class Aggregator(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Tokens (N, n, D) to their summaries (N, D)."""
-        return summarise(self.block, torch.cat([self.token.expand(len(tokens), -1, -1), tokens], dim=1))
+        return summarize(self.block, torch.cat([self.token.expand(len(tokens), -1, -1), tokens], dim=1))
 
 
 class DividedAttention(nn.Module):

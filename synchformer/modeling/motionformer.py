@@ -12,9 +12,7 @@ from torch import Tensor, nn
 from synchformer.config import SynchformerConfig
 from synchformer.modeling.layers import Aggregator, DividedBlock
 
-MOTION_GAIN = (
-    4.0  # neighbouring frames differ little: their differences are raised to the size of the frames themselves
-)
+MOTION_GAIN = 4.0  # neighboring frames differ little: their differences are raised to the size of the frames themselves
 
 
 class VideoEncoder(nn.Module):
@@ -44,7 +42,7 @@ class VideoEncoder(nn.Module):
         self._start_with_motion()
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Normalised frames (N, F, 3, H, W) to features (N, t, D)."""
+        """Normalized frames (N, F, 3, H, W) to features (N, t, D)."""
         steps = self.config.video_steps
         tokens = self._embed(frames)
         for block in self.blocks:

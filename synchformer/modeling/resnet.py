@@ -53,12 +53,12 @@ class ResNetMaps(nn.Module):
         self.bridge = nn.Conv2d(self.trunk.channels, config.dim, 1)
 
     def forward(self, mel: Tensor) -> Tensor:
-        """Normalised log-mel spectrograms (N, M, T) to features (N, t, f, D), moments before bands."""
+        """Normalized log-mel spectrograms (N, M, T) to features (N, t, f, D), moments before bands."""
         return rearrange(self.bridge(self.trunk(mel[:, None])), "N d f t -> N t f d")
 
 
 class ResNetEncoder(nn.Module):
-    """Spectrograms of segments to one feature every 0.32 s: a map, its bands summarised as equation 2 does."""
+    """Spectrograms of segments to one feature every 0.32 s: a map, its bands summarized as equation 2 does."""
 
     def __init__(self, config: SynchformerConfig) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class ResNetEncoder(nn.Module):
         self.aggregator = Aggregator(config.dim, config.heads, config.mlp_ratio)
 
     def forward(self, mel: Tensor) -> Tensor:
-        """Normalised log-mel spectrograms (N, M, T) to features (N, t, D)."""
+        """Normalized log-mel spectrograms (N, M, T) to features (N, t, D)."""
         maps = self.maps(mel)
         return self.aggregator(maps.flatten(0, 1)).unflatten(0, maps.shape[:2])
 

@@ -47,7 +47,7 @@ class S3D(nn.Module):
     """Separable 3D inception network, without pooling and classifier.
 
     Modules, names and tensors are torchvision's; only the way through them is ours. The running statistics of its
-    normalisation follow at PyTorch's usual pace; the published one is a hundred times slower, too slow for a network
+    normalization follow at PyTorch's usual pace; the published one is a hundred times slower, too slow for a network
     that starts from random weights.
     """
 
@@ -154,13 +154,13 @@ class S3DMaps(nn.Module):
         self.bridge = nn.Conv3d(self.trunk.channels, config.dim, 1)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Normalised frames (N, F, 3, H, W) to features (N, t, h, w, D)."""
+        """Normalized frames (N, F, 3, H, W) to features (N, t, h, w, D)."""
         maps = self.trunk(rearrange(frames, "N f c h w -> N f h w c").contiguous())
         return F.linear(maps, self.bridge.weight.flatten(1), self.bridge.bias)
 
 
 class S3DEncoder(nn.Module):
-    """Frames of segments to one feature every 0.32 s: a map, its places summarised as equation 2 does."""
+    """Frames of segments to one feature every 0.32 s: a map, its places summarized as equation 2 does."""
 
     def __init__(self, config: SynchformerConfig) -> None:
         super().__init__()
@@ -169,6 +169,6 @@ class S3DEncoder(nn.Module):
         self.aggregator = Aggregator(config.dim, config.heads, config.mlp_ratio)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Normalised frames (N, F, 3, H, W) to features (N, t, D)."""
+        """Normalized frames (N, F, 3, H, W) to features (N, t, D)."""
         maps = self.maps(frames)
         return self.aggregator(rearrange(maps, "N t h w d -> (N t) (h w) d")).unflatten(0, maps.shape[:2])

@@ -25,15 +25,15 @@ class TwoStreams(nn.Module):
     synchronizer: nn.Module
 
     def forward(self, frames: Tensor, mel: Tensor) -> Tensor:
-        """Normalised frames (B, S, F, 3, H, W) and spectrograms (B, S, M, T) to logits (B, classes)."""
+        """Normalized frames (B, S, F, 3, H, W) and spectrograms (B, S, M, T) to logits (B, classes)."""
         return self.synchronize(self.encode_video(frames), self.encode_audio(mel))
 
     def encode_video(self, frames: Tensor) -> Tensor:
-        """Normalised frames (B, S, F, 3, H, W) to video features (B, S, t_v, D), equations 1 and 2."""
+        """Normalized frames (B, S, F, 3, H, W) to video features (B, S, t_v, D), equations 1 and 2."""
         return self.video_encoder(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
 
     def encode_audio(self, mel: Tensor) -> Tensor:
-        """Normalised log-mel spectrograms (B, S, M, T) to audio features (B, S, t_a, D), equations 1 and 2."""
+        """Normalized log-mel spectrograms (B, S, M, T) to audio features (B, S, t_a, D), equations 1 and 2."""
         return self.audio_encoder(mel.flatten(0, 1)).unflatten(0, mel.shape[:2])
 
     def synchronize(self, video_features: Tensor, audio_features: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from synchformer.config import SynchformerConfig
-from synchformer.modeling.attention import summarise
+from synchformer.modeling.attention import summarize
 from synchformer.modeling.layers import encoder_block
 
 
@@ -47,4 +47,4 @@ class SynchronizationModule(nn.Module):
         tokens = torch.cat([first, video, between, audio], dim=1) + self.position
         for block in self.blocks[:-1]:
             tokens = block(tokens)
-        return self.norm(summarise(self.blocks[-1], tokens))
+        return self.norm(summarize(self.blocks[-1], tokens))

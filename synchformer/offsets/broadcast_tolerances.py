@@ -15,8 +15,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Judgement = Literal["within", "cannot tell", "outside"]
-SEVERITY: tuple[Judgement, ...] = ("within", "cannot tell", "outside")
+Judgment = Literal["within", "cannot tell", "outside"]
+SEVERITY: tuple[Judgment, ...] = ("within", "cannot tell", "outside")
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Tolerance:
     early: float
     late: float
 
-    def judge(self, interval: tuple[float, float]) -> Judgement:
+    def judge(self, interval: tuple[float, float]) -> Judgment:
         """Whether an interval of offsets, in seconds, lies within the tolerance or outside it."""
         low, high = interval
         if -self.late <= low and high <= self.early:
@@ -50,19 +50,19 @@ TOLERANCES = (
 
 @dataclass(frozen=True)
 class Verdict:
-    """One recommendation's judgement about one measurement."""
+    """One recommendation's judgment about one measurement."""
 
     tolerance: Tolerance
-    judgement: Judgement
+    judgment: Judgment
     interval: tuple[float, float]
 
     @property
     def sentence(self) -> str:
-        """The judgement in words, with the limits."""
-        if self.judgement == "cannot tell":
+        """The judgment in words, with the limits."""
+        if self.judgment == "cannot tell":
             width = (self.interval[1] - self.interval[0]) * 1000
             return f"{self.tolerance.words}: cannot tell, the interval of {width:.0f} ms reaches across a limit"
-        return f"{self.tolerance.words}: {self.judgement}"
+        return f"{self.tolerance.words}: {self.judgment}"
 
 
 def judge(*intervals: tuple[float, float]) -> tuple[Verdict, ...]:
@@ -80,4 +80,4 @@ def judge(*intervals: tuple[float, float]) -> tuple[Verdict, ...]:
 
 def _worst(tolerance: Tolerance, intervals: tuple[tuple[float, float], ...]) -> Verdict:
     found = [Verdict(tolerance, tolerance.judge(interval), interval) for interval in intervals]
-    return max(found, key=lambda verdict: SEVERITY.index(verdict.judgement))
+    return max(found, key=lambda verdict: SEVERITY.index(verdict.judgment))

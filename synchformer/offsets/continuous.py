@@ -79,7 +79,7 @@ class FineEstimate:
             "sentence",
             "notes",
         )
-        verdicts = {verdict.tolerance.name: verdict.judgement for verdict in self.verdicts}
+        verdicts = {verdict.tolerance.name: verdict.judgment for verdict in self.verdicts}
         return {name: getattr(self, name) for name in names} | {
             "calibration": self.calibration_note,
             "verdicts": verdicts,

@@ -2,7 +2,7 @@
 
 `avbench`: the first int(fps * duration) frames, their short side scaled to the crop's side (224), and the first
 int(16,000 * duration) samples; a clip's score is the mean over its first and its last 14 segments of the absolute
-likeliest class. `synchformer`: 5 s of both, short side 256, centre crop 224, segments from 0.08 to 4.88 s; the absolute
+likeliest class. `synchformer`: 5 s of both, short side 256, center crop 224, segments from 0.08 to 4.88 s; the absolute
 likeliest class.
 
 `avbench` is that of av-benchmark (github.com/hkchengrex/av-benchmark, commit 050a5cd), whose set score is the mean over
@@ -27,9 +27,9 @@ from torch import Tensor
 
 from synchformer.config import SynchformerConfig
 from synchformer.inference.sliding_windows import check_model
-from synchformer.media.crop import Clip, centre_crop
+from synchformer.media.crop import Clip, center_crop
 from synchformer.media.decode import read_media, read_picture, read_sound
-from synchformer.media.preprocess import mel_spectrogram, normalise_frames
+from synchformer.media.preprocess import mel_spectrogram, normalize_frames
 from synchformer.media.probe import MediaError
 from synchformer.media.video_files import find_files
 from synchformer.modeling.synchformer import Synchformer
@@ -217,13 +217,13 @@ def _read(pairing: Pairing, config: SynchformerConfig, mode: Mode, duration: flo
     ):
         if len(stream) < wanted:
             raise TooShortError(f"its {name} lasts {len(stream) / rate:.2f} s, and mode {mode} needs {seconds:g} s")
-    square = centre_crop(video[:frames], config.image_size)
+    square = center_crop(video[:frames], config.image_size)
     if mode == "synchformer":
         clip = Clip(pairing.picture, config, square, audio[:samples], 0.0, 0.0, 0.0, 0.0)
         return clip.frames(), clip.mel()
     pictures = square.unfold(0, config.segment_frames, config.segment_stride).permute(0, 4, 1, 2, 3)
     sounds = audio[:samples].unfold(0, config.segment_samples, config.segment_stride * config.samples_per_frame)
-    return normalise_frames(pictures), mel_spectrogram(sounds, config)
+    return normalize_frames(pictures), mel_spectrogram(sounds, config)
 
 
 def _streams(pairing: Pairing, config: SynchformerConfig, seconds: float, side: int) -> tuple[Tensor, Tensor]:
@@ -251,7 +251,7 @@ def _values(model: Synchformer, pictures: Tensor, sounds: Tensor) -> tuple[float
     return tuple(abs(config.grid[int(best)]) for best in logits.argmax(dim=-1))
 
 
-def summarise(model_name: str, mode: Mode, clips: Iterable[ClipScore]) -> DesyncReport:
+def summarize(model_name: str, mode: Mode, clips: Iterable[ClipScore]) -> DesyncReport:
     """Means with intervals for every system; two systems are compared over the clips that both have.
 
     The first two systems in order of appearance are compared.
@@ -319,7 +319,7 @@ def desync(
         return counted(score(model, todo, mode, duration=duration, workers=workers), len(pairings) - len(todo))
 
     if out is None:
-        return summarise(model_name, mode, scored(pairings))
+        return summarize(model_name, mode, scored(pairings))
     named = f"{mode}, {duration:g} s" if mode == "avbench" else mode
     with Table(out, COLUMNS, {"model": model_name, "mode": named}) as table:
         known, fresh = {row["key"]: row for row in table.rows}, {}
@@ -327,7 +327,7 @@ def desync(
             fresh[each.pairing.key] = each
             table.add(_as_row(each))
     whole = [fresh.get(each.key) or _from_row(each, known[each.key]) for each in pairings]
-    return summarise(model_name, mode, whole)
+    return summarize(model_name, mode, whole)
 
 
 def _as_row(score: ClipScore) -> dict[str, object]:

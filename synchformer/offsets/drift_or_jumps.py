@@ -35,7 +35,7 @@ MOST_SLOPES = 801
 
 @dataclass(frozen=True)
 class Line:
-    """A line through the offsets: `offset` seconds at the time `centre`, and `slope` in seconds per second.
+    """A line through the offsets: `offset` seconds at the time `center`, and `slope` in seconds per second.
 
     Intervals hold the probability that was asked for.
     """
@@ -44,11 +44,11 @@ class Line:
     offset_interval: tuple[float, float]
     slope: float
     slope_interval: tuple[float, float]
-    centre: float
+    center: float
 
     def at(self, time: float) -> float:
         """The offset in seconds at a time."""
-        return self.offset + self.slope * (time - self.centre)
+        return self.offset + self.slope * (time - self.center)
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def explain(offsets: Floats, times: Floats, log_densities: Floats, level: float)
 
     Args:
         offsets: the grid (K,), seconds, evenly spaced.
-        times: the windows' centres (W,), seconds, rising.
+        times: the windows' centers (W,), seconds, rising.
         log_densities: the windows' log densities relative to the uniform one (W, K), tempered and mixed.
         level: the probability that intervals hold.
     """
@@ -98,11 +98,11 @@ def slope_grid(offsets: Floats, times: Floats) -> Floats:
 
 
 def _line(offsets: Floats, times: Floats, log_densities: Floats, level: float) -> tuple[Line, float]:
-    slopes, centre = slope_grid(offsets, times), float(times.mean())
+    slopes, center = slope_grid(offsets, times), float(times.mean())
     step = float(offsets[1] - offsets[0])
-    sums = np.zeros((len(slopes), len(offsets)))  # over the offset at the centre
+    sums = np.zeros((len(slopes), len(offsets)))  # over the offset at the center
     for slope, total in zip(slopes, sums, strict=True):
-        moves = np.round(slope * (times - centre) / step).astype(int)
+        moves = np.round(slope * (times - center) / step).astype(int)
         for move in np.unique(moves):  # windows that lie equally far up the line
             _add_moved(total, log_densities[moves == move].sum(0), int(move))
     evidence = float(logsumexp(sums) - np.log(sums.size))
@@ -110,7 +110,7 @@ def _line(offsets: Floats, times: Floats, log_densities: Floats, level: float) -
     return Line(
         *_summary(offsets, mass.sum(0), level),
         *_summary(slopes, mass.sum(1), level),
-        centre,
+        center,
     ), evidence
 
 

@@ -42,7 +42,7 @@ def draw_timeline(found: Timeline) -> Figure:
         2 if has_matched else 1, 1, sharex=True, squeeze=False, height_ratios=(4, 1)[: 1 + has_matched]
     )
     axes = grid[0][0]
-    times = np.array([moment.centre for moment in found.moments])
+    times = np.array([moment.center for moment in found.moments])
     strength = np.array([moment.confidence for moment in found.moments])
     axes.axhline(0, color=QUIET, lw=0.8)
     for part, alpha in ((strength < SURE, 0.18), (strength >= SURE, 0.9)):
@@ -70,7 +70,7 @@ def _windows(axes: Axes, found: Timeline, times: np.ndarray, part: np.ndarray, a
     if alpha > SURE:
         for moment in moments:
             if np.ptp(moment.interval) <= SHORT:
-                axes.vlines(moment.centre, *moment.interval, color=POINT, alpha=0.3, lw=1)
+                axes.vlines(moment.center, *moment.interval, color=POINT, alpha=0.3, lw=1)
     label = f"window, at least {SURE:.0%} sure" if alpha > SURE else "window, less sure"
     axes.scatter(
         times[part], [m.offset for m in moments], s=size, color=POINT, alpha=alpha, lw=0, label=label, zorder=3

@@ -3,7 +3,7 @@
 A file whose sound is d seconds early, shown to the model with its sound moved by s, has the total offset x = d + s. The
 model then answers class c with the probability R(c | x), its response: a staircase with one step per class, which is
 flat where x lies between two steps and so cannot tell those apart. Several shifts lay the steps at other places of d,
-and together they cut it finely. This is how a coarse quantiser gains resolution from known dither (Schuchman, "Dither
+and together they cut it finely. This is how a coarse quantizer gains resolution from known dither (Schuchman, "Dither
 signals and their effect on quantization noise", 1964).
 
 The density over d, for answers p_k under shifts s_k and a uniform prior on the offsets in question, is the tempered
@@ -94,6 +94,6 @@ def evidence(offsets: Floats, shifts: Floats, probabilities: Floats, response: R
 
 
 def to_posterior(offsets: Floats, log_density: Floats, share: float) -> Posterior:
-    """Normalise a log density (K,) over the grid and mix it with `share` of the uniform one."""
+    """Normalize a log density (K,) over the grid and mix it with `share` of the uniform one."""
     mass = np.exp(log_density - log_density.max())
     return Posterior(offsets, (1 - share) * mass / mass.sum() + share / len(offsets))

@@ -1,7 +1,7 @@
 """The mean response of a model: which class it answers when the true offset is known and lies between classes.
 
 The response is taken to depend on the distance from the class alone: R(c | x) = h(x - g_c) / sum_c' h(x - g_c'), mixed
-with a share of chance. h is measured; classes at the edge get what their missing neighbours would have got.
+with a share of chance. h is measured; classes at the edge get what their missing neighbors would have got.
 
 Shape legend: X offsets, C classes, J distances.
 """

@@ -229,7 +229,7 @@ def _timeline(
     took: float,
     notes: tuple[str, ...],
 ) -> Timeline:
-    times = np.array([moment.centre for moment in moments])
+    times = np.array([moment.center for moment in moments])
     found = explain(offsets, times, log_densities, LEVEL)
     stop = moments[-1].stop
     whole = Piece(moments[0].start, stop, found.constant.median, found.constant.interval(LEVEL))
@@ -268,12 +268,12 @@ def _drift(line: Line, start: float, stop: float) -> Drift:
 def _pieces(
     offsets: Floats, moments: tuple[Moment, ...], log_densities: Floats, found: Explanations
 ) -> tuple[Piece, ...]:
-    """Stretches of windows in one state; a border lies halfway between the centres of its windows."""
+    """Stretches of windows in one state; a border lies halfway between the centers of its windows."""
     borders = [0, *(np.flatnonzero(np.diff(found.states)) + 1).tolist(), len(moments)]
     pieces = []
     for first, last in pairwise(borders):
         own = to_posterior(offsets, log_densities[first:last].sum(0), 0.0)
-        start = moments[0].start if first == 0 else (moments[first - 1].centre + moments[first].centre) / 2
-        stop = moments[-1].stop if last == len(moments) else (moments[last - 1].centre + moments[last].centre) / 2
+        start = moments[0].start if first == 0 else (moments[first - 1].center + moments[first].center) / 2
+        stop = moments[-1].stop if last == len(moments) else (moments[last - 1].center + moments[last].center) / 2
         pieces.append(Piece(start, stop, own.median, own.interval(LEVEL)))
     return tuple(pieces)

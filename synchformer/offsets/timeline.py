@@ -32,7 +32,7 @@ class Moment:
     synchronizability: float | None = None
 
     @property
-    def centre(self) -> float:
+    def center(self) -> float:
         """The middle of the window in seconds."""
         return (self.start + self.stop) / 2
 
@@ -160,7 +160,7 @@ class Timeline:
             "whole": asdict(self.whole),
             "drift": asdict(self.drift),
             "pieces": [asdict(piece) for piece in self.pieces],
-            "verdicts": {verdict.tolerance.name: verdict.judgement for verdict in self.verdicts},
+            "verdicts": {verdict.tolerance.name: verdict.judgment for verdict in self.verdicts},
             "moments": [asdict(moment) for moment in self.moments],
         }
 

@@ -19,9 +19,9 @@ def draw_look(rng: np.random.Generator, count: int) -> Tensor:
 
 
 def apply_look(frames: Tensor, look: Tensor) -> Tensor:
-    """Frames uint8 (..., F, 3, H, W), normalised to [-1, 1], each segment with its own look (..., 5).
+    """Frames uint8 (..., F, 3, H, W), normalized to [-1, 1], each segment with its own look (..., 5).
 
-    Normalisation and contrast are one multiplication: large batches cost what their passes through memory cost.
+    Normalization and contrast are one multiplication: large batches cost what their passes through memory cost.
     """
     contrast, tint, _ = look[..., None, None, None].split([1, 3, 1], -4)
     frames, mirrored = frames.clone(), look[..., 4] > 0

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from synchformer.config import SynchformerConfig
-from synchformer.media.crop import centre_crop
+from synchformer.media.crop import center_crop
 from training.augmentation.light import augment_waveform, draw_look
 from training.augmentation.published import AUGMENTATIONS, Augmentation, augment, draw_jitter
 from training.runtime.batches import Batch
@@ -43,7 +43,7 @@ class Change:
         if self.kind == "published":
             changed = augment(frames, waves, config.image_size, self.settings, rng, config.sample_rate)
             return dict(zip(("frames", "waves"), changed, strict=True))
-        batch = {"frames": centre_crop(frames, config.image_size), "waves": waves}
+        batch = {"frames": center_crop(frames, config.image_size), "waves": waves}
         return batch if self.kind == "none" else light(batch, rng)
 
 

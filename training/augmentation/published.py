@@ -1,6 +1,6 @@
 """The published augmentations of picture and sound (stage I, section 3.2; their numbers are the published code's).
 
-Order and grain are the published ones: the picture is cropped the same way in all frames of a clip; colours, mirroring
+Order and grain are the published ones: the picture is cropped the same way in all frames of a clip; colors, mirroring
 and every effect on the sound are drawn for each segment by itself. Two things move an event, both by less than half an
 offset class: the jitter, which is meant to, and the reverberation, which begins 25 ms after the sound (as sox's does).
 
@@ -23,7 +23,7 @@ from torchvision.transforms import v2
 from training.augmentation.reverb import reverberate
 
 SMALLER = 192 / 224  # side of the smaller crop, as a share of the model's input
-COLOUR = (0.8, 0.8, 0.8, 0.2)  # strongest change of brightness, contrast, saturation, hue (SimCLR's)
+COLOR = (0.8, 0.8, 0.8, 0.2)  # strongest change of brightness, contrast, saturation, hue (SimCLR's)
 BLUR_SIGMA = (1.0, 3.0)  # pixels
 GAIN = 2.0  # amplitude factor of the volume effect
 PITCH = (16, 9)  # of the pitch effect: 996 cents; the published 1000 would need a resampler of 7127 : 4000
@@ -40,8 +40,8 @@ class Augmentation:
         random_crop: whether the square is cut anywhere instead of in the middle.
         upscale: a smaller square (192 of 224 pixels) is cut and enlarged.
         flip: a segment is mirrored.
-        colour: a segment's brightness, contrast, saturation and hue change.
-        greyscale: a segment loses its colours.
+        color: a segment's brightness, contrast, saturation and hue change.
+        grayscale: a segment loses its colors.
         blur: a segment is blurred; not in the published recipe.
         audio: each of reverb, volume, pitch, low-pass and noise, in this order, of a segment.
         jitter: the sound of a crop begins up to this many seconds earlier or later than its label says.
@@ -50,14 +50,14 @@ class Augmentation:
     random_crop: bool = True
     upscale: float = 0.0
     flip: float = 0.5
-    colour: float = 0.0
-    greyscale: float = 0.0
+    color: float = 0.0
+    grayscale: float = 0.0
     blur: float = 0.0
     audio: float = 0.0
     jitter: float = 0.05
 
     def __post_init__(self) -> None:
-        for name in ("upscale", "flip", "colour", "greyscale", "blur", "audio"):
+        for name in ("upscale", "flip", "color", "grayscale", "blur", "audio"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"--{name} is a probability from 0 to 1, not {getattr(self, name)}")
         if not 0 <= self.jitter <= 0.1:
@@ -65,8 +65,8 @@ class Augmentation:
 
 
 AUGMENTATIONS = {
-    "avclip": Augmentation(upscale=0.2, colour=0.2, greyscale=0.2, audio=0.2),
-    "avclip-lrs3": Augmentation(),  # the published run on LRS3 had neither colours nor effects
+    "avclip": Augmentation(upscale=0.2, color=0.2, grayscale=0.2, audio=0.2),
+    "avclip-lrs3": Augmentation(),  # the published run on LRS3 had neither colors nor effects
     "sync": Augmentation(),
     "synchronizability": Augmentation(),
     "none": Augmentation(random_crop=False, flip=0.0, jitter=0.0),
@@ -121,11 +121,11 @@ def crop(frames: Tensor, size: int, settings: Augmentation) -> Tensor:
 
 
 def picture_changes(settings: Augmentation) -> Callable[[Tensor], Tensor]:
-    """What happens to the colours and the sides of a segment (F, 3, H, W)."""
+    """What happens to the colors and the sides of a segment (F, 3, H, W)."""
     changes: Callable[[Tensor], Tensor] = v2.Compose(
         [
-            v2.RandomApply([v2.ColorJitter(*COLOUR)], settings.colour),
-            v2.RandomGrayscale(settings.greyscale),
+            v2.RandomApply([v2.ColorJitter(*COLOR)], settings.color),
+            v2.RandomGrayscale(settings.grayscale),
             v2.RandomHorizontalFlip(settings.flip),
             v2.RandomApply([v2.GaussianBlur(kernel_size=13, sigma=BLUR_SIGMA)], settings.blur),
         ]

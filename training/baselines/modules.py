@@ -31,7 +31,7 @@ HALVED = 32  # pixels of a place and mel bins of a band: both networks halve the
 
 
 class Placed(nn.Module):
-    """Normalised features of one stream that know their moment and their place."""
+    """Normalized features of one stream that know their moment and their place."""
 
     def __init__(self, centers: Sequence[float], places: int, width: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""How a stage is optimised: one dataclass, one line of meaning per field."""
+"""How a stage is optimized: one dataclass, one line of meaning per field."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ OPTIMIZERS, SCHEDULES, PRECISIONS = ("adamw", "adam"), ("one-cycle", "cosine", "
 
 @dataclass(frozen=True)
 class Options:
-    """Optimisation of one stage.
+    """Optimization of one stage.
 
     Raises:
         ValueError: when a count is not positive, a choice is unknown or the warm-up does not fit into the steps.
     """
 
-    steps: int = field(default=1000, metadata={"help": "optimiser steps"})
+    steps: int = field(default=1000, metadata={"help": "optimizer steps"})
     epochs: float = field(
         default=0.0, metadata={"help": "walks through the clips; above 0 it sets --steps and --valid-every"}
     )
@@ -96,7 +96,7 @@ HERE = {
 """What two CPU cores can do in minutes to hours."""
 
 STAGE_2 = Options(
-    # As published; the code measured at 8 GPUs goes from 1.6e-7 to 1.6e-5. The paper's text names neither optimiser nor
+    # As published; the code measured at 8 GPUs goes from 1.6e-7 to 1.6e-5. The paper's text names neither optimizer nor
     # rate; "half precision" (section A) is fp16 there.
     epochs=1000,
     batch=16,

@@ -21,7 +21,7 @@ class Request:
     Attributes:
         out: folder of the run, where the stages find each other.
         config: sizes, with the offset head.
-        options: optimisation.
+        options: optimization.
         data: data set to train on and to validate on (`training.datasets.registry`).
         count, held_out: clips to train on and to validate on, at most; None: some generated ones, or all there are.
         workers: processes that render, look into and encode clips.
@@ -31,7 +31,7 @@ class Request:
             this folder's stage I.
         trained_extractors: whether stage II and after train the encoders too (table 2); they read pixels then.
         cached: whether frozen features are computed once and kept; otherwise every crop is encoded anew.
-        labels: what counts as synchronisable in training; the truth where it is known, otherwise as published.
+        labels: what counts as synchronizable in training; the truth where it is known, otherwise as published.
         published_positions: cut the position table as published.
         resident: whether rendered clips are kept in the device's memory, so that a batch only names frames of them.
         replace: largest share of a crop's moments that stage II fills from other generated clips.
@@ -45,7 +45,7 @@ class Request:
         annotations: folder of the published lists, for the data sets that have some.
         without: kinds of events that are neither seen nor heard in generated clips.
         augment: what is changed at random in training.
-        views: of the picture, in cached features: the centre crop, and random ones.
+        views: of the picture, in cached features: the center crop, and random ones.
         unchecked: whether training goes on when the data are not as they should be.
         valid_crops: crops (in stage I clips) of a validation; a usual number if not given.
         device: auto, cpu or cuda, where features are computed.

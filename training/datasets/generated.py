@@ -73,7 +73,7 @@ class GeneratedSource:
         return range(first, first + count)
 
     def records(self, split: Split) -> Sequence[Record]:
-        """The clips in order of their seeds, labelled with the kinds of their shared events."""
+        """The clips in order of their seeds, labeled with the kinds of their shared events."""
         return [
             Record(id=f"synthetic-{seed:07d}", split=split, group=str(seed), labels=shared_kinds(self._scene(seed)))
             for seed in self.seeds(split)

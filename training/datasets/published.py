@@ -66,7 +66,7 @@ def open_vggsound_sparse(folder: Path, annotations: Path) -> FileSource:
 
 
 def open_vggsound_sparse_clean(folder: Path, annotations: Path) -> FileSource:
-    """VGGSound-Sparse (Clean): test clips in which an annotator found a synchronisable event, at the given places.
+    """VGGSound-Sparse (Clean): test clips in which an annotator found a synchronizable event, at the given places.
 
     Raises:
         ValueError: as `open_vggsound`, and when the table of fixed places is missing or damaged.

@@ -74,7 +74,7 @@ def read_clean(folder: Path) -> tuple[dict[str, Place], dict[str, str]]:
         if row["is_sync"] == "1":
             places[row["video_id"]] = _place(path, row)
         else:
-            refused[row["video_id"]] = "annotated as not synchronisable"
+            refused[row["video_id"]] = "annotated as not synchronizable"
     return places, refused
 
 

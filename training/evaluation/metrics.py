@@ -6,9 +6,9 @@ from torch import Tensor
 
 
 def accuracy(logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
-    """Acc@1 and Acc@1 within one class (section 5) of logits (N, C) for classes (N,); neighbours do not wrap around.
+    """Acc@1 and Acc@1 within one class (section 5) of logits (N, C) for classes (N,); neighbors do not wrap around.
 
-    Two classes have no neighbour to forgive: Acc@1 alone.
+    Two classes have no neighbor to forgive: Acc@1 alone.
     """
     distance = (logits.argmax(-1) - targets).abs()
     exact = {"acc1": (distance == 0).float().mean()}

@@ -16,7 +16,7 @@ from training.evaluation.comparison import Comparison
 from training.evaluation.metrics import chance
 from training.evaluation.report import Report, Row
 
-BLUE, ORANGE, GREY = "#1f5fbf", "#c8641e", "#777777"
+BLUE, ORANGE, GRAY = "#1f5fbf", "#c8641e", "#777777"
 
 
 def report_figure(report: Report) -> Figure:
@@ -56,7 +56,7 @@ def _draw_offsets(axes: Axes, rows: Sequence[Row], classes: int) -> None:
         moved = np.array(places) + aside
         axes.errorbar(moved, values, spread, fmt="o-", color=color, label=label, capsize=2, markersize=4, linewidth=1)
         axes.axhline(guess[name], color=color, linestyle=":", linewidth=1)
-    axes.text(0.99, guess["acc1_tol1"] + 0.01, "chance", transform=axes.get_yaxis_transform(), ha="right", color=GREY)
+    axes.text(0.99, guess["acc1_tol1"] + 0.01, "chance", transform=axes.get_yaxis_transform(), ha="right", color=GRAY)
     axes.set_ylim(0, 1.02)
     axes.set_xlabel("true offset, s (> 0: the sound is early)")
     axes.set_ylabel("share of right answers, 95 % interval")
@@ -76,7 +76,7 @@ def comparison_figure(comparison: Comparison) -> Figure:
         values, spread = _with_spread(comparison.entries, name)
         left.errorbar(values, places - aside, xerr=spread, fmt="o", color=color, label=label, capsize=3)
         left.axvline(guess[name], color=color, linestyle=":", linewidth=1)
-    left.text(guess["acc1_tol1"] + 0.01, -0.45, "chance", color=GREY, va="center")
+    left.text(guess["acc1_tol1"] + 0.01, -0.45, "chance", color=GRAY, va="center")
     left.set(xlim=(0, 1.02), ylim=(len(places) - 0.5, -0.6), xlabel="share of right answers, 95 % interval")
     left.set_yticks(places, [f"{entry.name}\n{entry.crops:,} crops" for entry in comparison.entries])
     left.set_title("Test clips", fontsize=11)
@@ -85,7 +85,7 @@ def comparison_figure(comparison: Comparison) -> Figure:
     for entry, course in zip(comparison.entries, comparison.courses, strict=True):
         crops, values = np.array(course).reshape(-1, 2).T
         right.plot(crops, values, "o-", markersize=3, linewidth=1, label=entry.name)
-    right.axhline(guess["acc1_tol1"], color=GREY, linestyle=":", linewidth=1)
+    right.axhline(guess["acc1_tol1"], color=GRAY, linestyle=":", linewidth=1)
     right.set(xlim=(0, None), ylim=(0, 1.02), xlabel="crops seen in training", ylabel="share within ±1 class")
     right.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     right.set_title("Held-out crops during training", fontsize=11)
@@ -108,7 +108,7 @@ def synchronizability_figure(
         title: what was measured.
         roc: false and true positive rates.
         area: under that curve.
-        thresholds: on the probability of being synchronisable.
+        thresholds: on the probability of being synchronizable.
         accuracies: name, values and 95 % intervals, one per threshold, of each curve; empty leaves the panel out.
         kept: crops above each threshold.
     """
@@ -116,8 +116,8 @@ def synchronizability_figure(
     figure.suptitle(title, fontsize=10)
     panels = figure.subplots(1, 2 if accuracies else 1, squeeze=False)[0]
     panels[0].plot(*roc, color=BLUE, label=f"area {area:.3f}")
-    panels[0].plot([0, 1], [0, 1], color=GREY, linestyle=":", label="guessing")
-    panels[0].set(xlabel="false positive rate", ylabel="true positive rate", title="Can it be synchronised?")
+    panels[0].plot([0, 1], [0, 1], color=GRAY, linestyle=":", label="guessing")
+    panels[0].set(xlabel="false positive rate", ylabel="true positive rate", title="Can it be synchronized?")
     panels[0].set_aspect("equal")
     panels[0].legend(loc="lower right")
     panels[0].grid(alpha=0.25)
@@ -141,7 +141,7 @@ def _draw_thresholds(
     axes.set_xticks(places, labels)
     axes.invert_xaxis()  # as in the paper: the strictest threshold first
     axes.set_ylim(0, 1.02)
-    axes.set(xlabel="probability of being synchronisable above (crops kept)", ylabel="accuracy of the offset")
+    axes.set(xlabel="probability of being synchronizable above (crops kept)", ylabel="accuracy of the offset")
     axes.set_title("Offset accuracy on what passes", fontsize=11)
     axes.legend(loc="lower left")
     axes.grid(alpha=0.25)

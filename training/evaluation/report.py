@@ -71,7 +71,7 @@ class Report:
     @property
     def summary(self) -> list[Row]:
         """Chance, all trials, and groups by the number of shared events where that is known."""
-        return summarise(list(self.trials), self.setting.classes)
+        return summarize(list(self.trials), self.setting.classes)
 
     @property
     def by_offset(self) -> list[Row]:
@@ -149,7 +149,7 @@ def read_report(path: Path) -> dict[str, Any]:
     return found
 
 
-def summarise(trials: list[Trial], classes: int) -> list[Row]:
+def summarize(trials: list[Trial], classes: int) -> list[Row]:
     """Accuracy over all trials, and over groups by the number of events that both crops share, where it is known."""
     known = [trial for trial in trials if trial.shared is not None]
     groups = {"at least one event in both crops": [t for t in known if t.shared]} if known else {}

@@ -24,8 +24,8 @@ from tqdm import tqdm
 
 from synchformer.checkpoints.registry import load_avclip
 from synchformer.config import SynchformerConfig
-from synchformer.media.crop import centre_crop
-from synchformer.media.preprocess import mel_spectrogram, normalise_frames
+from synchformer.media.crop import center_crop
+from synchformer.media.preprocess import mel_spectrogram, normalize_frames
 from synchformer.media.probe import Media, MediaError
 from synchformer.modeling.segment_avclip import WINDOW_SEGMENTS, SegmentAVCLIP, window_precision
 from synthetic import SEEDS
@@ -83,11 +83,11 @@ def read_middle(source: Source, config: SynchformerConfig, record: Record) -> Me
 
 
 def segments_of(media: Media, config: SynchformerConfig) -> tuple[torch.Tensor, torch.Tensor]:
-    """Normalised frames (S, F, 3, H, W) and waveforms (S, n) of segments side by side."""
+    """Normalized frames (S, F, 3, H, W) and waveforms (S, n) of segments side by side."""
     count = SEGMENTS * config.segment_frames
-    frames = centre_crop(media.video[:count], config.image_size).unflatten(0, (SEGMENTS, config.segment_frames))
+    frames = center_crop(media.video[:count], config.image_size).unflatten(0, (SEGMENTS, config.segment_frames))
     waves = media.audio[: SEGMENTS * config.segment_samples].unflatten(0, (SEGMENTS, config.segment_samples))
-    return normalise_frames(frames), waves
+    return normalize_frames(frames), waves
 
 
 def summary_of(found: list[Precision]) -> tuple[float, tuple[float, float], float]:

@@ -1,10 +1,10 @@
-"""Can the model tell what cannot be synchronised? ROC curve and offset accuracy against a threshold (figure 4).
+"""Can the model tell what cannot be synchronized? ROC curve and offset accuracy against a threshold (figure 4).
 
 python -m training.evaluation.synchronizability runs/mini/synchronizability.safetensors --offset-model mini --count 300
 python -m training.evaluation.synchronizability synchronizability --offset-model audioset \\
     --data vggsound-sparse:/data/vggsound --annotations lists --rounds 25 --out results/figure4.json
 
-As in training (section 4.2), with probability one half a crop gets an offset out of the grid, and is synchronisable;
+As in training (section 4.2), with probability one half a crop gets an offset out of the grid, and is synchronizable;
 else its sound is moved by the whole length of the crop, either way, so that both streams share no moment.
 """
 
@@ -49,7 +49,7 @@ FAR = 5  # classes between an offset prediction and the target that a wrongly pa
 
 @dataclass(frozen=True)
 class SyncTrial:
-    """One crop: whether it can be synchronised, how probable the model finds that, and what its offset was taken for.
+    """One crop: whether it can be synchronized, how probable the model finds that, and what its offset was taken for.
 
     `target` and `predicted` are classes of the offset model; None where there is none. `shared` counts the events that
     both streams hold, where that is known.
@@ -177,7 +177,7 @@ class SyncReport:
 
     @property
     def provable(self) -> list[SyncTrial]:
-        """Without the synchronisable crops in which nothing happens in both streams: nobody could tell those."""
+        """Without the synchronizable crops in which nothing happens in both streams: nobody could tell those."""
         return [trial for trial in self.trials if not (trial.synchronizable and trial.shared == 0)]
 
     def passed(self, threshold: float) -> list[Trial]:
@@ -221,7 +221,7 @@ class SyncReport:
             some, near = self.area(self.provable)
             right = float(np.mean([(t.probability > 0.5) == t.synchronizable for t in self.provable]))
             lines.append(
-                f"| without synchronisable crops that share no event | {len(self.provable)} "
+                f"| without synchronizable crops that share no event | {len(self.provable)} "
                 f"| {some:.3f} ({near[0]:.3f}–{near[1]:.3f}) | {percent(right, None)} |"
             )
         rows = [count_row(f"above {threshold:g}", self.passed(threshold)) for threshold in THRESHOLDS]

@@ -1,8 +1,8 @@
-"""How well a model tells what can be synchronised from what cannot, on held-out generated clips, through real files.
+"""How well a model tells what can be synchronized from what cannot, on held-out generated clips, through real files.
 
 python -m training.evaluation.synchronizability_by_cause mini-synchronizability --count 400
 
-Every second trial can be synchronised: an offset of the grid, and at least one event that is seen and heard in both
+Every second trial can be synchronized: an offset of the grid, and at least one event that is seen and heard in both
 crops. The others cannot, in turn for one of three reasons: "far", the sound of the same clip one crop length earlier or
 later (section 4.2); "foreign", the sound of another clip; "unshared", an offset of the grid, but no event that is both
 seen in the one crop and heard in the other. Clips are written as MP4 and read back as a user's file is; none of their
@@ -45,7 +45,7 @@ ROUNDS = 1000  # resamples for the interval
 
 @dataclass(frozen=True)
 class Trial:
-    """One question: what kind of crop, and the probability that the model gives to "can be synchronised"."""
+    """One question: what kind of crop, and the probability that the model gives to "can be synchronized"."""
 
     seed: int
     kind: Kind
@@ -53,7 +53,7 @@ class Trial:
 
     @property
     def positive(self) -> bool:
-        """Whether it can be synchronised."""
+        """Whether it can be synchronized."""
         return self.kind == "shared"
 
 
@@ -144,10 +144,10 @@ def area_interval(trials: Sequence[Trial], rounds: int = ROUNDS) -> tuple[float,
 
 
 def table(trials: Sequence[Trial]) -> str:
-    """The area over all, and for each kind that cannot be synchronised against all that can, as a Markdown table."""
+    """The area over all, and for each kind that cannot be synchronized against all that can, as a Markdown table."""
     can = [trial for trial in trials if trial.positive]
     lines = [
-        "| cannot be synchronised because | trials (cannot + can) | AUC | called synchronisable at 0.5 |",
+        "| cannot be synchronized because | trials (cannot + can) | AUC | called synchronizable at 0.5 |",
         "|---|---|---|---|",
     ]
     kinds = [kind for kind in dict.fromkeys(KINDS) if kind != "shared"]

@@ -32,8 +32,8 @@ def start_from(
     Both projections see features of mean 0 and spread 1, both streams' positions are sines of the tokens' times on one
     clock, and attention is sharper.
     """
-    _standardise(module.video_projection, video)
-    _standardise(module.audio_projection, audio)
+    _standardize(module.video_projection, video)
+    _standardize(module.audio_projection, audio)
     starts = np.array(config.segment_starts)[:, None] / config.video_fps
     codes = [
         time_code((starts + centers).ravel(), config.sync_dim)
@@ -54,7 +54,7 @@ def time_code(times: NDArray[np.floating], width: int) -> Tensor:
     return torch.from_numpy(np.sqrt(2) * np.concatenate([np.sin(phases), np.cos(phases)], axis=1)).float()
 
 
-def _standardise(projection: nn.Linear, features: NDArray[np.float16]) -> None:
+def _standardize(projection: nn.Linear, features: NDArray[np.float16]) -> None:
     """An orthogonal map of features whose every channel has mean 0 and spread 1."""
     seen = torch.from_numpy(np.asarray(features, np.float32)).flatten(0, 1)
     mean, spread = seen.mean(0), seen.std(0) + 1e-4

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from synchformer.config import SynchformerConfig
-from synchformer.media.crop import centre_crop
-from synchformer.media.preprocess import normalise_frames
+from synchformer.media.crop import center_crop
+from synchformer.media.preprocess import normalize_frames
 from synchformer.media.probe import MediaError
 from synthetic import Scene
 from training.augmentation.light import apply_look
@@ -33,8 +33,8 @@ class UnreadableError(MediaError):
 
 
 def model_frames(frames: Tensor) -> Tensor:
-    """Frames as the encoder wants them: uint8 ones are normalised, normalised ones stay as they are."""
-    return normalise_frames(frames) if frames.dtype == torch.uint8 else frames
+    """Frames as the encoder wants them: uint8 ones are normalized, normalized ones stay as they are."""
+    return normalize_frames(frames) if frames.dtype == torch.uint8 else frames
 
 
 def read_readable(crops: list[Crop], another: Callable[[int], Crop], read: Callable[[list[Crop]], Batch]) -> Batch:
@@ -145,5 +145,5 @@ class PixelClips(ABC):
         frames = picture.unfold(0, length, stride).permute(0, 4, 1, 2, 3)
         waves = sound.unfold(0, length * each, stride * each)
         if rng is None:
-            return {"frames": centre_crop(frames, config.image_size), "waves": waves}
+            return {"frames": center_crop(frames, config.image_size), "waves": waves}
         return self.change(frames, waves, config, rng)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from synchformer.config import SynchformerConfig
-from synchformer.media.crop import centre_crop
+from synchformer.media.crop import center_crop
 from training.readers.feature_encoder import Encoder, Features, Layout, Whole, as_wave, encoder_digest
 from training.runtime.batches import Batch
 from training.runtime.disk_arrays import build, map_array
@@ -62,7 +62,7 @@ class FeatureCache:
             video_encoder: of frames.
             audio_encoder: of spectrograms.
             workers: processes that read and encode clips, on the GPU as well: clips are too large to be sent around.
-            views: of the picture; the first is the centre crop.
+            views: of the picture; the first is the center crop.
             seed: of the other views.
             jitter: frames by which the sound of a crop may be earlier or later than its label says, in training.
             least: frames of the shortest clip that is drawn.
@@ -164,7 +164,7 @@ class FeatureCache:
         """What a crop's features were made of: "frames" (1, S, F, 3, H, W) and "waves" (1, S, n); the clip is read."""
         picture, sound = (self.clips(int(self._chosen[clip])) for clip in (crop.clip, crop.sound_clip))
         frames = picture[0][crop.start : crop.start + config.span_frames]
-        windows = centre_crop(frames, config.image_size).unfold(0, config.segment_frames, config.segment_stride)
+        windows = center_crop(frames, config.image_size).unfold(0, config.segment_frames, config.segment_stride)
         wave = as_wave(sound[1])[crop.sound * config.samples_per_frame :][
             : config.span_frames * config.samples_per_frame
         ]

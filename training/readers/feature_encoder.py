@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from synchformer.config import SynchformerConfig
-from synchformer.media.preprocess import mel_spectrogram, normalise_frames
+from synchformer.media.preprocess import mel_spectrogram, normalize_frames
 from synchformer.media.probe import MediaError
 from synthetic import Scene
 from training.augmentation.published import AUGMENTATIONS, crop, picture_changes, seeded
@@ -133,7 +133,7 @@ class Encoder:
             return torch.stack(list(map(picture_changes(settings), segments))) if view else segments
 
     def _video(self, segments: Tensor) -> NDArray[np.float16]:
-        return self._in_parts(segments, self.video_encoder, normalise_frames)
+        return self._in_parts(segments, self.video_encoder, normalize_frames)
 
     def _audio(self, wave: Tensor) -> NDArray[np.float16]:
         config = self.layout.config

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from synchformer.config import SynchformerConfig
-from synchformer.media.crop import centre_crop
+from synchformer.media.crop import center_crop
 from synthetic import Scene, frame_times, render_frames, render_sound
 from training.augmentation.policy import Change, light
 from training.datasets.recipe import Recipe
@@ -29,9 +29,9 @@ from training.sampling.crops import Crop
 
 @dataclass(frozen=True)
 class Renderer:
-    """Draws and sounds the clips of a recipe as the model's centre crop shows them.
+    """Draws and sounds the clips of a recipe as the model's center crop shows them.
 
-    With `whole`, frames are squares of the short side, of which the centre crop is the middle.
+    With `whole`, frames are squares of the short side, of which the center crop is the middle.
     """
 
     recipe: Recipe
@@ -175,7 +175,7 @@ class ClipPool(PixelClips):
             firsts = torch.tensor([clip * self.frames_of(clip) + start for clip, start in places])
             return {"rows": firsts[:, None] + torch.arange(length)}
         frames = torch.stack([self._picture(clip, start, length) for clip, start in places])
-        return {"frames": centre_crop(frames, self.config.image_size)}
+        return {"frames": center_crop(frames, self.config.image_size)}
 
     def audio_segments(self, places: Sequence[tuple[int, int]]) -> Tensor:
         """Samples (N, n) float32 of segments at `places` (clip, first frame)."""

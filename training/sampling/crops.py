@@ -16,7 +16,7 @@ from synchformer.config import SynchformerConfig
 Labels = Literal["truth", "published"]
 TRIES = 200  # draws before a clip source is said not to hold what is asked for
 
-FAR, FOREIGN = 0.5, 0.25  # shares of the kinds of crops that cannot be synchronised; the rest shares no event
+FAR, FOREIGN = 0.5, 0.25  # shares of the kinds of crops that cannot be synchronized; the rest shares no event
 
 
 @dataclass(frozen=True)
@@ -86,10 +86,10 @@ def draw_offset(
 def draw_synchronizability(
     clips: Timeline, config: SynchformerConfig, rng: np.random.Generator, labels: Labels = "truth"
 ) -> Crop:
-    """A crop for section 4.2: class 1 can be synchronised, class 0 cannot, each with probability one half.
+    """A crop for section 4.2: class 1 can be synchronized, class 0 cannot, each with probability one half.
 
     "published" labels are the paper's: a uniform offset of the grid is class 1, a shift by exactly one crop length
-    class 0. Of the crops that it calls synchronisable, those without a shared event are not, which nobody can know
+    class 0. Of the crops that it calls synchronizable, those without a shared event are not, which nobody can know
     of real footage. "truth" asks the truth table of generated clips: class 1 holds an event seen and heard in both
     crops; class 0 is the sound of another time (half of it), of another clip, or of the right time where no event is
     shared.

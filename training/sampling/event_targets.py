@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from synchformer.config import HOP_SECONDS, RESNET_STRIDE, S3D_STRIDE, SynchformerConfig
 from synthetic import KINDS, Event
 
-VIDEO_WIDTH = 0.08  # s: a token's target falls from 1 to 0 over this distance between its centre and the event
+VIDEO_WIDTH = 0.08  # s: a token's target falls from 1 to 0 over this distance between its center and the event
 AUDIO_WIDTH = 0.10
 TIME_BINS = 48  # bins of 0.1 s over the 4.8 s that the segments cover
 
@@ -41,7 +41,7 @@ def token_targets(
 ) -> NDArray[np.float32]:
     """Presence of events at each token: (t, K + 1), a column per kind and one for any kind.
 
-    A value rises linearly to 1 from `width` seconds before an event falls on the token's centre, and back to 0 after.
+    A value rises linearly to 1 from `width` seconds before an event falls on the token's center, and back to 0 after.
     """
     targets = np.zeros((len(centers), len(KINDS) + 1), dtype=np.float32)
     for event in events:

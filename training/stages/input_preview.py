@@ -26,7 +26,7 @@ def fed_picture(frames: Tensor, waves: Tensor, config: SynchformerConfig) -> Ten
     It lies on the CPU, wherever the frames do.
 
     Args:
-        frames: (S, F, 3, H, W), uint8 or normalised.
+        frames: (S, F, 3, H, W), uint8 or normalized.
         waves: (S, n).
         config: sizes.
     """
@@ -42,7 +42,7 @@ def _side_by_side(columns: Tensor) -> Tensor:
 
 
 def _spectrograms(waves: Tensor, config: SynchformerConfig) -> Tensor:
-    """The model's spectrograms in colours, low notes at the bottom: (S, 3, M, WIDTH)."""
+    """The model's spectrograms in colors, low notes at the bottom: (S, 3, M, WIDTH)."""
     energies = mel_spectrogram(waves.float(), config) * 2 * MEL_STD + MEL_MEAN  # (S, M, C), logarithms
     floor = math.log(LOG_FLOOR)
     shades = ((energies - floor) / (LOUDEST - floor)).clamp(0, 1).flip(1)

@@ -62,7 +62,7 @@ class Extractors(nn.Module):
         return super().train(mode and self.trained)
 
     def forward(self, frames: Tensor, waves: Tensor) -> tuple[Tensor, Tensor]:
-        """Segments (B, S, F, 3, H, W), uint8 or normalised, and samples (B, S, n) to features (B, S, t_v, D) and
+        """Segments (B, S, F, 3, H, W), uint8 or normalized, and samples (B, S, n) to features (B, S, t_v, D) and
         (B, S, t_a, D).
         """
         with torch.set_grad_enabled(self.trained and torch.is_grad_enabled()):

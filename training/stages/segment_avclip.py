@@ -124,7 +124,7 @@ class AVCLIPTask:
         return clip_batch(self.held_out, np.random.Generator(np.random.PCG64([2, index])), self.size)
 
     def _input(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Normalised frames (B, S, F, 3, H, W) and spectrograms (B, S, M, C), where the parameters are."""
+        """Normalized frames (B, S, F, 3, H, W) and spectrograms (B, S, M, C), where the parameters are."""
         device = next(self.stage.parameters()).device
         return model_frames(batch["frames"].to(device)), spectrograms(batch["waves"].to(device), self.config)
 

@@ -20,23 +20,23 @@ from training.stages.offset import CropTask, Reader
 
 
 class SynchronizabilityTask(CropTask):
-    """Cross-entropy over (no, yes) on crops of which half can be synchronised (`crops.draw_synchronizability`)."""
+    """Cross-entropy over (no, yes) on crops of which half can be synchronized (`crops.draw_synchronizability`)."""
 
     name = "synchronizability"
     headline = "auc"
     course = "a module that comes from a trained offset model leaves it within the first hundred steps"
 
     def __init__(self, *arguments: Any, labels: Labels = "truth", **named: Any) -> None:
-        """As every `CropTask`; `labels` says what counts as synchronisable."""
+        """As every `CropTask`; `labels` says what counts as synchronizable."""
         super().__init__(*arguments, **named)
         self.labels = labels
 
     def draw(self, clips: Reader, rng: np.random.Generator) -> Crop:
-        """A crop labelled as asked for."""
+        """A crop labeled as asked for."""
         return draw_synchronizability(clips, self.config, rng, self.labels)
 
     def validation_crop(self, rng: np.random.Generator) -> Crop:
-        """A held-out crop, labelled likewise."""
+        """A held-out crop, labeled likewise."""
         return draw_synchronizability(self.held_out, self.config, rng, self.labels)
 
     def judge(self, logits: Tensor, targets: Tensor) -> dict[str, float]:

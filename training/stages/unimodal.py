@@ -1,6 +1,6 @@
 """Unimodal start: each encoder learns to say which event happens at which token.
 
-The counterpart of the paper's AudioSet and Something-Something initialisation (section B, table 2), which needs data
+The counterpart of the paper's AudioSet and Something-Something initialization (section B, table 2), which needs data
 that cannot be generated. Both encoders train side by side and never see each other's stream.
 """
 
@@ -51,7 +51,7 @@ class EventHeads(nn.Module):
         return {"loss": video + audio, "video": video.detach(), "audio": audio.detach()}
 
     def see(self, frames: Tensor) -> Tensor:
-        """Normalised frames (N, F, 3, H, W) to logits (N, t_v, K + 1)."""
+        """Normalized frames (N, F, 3, H, W) to logits (N, t_v, K + 1)."""
         return self.video_head(self.video_encoder(frames))
 
     def hear(self, waves: Tensor) -> Tensor:

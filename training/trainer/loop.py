@@ -84,7 +84,7 @@ class MicroBatches:
 
 
 class Trainer:
-    """A task on its way: parameters, optimiser, and what a saved state holds."""
+    """A task on its way: parameters, optimizer, and what a saved state holds."""
 
     def __init__(self, task: Task, options: Options, out: Path, world: World, about: dict[str, Any]) -> None:
         self.task, self.options, self.out, self.world, self.about = task, options, out, world, about
@@ -134,7 +134,7 @@ class Trainer:
             self._save(STATE)
 
     def _update(self, loader: Any) -> dict[str, float]:
-        """One optimiser step; returns figures, averaged over micro-batches and processes."""
+        """One optimizer step; returns figures, averaged over micro-batches and processes."""
         started, waited, worked = time.perf_counter(), 0.0, time.process_time()
         options, found = self.options, list[dict[str, Tensor]]()
         self.module.train()
@@ -159,7 +159,7 @@ class Trainer:
         torch.manual_seed(micro_seed(options.seed, self.step, self.batches.place(number)))
         last = number == options.accumulate - 1
         try:
-            with self._unsynchronised(last):
+            with self._unsynchronized(last):
                 with torch.autocast(device, PRECISION.get(options.precision), enabled=options.precision != "fp32"):
                     figures: dict[str, Tensor] = self.forward(batch)
                 self.scaler.scale(figures["loss"] / options.accumulate).backward()
@@ -173,7 +173,7 @@ class Trainer:
             return self._backward(batch, number)
         return {name: value.detach() for name, value in figures.items()}
 
-    def _unsynchronised(self, last: bool) -> AbstractContextManager[Any]:
+    def _unsynchronized(self, last: bool) -> AbstractContextManager[Any]:
         """Gradients travel between processes once a step, with the last micro-batch."""
         wrapped: Any = self.wrapped
         return nullcontext() if last or self.world.size == 1 else wrapped.no_sync()

@@ -1,4 +1,4 @@
-"""The optimiser and the course of its learning rate."""
+"""The optimizer and the course of its learning rate."""
 
 from __future__ import annotations
 
