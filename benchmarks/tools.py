@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from time import perf_counter, process_time
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import av
 from av.packet import Packet
@@ -90,7 +90,7 @@ def write_film(clips: list[Path], minutes: float, out: Path) -> Path:
     return out
 
 
-def _moved(clip: Path, number: int) -> Iterator[Packet]:
+def _moved(clip: Path, number: int) -> Iterator[Packet[Any]]:
     """The packets of a clip, `number` lengths later; sound that begins before the clip does is kept only once."""
     with av.open(str(clip)) as source:
         for packet in source.demux():

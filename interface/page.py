@@ -82,4 +82,5 @@ def build_interface(models: Models, examples: Sequence[Path] = ()) -> gr.Blocks:
         ).then(**synchronizability.told(shared, judged))
         attribute.wire(shared, found)
         add_api(models)
-    return page
+    built: gr.Blocks = page
+    return built

@@ -206,7 +206,8 @@ class _Kinds:
         """A kind for an actor whose events are both seen and heard."""
         kind = self.starring.pop()
         self.free.remove(kind)
-        return kind
+        result: Kind = kind
+        return result
 
     def other(self) -> Kind:
         """A kind that no shared event has; they repeat when there are no more."""

@@ -130,7 +130,8 @@ def _samples(log: list[Row], state: dict[str, Any], steps: int) -> int:
     own = options["batch"] * options["accumulate"]
     rows = [row for row in log if "samples_per_second" in row]
     processes = max(1, round(rows[-1]["samples_per_second"] * rows[-1]["seconds"] / own)) if rows else 1
-    return steps * own * processes
+    result: int = steps * own * processes
+    return result
 
 
 def _course(log: list[Row], crops: float) -> Course:

@@ -78,7 +78,8 @@ class FastSynchronizer:
             for block in blocks[1:-1]:
                 tokens = _mix(block, tokens, block.attn.qkv(block.norm1(tokens)))
         summary = summarize(blocks[-1], tokens)
-        return self._module.head(self._module.norm(summary)).float()
+        result: Tensor = self._module.head(self._module.norm(summary)).float()
+        return result
 
     def bytes_per_mask(self) -> int:
         """Working memory of one mask, roughly: tokens, q, k, v, the MLP's hidden layer twice."""
@@ -106,7 +107,8 @@ def _mix(block: Any, tokens: Tensor, packed: Tensor) -> Tensor:
     q, k, v = packed.unflatten(2, (3, block.attn.num_heads, -1)).permute(2, 0, 3, 1, 4)  # (N, H, T, d)
     mixed = attend(q, k, v).transpose(1, 2).flatten(2)
     tokens = tokens + block.attn.proj(mixed)
-    return tokens + block.mlp(block.norm2(tokens))
+    result: Tensor = tokens + block.mlp(block.norm2(tokens))
+    return result
 
 
 def pick_dtype(device: torch.device, precision: Precision) -> torch.dtype:

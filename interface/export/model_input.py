@@ -54,7 +54,8 @@ def fed_sound(clip: Clip) -> Tensor:
     fade = torch.linspace(0, 1, round(FADE_SECONDS * config.sample_rate))
     wave[: len(fade)] *= fade
     wave[-len(fade) :] *= fade.flip(0)
-    return wave / max(1.0, float(wave.abs().max()))
+    result: Tensor = wave / max(1.0, float(wave.abs().max()))
+    return result
 
 
 def fed_mel(clip: Clip) -> Tensor:

@@ -241,7 +241,8 @@ def _to_rate(track: Tensor, rate: int, wanted: int) -> Tensor:
     if rate == wanted:
         return track
     if rate // math.gcd(rate, wanted) <= LARGEST_RATIO:
-        return resample(track, rate, wanted)
+        result: Tensor = resample(track, rate, wanted)
+        return result
     frame = av.AudioFrame.from_ndarray(track[None].numpy(), format="fltp", layout="mono")
     frame.sample_rate = rate
     swr = av.AudioResampler(format="fltp", layout="mono", rate=wanted)

@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 from av.audio.stream import AudioStream
@@ -272,11 +272,11 @@ def _moved_chapter(chapter: Chapter, origin: float) -> Chapter:
     return {**chapter, "start": max(0, chapter["start"] - earlier), "end": max(0, chapter["end"] - earlier)}
 
 
-def _packets(source: InputContainer, streams: Streams, offset: float, window: _Window) -> Iterator[Packet]:
+def _packets(source: InputContainer, streams: Streams, offset: float, window: _Window) -> Iterator[Packet[Any]]:
     """Packets inside the window, the picture from the last key frame at or before its start."""
     if math.isfinite(window.start):
         source.seek(int((window.start + min(0.0, offset) - 2 * PREROLL_SECONDS) * AV_TIME_BASE), backward=True)
-    held: list[Packet] = []  # the picture since the last key frame before the start
+    held: list[Packet[Any]] = []  # the picture since the last key frame before the start
     done = {stream.index: False for stream in streams.coded}
     for packet in with_dts(source.demux(*streams.coded)):
         is_sound = isinstance(packet.stream, AudioStream)
@@ -295,9 +295,9 @@ def _packets(source: InputContainer, streams: Streams, offset: float, window: _W
             held = []
 
 
-def with_dts(packets: Iterator[Packet]) -> Iterator[Packet]:
+def with_dts(packets: Iterator[Packet[Any]]) -> Iterator[Packet[Any]]:
     """Packets with decoding times. Matroska has none: the demuxer finds them, but not before a few pictures went by."""
-    waiting: dict[int, list[Packet]] = {}
+    waiting: dict[int, list[Packet[Any]]] = {}
     for packet in packets:
         if packet.dts is None and packet.pts is None:  # the demuxer's empty packet at the end of a stream
             continue
@@ -313,7 +313,7 @@ def with_dts(packets: Iterator[Packet]) -> Iterator[Packet]:
         yield from held
 
 
-def move_packet(packet: Packet, seconds: float, clock: Fraction) -> None:
+def move_packet(packet: Packet[Any], seconds: float, clock: Fraction) -> None:
     """Put a packet `seconds` earlier, counted in ticks of `clock`, as a container's own may be whole packets."""
     shift, scale = round(Fraction(seconds) / clock), packet.time_base / clock
     pts, dts, duration = packet.pts, packet.dts, packet.duration or 0
@@ -335,10 +335,10 @@ def _heard(stream: AudioStream) -> float:
     return float((stream.start_time or 0) * tick(stream))
 
 
-def _seconds(packet: Packet) -> float:
+def _seconds(packet: Packet[Any]) -> float:
     ticks = packet.dts if packet.pts is None else packet.pts
     return float((ticks or 0) * packet.time_base)
 
 
-def _end(packet: Packet) -> float:
+def _end(packet: Packet[Any]) -> float:
     return _seconds(packet) + float((packet.duration or 0) * packet.time_base)

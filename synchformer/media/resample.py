@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import av
 from av.audio.frame import AudioFrame
@@ -120,7 +121,7 @@ def _encoder(target: OutputContainer, stream: AudioStream) -> AudioStream:
     return copy
 
 
-def _mux(target: OutputContainer, packets: Iterator[av.Packet]) -> None:
+def _mux(target: OutputContainer, packets: Iterator[av.Packet[Any]]) -> None:
     for packet in packets:
         target.mux(packet)
 
@@ -138,7 +139,7 @@ class _Track:
     heard: int = 0
     place: int = 0  # of the next sample in the copy
 
-    def take(self, packet: av.Packet) -> Iterator[av.Packet]:
+    def take(self, packet: av.Packet[Any]) -> Iterator[av.Packet[Any]]:
         """What a packet becomes."""
         try:
             frames = packet.decode()
@@ -148,7 +149,7 @@ class _Track:
             if isinstance(frame, AudioFrame) and frame.pts is not None:
                 yield from self._push(frame)
 
-    def finish(self) -> Iterator[av.Packet]:
+    def finish(self) -> Iterator[av.Packet[Any]]:
         """What is left in decoder, resampler and encoder."""
         for frame in self.source.codec_context.decode(None):
             if isinstance(frame, AudioFrame) and frame.pts is not None:
@@ -158,7 +159,7 @@ class _Track:
             yield from self._pull()
         yield from self.target.encode(None)
 
-    def _push(self, frame: AudioFrame) -> Iterator[av.Packet]:
+    def _push(self, frame: AudioFrame) -> Iterator[av.Packet[Any]]:
         if self.graph is None:
             self._begin(frame)
         assert self.graph is not None
@@ -171,7 +172,7 @@ class _Track:
         self.place = max(0, place)
         self.graph = _graph(self.source, frame, self.target, 1 - self.slope, skip=max(0, -place))
 
-    def _pull(self) -> Iterator[av.Packet]:
+    def _pull(self) -> Iterator[av.Packet[Any]]:
         assert self.graph is not None
         while True:
             try:

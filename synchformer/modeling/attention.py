@@ -21,7 +21,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     if query.device.type != "cpu" or query.dtype != torch.bfloat16:
         return scaled_dot_product_attention(query, key, value)
     q, k, v = (part.flatten(0, 1) for part in (query * query.shape[-1] ** -0.5, key, value))
-    return torch.bmm(torch.bmm(q, k.mT).softmax(-1, dtype=q.dtype), v).unflatten(0, query.shape[:2])
+    result: Tensor = torch.bmm(torch.bmm(q, k.mT).softmax(-1, dtype=q.dtype), v).unflatten(0, query.shape[:2])
+    return result
 
 
 class Attention(TimmAttention):
@@ -36,7 +37,8 @@ class Attention(TimmAttention):
         if attn_mask is not None or is_causal:
             raise ValueError("attention here knows no masks")
         q, k, v = self.qkv(tokens).unflatten(2, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
-        return self.proj(attend(q, k, v).transpose(1, 2).flatten(2))
+        result: Tensor = self.proj(attend(q, k, v).transpose(1, 2).flatten(2))
+        return result
 
 
 def summarize(block: Any, tokens: Tensor) -> Tensor:
@@ -55,4 +57,5 @@ def summarize(block: Any, tokens: Tensor) -> Tensor:
     weights = (asked @ seen.transpose(1, 2)).float().softmax(2).to(seen.dtype)  # (N, H, T)
     found = torch.einsum("nhe,hde->nhd", weights @ seen, value).flatten(1) + attention.qkv.bias[2 * width :]
     summary = tokens[:, 0] + attention.proj(found)
-    return summary + block.mlp(block.norm2(summary))
+    result: Tensor = summary + block.mlp(block.norm2(summary))
+    return result

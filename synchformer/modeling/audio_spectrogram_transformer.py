@@ -40,4 +40,5 @@ class AudioEncoder(nn.Module):
         for block in self.blocks:
             hidden = block(hidden)
         bands = rearrange(self.norm(hidden)[:, 2:], "N (f t) d -> (N t) f d", t=self.config.audio_steps)
-        return rearrange(self.aggregator(bands), "(N t) d -> N t d", t=self.config.audio_steps)
+        result: Tensor = rearrange(self.aggregator(bands), "(N t) d -> N t d", t=self.config.audio_steps)
+        return result

@@ -65,7 +65,8 @@ class DividedAttention(nn.Module):
             torch.cat([part[:, :, :1].repeat_interleave(groups, dim=0), own], dim=2) for part, own in ((k, k_), (v, v_))
         )
         patches = rearrange(attend(q_, k_, v_), back, N=count)
-        return self.proj(rearrange(torch.cat([summary, patches], dim=2), "N h m d -> N m (h d)"))
+        result: Tensor = self.proj(rearrange(torch.cat([summary, patches], dim=2), "N h m d -> N m (h d)"))
+        return result
 
 
 class DividedBlock(nn.Module):
@@ -84,4 +85,5 @@ class DividedBlock(nn.Module):
         """Tokens (N, 1 + t * n, D) to the same shape; `frames` is t."""
         tokens = tokens + self.time_attention(self.time_norm(tokens), "time", frames)
         tokens = tokens + self.space_attention(self.space_norm(tokens), "space", frames)
-        return tokens + self.mlp(self.mlp_norm(tokens))
+        result: Tensor = tokens + self.mlp(self.mlp_norm(tokens))
+        return result

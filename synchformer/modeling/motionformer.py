@@ -49,7 +49,8 @@ class VideoEncoder(nn.Module):
             tokens = block(tokens, steps)
         patches = self.norm(tokens[:, 1:])  # the class token goes before the norm
         places = rearrange(patches, "N (t n) d -> (N t) n d", t=steps)
-        return rearrange(self.aggregator(places), "(N t) d -> N t d", t=steps)
+        result: Tensor = rearrange(self.aggregator(places), "(N t) d -> N t d", t=steps)
+        return result
 
     @torch.no_grad()
     def _start_with_motion(self) -> None:

@@ -41,7 +41,8 @@ class ResNet18(nn.Module):
         hidden = self.maxpool(self.relu(self.bn1(self.conv1(mel))))
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
             hidden = stage(hidden)
-        return hidden
+        result: Tensor = hidden
+        return result
 
 
 class ResNetMaps(nn.Module):
@@ -54,7 +55,8 @@ class ResNetMaps(nn.Module):
 
     def forward(self, mel: Tensor) -> Tensor:
         """Normalized log-mel spectrograms (N, M, T) to features (N, t, f, D), moments before bands."""
-        return rearrange(self.bridge(self.trunk(mel[:, None])), "N d f t -> N t f d")
+        result: Tensor = rearrange(self.bridge(self.trunk(mel[:, None])), "N d f t -> N t f d")
+        return result
 
 
 class ResNetEncoder(nn.Module):
@@ -69,7 +71,8 @@ class ResNetEncoder(nn.Module):
     def forward(self, mel: Tensor) -> Tensor:
         """Normalized log-mel spectrograms (N, M, T) to features (N, t, D)."""
         maps = self.maps(mel)
-        return self.aggregator(maps.flatten(0, 1)).unflatten(0, maps.shape[:2])
+        result: Tensor = self.aggregator(maps.flatten(0, 1)).unflatten(0, maps.shape[:2])
+        return result
 
 
 def _residual(inputs: int, outputs: int, stride: int) -> nn.Sequential:

@@ -94,7 +94,8 @@ def _through(module: nn.Module, maps: Tensor) -> Tensor:
     if isinstance(module, nn.MaxPool3d):
         return _pooled(module, maps)
     if isinstance(module, nn.BatchNorm3d):
-        return module(maps.permute(0, 4, 1, 2, 3)).permute(0, 2, 3, 4, 1)
+        result: Tensor = module(maps.permute(0, 4, 1, 2, 3)).permute(0, 2, 3, 4, 1)
+        return result
     if isinstance(module, nn.ReLU):
         return F.relu(maps)  # not in place, as torchvision's: the gradient of a changed view is a copy of all of it
     raise TypeError(f"S3D has no {type(module).__name__}")
@@ -132,7 +133,8 @@ def _by_frame(maps: Tensor) -> Tensor:
 
 def _frames(pictures: Tensor, maps: Tensor) -> Tensor:
     """Pictures of every frame as maps again, with the clips and moments of `maps`."""
-    return pictures.permute(0, 2, 3, 1).unflatten(0, maps.shape[:2])
+    result: Tensor = pictures.permute(0, 2, 3, 1).unflatten(0, maps.shape[:2])
+    return result
 
 
 def _by_place(maps: Tensor) -> Tensor:
@@ -142,7 +144,8 @@ def _by_place(maps: Tensor) -> Tensor:
 
 def _places(pictures: Tensor, maps: Tensor) -> Tensor:
     """Pictures of moments by places as maps again, with the rows and columns of `maps`."""
-    return pictures.permute(0, 2, 3, 1).unflatten(2, maps.shape[2:4])
+    result: Tensor = pictures.permute(0, 2, 3, 1).unflatten(2, maps.shape[2:4])
+    return result
 
 
 class S3DMaps(nn.Module):
@@ -171,4 +174,5 @@ class S3DEncoder(nn.Module):
     def forward(self, frames: Tensor) -> Tensor:
         """Normalized frames (N, F, 3, H, W) to features (N, t, D)."""
         maps = self.maps(frames)
-        return self.aggregator(rearrange(maps, "N t h w d -> (N t) (h w) d")).unflatten(0, maps.shape[:2])
+        result: Tensor = self.aggregator(rearrange(maps, "N t h w d -> (N t) (h w) d")).unflatten(0, maps.shape[:2])
+        return result

@@ -30,15 +30,18 @@ class TwoStreams(nn.Module):
 
     def encode_video(self, frames: Tensor) -> Tensor:
         """Normalized frames (B, S, F, 3, H, W) to video features (B, S, t_v, D), equations 1 and 2."""
-        return self.video_encoder(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+        result: Tensor = self.video_encoder(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+        return result
 
     def encode_audio(self, mel: Tensor) -> Tensor:
         """Normalized log-mel spectrograms (B, S, M, T) to audio features (B, S, t_a, D), equations 1 and 2."""
-        return self.audio_encoder(mel.flatten(0, 1)).unflatten(0, mel.shape[:2])
+        result: Tensor = self.audio_encoder(mel.flatten(0, 1)).unflatten(0, mel.shape[:2])
+        return result
 
     def synchronize(self, video_features: Tensor, audio_features: Tensor) -> Tensor:
         """Features (B, S, t_v, D) and (B, S, t_a, D) to logits (B, classes), equation 3."""
-        return self.synchronizer(video_features, audio_features)
+        result: Tensor = self.synchronizer(video_features, audio_features)
+        return result
 
 
 class Synchformer(
@@ -67,4 +70,5 @@ class Synchformer(
     @classmethod
     def _from_pretrained(cls, *, strict: bool = True, **arguments: Any) -> Self:
         """Load as the mixin does, but refuse missing or unknown tensors unless asked not to."""
-        return super()._from_pretrained(strict=strict, **arguments)
+        result: Self = super()._from_pretrained(strict=strict, **arguments)
+        return result

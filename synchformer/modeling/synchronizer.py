@@ -37,7 +37,8 @@ class SynchronizationModule(nn.Module):
 
     def forward(self, video: Tensor, audio: Tensor) -> Tensor:
         """Features (B, S, t_v, D) and (B, S, t_a, D) to logits (B, classes)."""
-        return self.head(self.encode(video, audio))
+        result: Tensor = self.head(self.encode(video, audio))
+        return result
 
     def encode(self, video: Tensor, audio: Tensor) -> Tensor:
         """The class token's output, (B, E), that the head reads."""
@@ -47,4 +48,5 @@ class SynchronizationModule(nn.Module):
         tokens = torch.cat([first, video, between, audio], dim=1) + self.position
         for block in self.blocks[:-1]:
             tokens = block(tokens)
-        return self.norm(summarize(self.blocks[-1], tokens))
+        result: Tensor = self.norm(summarize(self.blocks[-1], tokens))
+        return result

@@ -30,7 +30,8 @@ def reverberate(wave: Tensor, sample_rate: int) -> Tensor:
     response = torch.from_numpy(impulse_response(sample_rate)).to(wave)
     wet = fftconvolve(wave, response.expand(*wave.shape[:-1], -1))[..., : wave.shape[-1]]
     loud = wave.square().mean(-1, keepdim=True).sqrt()
-    return wet * loud / wet.square().mean(-1, keepdim=True).sqrt().clamp(min=1e-9)
+    result: Tensor = wet * loud / wet.square().mean(-1, keepdim=True).sqrt().clamp(min=1e-9)
+    return result
 
 
 @lru_cache(maxsize=4)

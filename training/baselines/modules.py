@@ -43,7 +43,8 @@ class Placed(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Maps (B, 1, t, ..., D) of one segment, the whole clip, to tokens (B, t * n, D), moment by moment."""
-        return (self.norm(maps[:, 0].flatten(2, -2)) + self.moment + self.place).flatten(1, 2)
+        result: Tensor = (self.norm(maps[:, 0].flatten(2, -2)) + self.moment + self.place).flatten(1, 2)
+        return result
 
 
 class Selectors(nn.Module):
@@ -57,7 +58,8 @@ class Selectors(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Tokens (B, t * n, D) to what was picked (B, q, D)."""
-        return self.decoder(self.queries.expand(len(tokens), -1, -1), tokens)
+        result: Tensor = self.decoder(self.queries.expand(len(tokens), -1, -1), tokens)
+        return result
 
 
 class BaselineModule(nn.Module):
@@ -79,14 +81,16 @@ class BaselineModule(nn.Module):
 
     def forward(self, video: Tensor, audio: Tensor) -> Tensor:
         """Maps (B, 1, t, h, w, D) and (B, 1, t, f, D) to logits (B, classes)."""
-        return self.head(self.encode(video, audio))
+        result: Tensor = self.head(self.encode(video, audio))
+        return result
 
     def encode(self, video: Tensor, audio: Tensor) -> Tensor:
         """The class token's output, (B, D), that the head reads."""
         seen = self.video_selectors(self.video_input(video))
         heard = self.audio_selectors(self.audio_input(audio))
         first, between = (token.expand(len(seen), -1, -1) for token in (self.class_token, self.separator))
-        return self.encoder(torch.cat([first, seen, between, heard], dim=1))[:, 0]
+        result: Tensor = self.encoder(torch.cat([first, seen, between, heard], dim=1))[:, 0]
+        return result
 
     @torch.no_grad()
     def _start(self) -> None:

@@ -114,7 +114,8 @@ class Stage2(nn.Module):
 
     def logits(self, batch: Batch) -> Tensor:
         """Logits (B, classes) of a batch."""
-        return self.synchronizer(*self.features(batch)).float()
+        result: Tensor = self.synchronizer(*self.features(batch)).float()
+        return result
 
 
 class CropTask(ABC):

@@ -52,11 +52,13 @@ class EventHeads(nn.Module):
 
     def see(self, frames: Tensor) -> Tensor:
         """Normalized frames (N, F, 3, H, W) to logits (N, t_v, K + 1)."""
-        return self.video_head(self.video_encoder(frames))
+        result: Tensor = self.video_head(self.video_encoder(frames))
+        return result
 
     def hear(self, waves: Tensor) -> Tensor:
         """Waveforms (N, n) to logits (N, t_a, K + 1)."""
-        return self.audio_head(self.audio_encoder(spectrograms(waves, self.config)))
+        result: Tensor = self.audio_head(self.audio_encoder(spectrograms(waves, self.config)))
+        return result
 
 
 class UnimodalTask:

@@ -1,0 +1,1 @@
+"""Tests, in the order of the code they test; `support/` holds what they share."""

@@ -1,0 +1,1 @@
+"""What tests share: media whose content is known, small models, servers, pages."""

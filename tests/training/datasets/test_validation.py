@@ -1,0 +1,78 @@
+"""Checks of data sets: every defect that is planted is found, named and answered."""
+
+from fractions import Fraction
+
+import pytest
+
+from synchformer.config import BASE, MINI
+from tests.support.media import Sample, write
+from training import check
+from training.datasets.registry import GeneratedSource
+from training.datasets.source import FileSource, Place, Record
+from training.datasets.validation import check_source, require_usable, spread, table
+
+SMALL = {"size": (96, 128), "video": "mpeg4", "color": (90, 90, 90), "click": 0.5}
+
+
+@pytest.fixture(scope="module")
+def flawed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("flawed")
+    files = {
+        "fine": Sample(seconds=9.0, **SMALL),
+        "short": Sample(seconds=3.0, **SMALL),
+        "shorter": Sample(seconds=6.0, **SMALL),
+        "rate": Sample(seconds=9.0, fps=Fraction(5), rate=44_100, **SMALL),
+        "late": Sample(seconds=9.4, audio_delay=0.3, **SMALL),
+        "mute": Sample(seconds=1.0, audio=None, **SMALL),
+    }
+    paths = {name: write(folder / f"{name}.mp4", sample) for name, sample in files.items()}
+    records = [Record(name, "train", name, path) for name, path in paths.items()]
+    records += [
+        Record("copy", "valid", "fine", paths["fine"]),
+        Record("outside", "test", "outside", paths["fine"], fixed=Place(start=1.0, offset=-2.0)),
+        Record("inside", "test", "inside", paths["fine"], fixed=Place(start=2.0, offset=-2.0)),
+    ]
+    return FileSource("folder:flawed", tuple(records))
+
+
+def test_planted_defects_are_found(flawed):
+    found = {finding.what: finding for finding in check_source(flawed, MINI)}
+    assert {what.split(":")[0]: (item.level, item.examples) for what, item in found.items()} == {
+        "recordings with clips in several splits": ("error", ("fine",)),
+        "cannot be read": ("error", ("mute (mute.mp4 has no sound; synchronization needs picture and sound)",)),
+        "too short for any offset": ("error", ("short",)),
+        "fixed start and offset lie outside the clip": ("error", ("outside",)),
+        "too short for every offset of the grid": ("warning", ("shorter",)),
+        "picture and sound start more than 0.04 s apart": ("warning", ("late",)),
+        "not 25 fps and 16 kHz": ("note", ("rate",)),
+    }
+    assert all(item.remedy for item in found.values())
+
+
+def test_errors_stop_a_training(flawed):
+    with pytest.raises(ValueError, match="folder:flawed cannot be trained on as it is"):
+        require_usable(flawed, MINI)
+
+
+def test_generated_clips_have_nothing_wrong():
+    source = GeneratedSource(train=5, valid=2, test=0)
+    assert table(check_source(source, BASE)) == "Nothing is wrong with it."
+
+
+def test_small_pictures_depend_on_the_model(flawed):
+    whats = [finding.what for finding in check_source(flawed, BASE)]
+    assert "smaller than the model's input: enlarged" in whats
+
+
+def test_command(tmp_path, capsys):
+    write(tmp_path / "short.mp4", Sample(seconds=1.0, **SMALL))
+    assert check.main([f"folder:{tmp_path}"]) == 1
+    assert "| error | too short for any offset | 1 | short |" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        check.main(["nothing:here"])
+
+
+def test_sample_is_spread_evenly():
+    records = [Record(str(index), "train", str(index)) for index in range(10)]
+    assert [record.id for record in spread(records, 4)] == ["0", "2", "5", "7"]
+    assert spread(records, None) == records

@@ -1,0 +1,150 @@
+"""Preparing data: files of known content come out on the same clock, and every input has its line."""
+
+import json
+import tarfile
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import webdataset
+
+from synchformer.config import MINI
+from synchformer.media.decode import read_media
+from synchformer.media.probe import probe
+from tests.support.media import Sample, click_in, number_in, write
+from training import prepare
+from training.datasets.manifest import Manifest
+from training.datasets.registry import Place, open_source, read_crop
+from training.datasets.shards import pack, scan
+from training.runtime.processes import in_order
+
+COLORS = {"size": (288, 512), "video": "mpeg4", "audio": "mp3", "rate": 44_100, "layout": "stereo"}
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """A film longer than a chunk at 30 fps, a file that is fine already, a broken one, and no video at all."""
+    root = tmp_path_factory.mktemp("prepare")
+    raw = root / "raw"
+    (raw / "clap").mkdir(parents=True)
+    write(raw / "clap" / "film_0_1.mkv", Sample(seconds=3.3, fps=Fraction(30), click=2.7, **COLORS))
+    write(raw / "fine.mp4", Sample(seconds=1.0, size=(256, 340), click=0.5))
+    (raw / "broken.mp4").write_bytes(b"nothing")
+    (raw / "notes.txt").write_text("x")
+    return raw, root / "out"
+
+
+@pytest.fixture(scope="module")
+def ran(prepared):
+    raw, out = prepared
+    chunk, prepare.CHUNK = prepare.CHUNK, 1.0
+    status = prepare.main([str(raw), str(out), "--workers", "0"])
+    prepare.CHUNK = chunk
+    return raw, out, status
+
+
+def test_every_input_has_its_line(ran):
+    raw, out, status = ran
+    entries = Manifest(out / "manifest.jsonl").entries
+    assert {name: entry.outcome for name, entry in entries.items()} == {
+        "clap/film_0_1": "encoded",
+        "fine": "copied",
+        "broken": "failed",
+        "notes": "left out",
+    }
+    assert status == 1, "a failed input shows in the exit status"
+    assert "not a media file" in entries["broken"].reason
+    assert not (out / "broken.mp4").exists()
+    assert (out / "fine.mp4").read_bytes() == (raw / "fine.mp4").read_bytes()
+    assert entries["clap/film_0_1"].labels == ("clap",)
+    assert entries["clap/film_0_1"].seconds == pytest.approx(3.3, abs=0.05)
+
+
+def test_encoded_file_has_the_published_form_and_the_same_clock(ran):
+    raw, out, _ = ran
+    info = probe(out / "clap" / "film_0_1.mp4")
+    assert (info.fps, info.height, info.width % 2, info.sample_rate, info.channels) == (25, 256, 0, 16_000, 1)
+    assert (info.video.codec, info.audio.codec) == ("h264", "aac")
+    before, after = (read_media(path, short_side=256) for path in (raw / "clap/film_0_1.mkv", out / info.path))
+    numbers = [[number_in(frame.numpy()) for frame in media.video] for media in (before, after)]
+    assert numbers[0][: len(numbers[1])] == numbers[1]
+    assert len(numbers[1]) >= 81
+    assert click_in(after.audio.numpy(), 16_000) == pytest.approx(click_in(before.audio.numpy(), 16_000), abs=0.001)
+
+
+def test_second_run_does_only_what_is_missing(ran, capsys):
+    raw, out, _ = ran
+    kept = (out / "clap" / "film_0_1.mp4").stat().st_mtime_ns
+    capsys.readouterr()
+    prepare.main([str(raw), str(out), "--workers", "0"])
+    assert "nothing had to be encoded" in capsys.readouterr().out
+    assert (out / "clap" / "film_0_1.mp4").stat().st_mtime_ns == kept
+    source = open_source(f"folder:{raw}")
+    manifest = Manifest(out / "manifest.jsonl")
+    jobs = prepare.jobs_of(source, out, prepare.Encoding())
+    assert [job.record.id for job in jobs if not prepare.is_done(job, manifest)] == ["broken"]
+    finer = prepare.jobs_of(source, out, prepare.Encoding(crf=10))
+    assert not any(prepare.is_done(job, manifest) for job in finer)
+
+
+def test_half_written_line_is_dropped(tmp_path):
+    path = tmp_path / "manifest.jsonl"
+    path.write_text('{"id": "a", "outcome": "copied"}\n{"id": "b", "outc')
+    manifest = Manifest(path)
+    assert list(manifest.entries) == ["a"]
+    manifest.add(manifest.entries["a"])
+    assert [json.loads(line)["id"] for line in path.read_text().splitlines()] == ["a", "a"]
+    path.write_text('nonsense\n{"id": "a", "outcome": "copied"}\n')
+    with pytest.raises(ValueError, match="damaged in line 1"):
+        Manifest(path)
+
+
+@pytest.mark.parametrize(("extra", "said"), [(["--part", "3/2"], "--part must be"), ([], "lies inside")])
+def test_wrong_usage(prepared, extra, said, capsys):
+    raw, _ = prepared
+    with pytest.raises(SystemExit):
+        prepare.main([str(raw), str(raw / "out"), *extra])
+    assert said in capsys.readouterr().err
+
+
+def test_processes_keep_the_order():
+    assert list(in_order(abs, range(-3, 3), workers=1)) == [(item, abs(item)) for item in range(-3, 3)]
+
+
+def test_shards_hold_what_the_folder_holds(ran):
+    _, out, _ = ran
+    assert pack(out, 1).startswith("2 shards written, 0 kept")
+    assert pack(out, 1).startswith("0 shards written, 2 kept")
+    source = open_source(f"shards:{out}/*.tar")
+    record = next(record for record in source.members if record.id == "clap/film_0_1")
+    assert (record.group, record.labels, record.path) == ("clap/film", ("clap",), None)
+    direct = read_media(out / "clap/film_0_1.mp4", 0.2, 1.4, short_side=MINI.short_side)
+    inside = source.read(record, MINI, 0.2, 1.4)
+    assert np.array_equal(direct.video, inside.video)
+    assert np.array_equal(direct.audio, inside.audio)
+    assert source.info(record).seconds == pytest.approx(3.3, abs=0.05)
+    samples = [
+        sample for path in sorted(out.glob("*.tar")) for sample in webdataset.WebDataset(str(path), shardshuffle=False)
+    ]
+    assert {json.loads(sample["json"])["id"] for sample in samples} == {"clap/film_0_1", "fine"}
+    assert {len(sample["mp4"]) for sample in samples} == {member.size for member in source.members.values()}
+
+
+def test_shards_of_others(tmp_path):
+    """No JSON, another suffix, a sample without a video: names tell the rest."""
+    video = write(
+        tmp_path / "x.webm", Sample(seconds=8.0, video="libvpx", audio="libopus", rate=48_000, size=(110, 120))
+    )
+    with tarfile.open(tmp_path / "val-000.tar", "w") as archive:
+        archive.add(video, "AAAAAAAAAAA_0_8000.webm")
+        archive.add(__file__, "other.txt")
+    source = open_source(f"shards:{tmp_path}/val-{{000..000}}.tar")
+    (record,) = source.records("valid")
+    assert (record.id, record.group) == ("AAAAAAAAAAA_0_8000", "AAAAAAAAAAA")
+    assert source.left_out[0].reason == "no video in the sample"
+    assert read_crop(source, record, Place(0.5, 0.2), MINI).video.shape == (125, 3, 96, 96)
+    (tmp_path / "bad.tar").write_bytes(b"no tar at all" * 100)
+    with pytest.raises(ValueError, match="no whole WebDataset shard"):
+        list(scan(tmp_path / "bad.tar"))
+    with pytest.raises(ValueError, match="there is no shard"):
+        open_source(f"shards:{tmp_path}/missing.tar")
