@@ -23,7 +23,7 @@ from attribution.settings import MODALITIES, Settings
 
 if TYPE_CHECKING:
     from attribution.result import Attribution
-    from synchformer.media.crop import Clip
+    from synchformer.media.crop import Crop
 
 INTERRUPTED = 130
 FIGURES = (".png", ".svg", ".pdf")
@@ -137,15 +137,15 @@ def _bar(settings: Settings) -> Iterator[tqdm]:
         yield bar
 
 
-def _tell(found: Attribution, clip: Clip, options: argparse.Namespace) -> None:
+def _tell(found: Attribution, clip: Crop, options: argparse.Namespace) -> None:
     if options.out:
-        from attribution.figures.figure_data import make_sketch
+        from attribution.figures.figure_data import make_figure_data
         from attribution.figures.matplotlib_figure import save_figure
 
-        sketch = make_sketch(clip, found, measure=options.measure)
+        figure_data = make_figure_data(clip, found, measure=options.measure)
         found.save(options.out)
         for suffix in FIGURES:
-            save_figure(sketch, options.out / f"attribution{suffix}")
+            save_figure(figure_data, options.out / f"attribution{suffix}")
     print(json.dumps(found.as_json()) if options.json else as_text(found))
 
 

@@ -19,7 +19,7 @@ from attribution.scoring.decision import Target, find_target
 from attribution.scoring.scorers import InputScorer, Scorer, TokenScorer
 from attribution.settings import CHECK_EVERY, MODALITIES, Modality, Settings
 from synchformer.inference.prediction import Encoding, encode
-from synchformer.media.crop import Clip
+from synchformer.media.crop import Crop
 from synchformer.modeling.synchformer import Synchformer
 
 
@@ -77,7 +77,7 @@ class Run:
 
 def stream(
     model: Synchformer,
-    clip: Clip,
+    clip: Crop,
     bank: Bank,
     settings: Settings | None = None,
     *,
@@ -144,7 +144,7 @@ def stream(
 
 def attribute(
     model: Synchformer,
-    clip: Clip,
+    clip: Crop,
     bank: Bank,
     settings: Settings | None = None,
     on_progress: Callable[[Attribution], object] | None = None,
@@ -169,7 +169,7 @@ def attribute(
 
 
 def _start(
-    model: Synchformer, clip: Clip, encoding: Encoding, bank: Bank, settings: Settings, run: tuple[Modality, ...]
+    model: Synchformer, clip: Crop, encoding: Encoding, bank: Bank, settings: Settings, run: tuple[Modality, ...]
 ) -> Run:
     units = make_units(model.config, run, settings.chunk)
     scorer: Scorer
@@ -186,7 +186,7 @@ def _start(
 
 
 def _check_same(
-    resume: Attribution, model: Synchformer, clip: Clip, settings: Settings, names: tuple[str, ...]
+    resume: Attribution, model: Synchformer, clip: Crop, settings: Settings, names: tuple[str, ...]
 ) -> None:
     """Counts of something else must not be added up with these."""
     pairs = {

@@ -27,13 +27,13 @@ from synthetic import write_clip
 from training.datasets.recipe import Recipe
 from training.readers.feature_cache import FeatureCache
 from training.readers.rendered import Renderer
-from training.sampling.crops import Crop, draw_offset
+from training.sampling.crops import CropPlace, draw_offset
 
 BATCH = 64
 READS = 50  # batches read from the cache
 
 
-def decoded(model: Synchformer, files: list[Path], crops: list[Crop]) -> float:
+def decoded(model: Synchformer, files: list[Path], crops: list[CropPlace]) -> float:
     """Samples per second with a decoded and encoded clip for each."""
     begin, fps = perf_counter(), model.config.video_fps
     for crop in crops:

@@ -18,7 +18,7 @@ from synchformer.config import BASE, MINI, SynchformerConfig
 if TYPE_CHECKING:
     from synchformer.checkpoints.registry import load_avclip, load_model
     from synchformer.inference.prediction import Prediction, predict, predict_synchronizability
-    from synchformer.media.crop import Clip, load_clip
+    from synchformer.media.crop import Clip, Crop, load_clip
     from synchformer.media.decode import read_media
     from synchformer.media.probe import MediaError
     from synchformer.modeling.segment_avclip import SegmentAVCLIP
@@ -32,6 +32,7 @@ _HOMES = {
     "load_avclip": "checkpoints.registry",
     "load_model": "checkpoints.registry",
     "Clip": "media.crop",
+    "Crop": "media.crop",
     "load_clip": "media.crop",
     "MediaError": "media.probe",
     "read_media": "media.decode",
@@ -45,6 +46,7 @@ __all__ = [
     "BASE",
     "MINI",
     "Clip",
+    "Crop",
     "MediaError",
     "Prediction",
     "SegmentAVCLIP",

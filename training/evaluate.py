@@ -30,10 +30,8 @@ from training.datasets.source import LeftOut, Source, Split, count_reasons
 from training.datasets.validation import spread
 from training.evaluation.plots import report_figure
 from training.evaluation.protocols import PROTOCOLS, Protocol, repeated, usual_protocol
-from training.evaluation.report import Report, Row, Setting, count_row, summarize, table, wilson
-from training.evaluation.trials import Trial, draw_trial, generated_trials, source_trials
-
-__all__ = ["Report", "Row", "Trial", "count_row", "draw_trial", "evaluate", "main", "summarize", "table", "wilson"]
+from training.evaluation.report import Report, Setting, table
+from training.evaluation.trials import generated_trials, source_trials
 
 WRITTEN = "one random offset and start per clip, through MP4 files"
 

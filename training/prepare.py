@@ -28,7 +28,7 @@ from synchformer.storage.atomic import written_whole
 from synthetic.write import Part, write_parts
 from training.datasets.manifest import Entry, Manifest
 from training.datasets.registry import SourceOptions, open_source
-from training.datasets.source import SPLITS, LeftOut, Record, Source
+from training.datasets.source import SPLITS, LeftOut, Sample, Source
 from training.runtime.processes import in_order
 
 CHUNK = 20.0  # s decoded at a time, so that a film needs no more memory than a clip
@@ -49,7 +49,7 @@ class Encoding:
 class Job:
     """One input file to prepare."""
 
-    record: Record
+    record: Sample
     path: Path
     folder: Path
     encoding: Encoding

@@ -29,8 +29,8 @@ from synthetic import KINDS
 from training.augmentation.policy import Augment
 from training.config.ablations import NAMES, ablate
 from training.config.names import BASELINE_KINDS, Exported
-from training.config.optimization import HERE, RECIPES, Options
-from training.config.request import Request
+from training.config.optimization import CPU_RECIPE, RECIPES, OptimConfig
+from training.config.request import StageConfig
 from training.readers.stage_data import Data
 from training.runtime.distributed import world
 from training.stages.builder import build_task
@@ -59,11 +59,11 @@ def main(argv: list[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace) -> None:
     with world(arguments.device) as here:
-        options = RECIPES[arguments.recipe][arguments.stage].with_values(**_given(arguments, Options))
+        options = RECIPES[arguments.recipe][arguments.stage].with_values(**_given(arguments, OptimConfig))
         torch.manual_seed(options.seed)
         config, choices = ablate(PRESETS[arguments.preset], arguments.ablation)
-        given = {"augment": AUGMENTS[arguments.recipe], **_given(arguments, Request), **choices}
-        request = Request(config=config, options=options, **given)
+        given = {"augment": AUGMENTS[arguments.recipe], **_given(arguments, StageConfig), **choices}
+        request = StageConfig(config=config, options=options, **given)
         data = Data(arguments.stage, request, here.leads)
         if here.leads:
             print(data.check())
@@ -77,7 +77,7 @@ def _run(arguments: argparse.Namespace) -> None:
         train(task, options, arguments.out / arguments.stage, here, request.about())
 
 
-def _given(arguments: argparse.Namespace, kind: type[Options] | type[Request]) -> dict[str, Any]:
+def _given(arguments: argparse.Namespace, kind: type[OptimConfig] | type[StageConfig]) -> dict[str, Any]:
     """The arguments that are fields of a dataclass."""
     names = {field.name for field in fields(kind)}
     return {name: value for name, value in vars(arguments).items() if name in names}
@@ -86,7 +86,7 @@ def _given(arguments: argparse.Namespace, kind: type[Options] | type[Request]) -
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training.run", description=__doc__.splitlines()[0])
     stages = parser.add_subparsers(dest="stage", required=True)
-    for name, defaults in HERE.items():
+    for name, defaults in CPU_RECIPE.items():
         stage = stages.add_parser(name, argument_default=argparse.SUPPRESS)
         _common(stage)
         _request(stage)
@@ -94,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
             stage.add_argument(
                 "--model", choices=BASELINE_KINDS, required=name == "baseline", help="which baseline (table 1)"
             )
-        for field in fields(Options):
+        for field in fields(OptimConfig):
             _option(stage, field, defaults)
     export = stages.add_parser("export")
     _common(export)
@@ -152,7 +152,7 @@ def _request(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--published-positions", action="store_true", help="cut the position table as published")
 
 
-def _option(parser: argparse.ArgumentParser, field: Field[Any], defaults: Options) -> None:
+def _option(parser: argparse.ArgumentParser, field: Field[Any], defaults: OptimConfig) -> None:
     name, default = f"--{field.name.replace('_', '-')}", getattr(defaults, field.name)
     text = f"{field.metadata['help']} (default {default})"
     if isinstance(default, bool):

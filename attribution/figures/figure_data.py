@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from attribution.result import Attribution
 from attribution.settings import MODALITIES, Modality
 from synchformer.inference.prediction import offset_in_words
-from synchformer.media.crop import Clip
+from synchformer.media.crop import Crop
 from synchformer.media.preprocess import log_mel
 from synchformer.stats.intervals import Array
 
@@ -45,7 +45,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Sketch:
+class FigureData:
     """Everything a figure of an attribution shows. Times are seconds of the crop.
 
     Attributes:
@@ -76,15 +76,15 @@ class Sketch:
     segments: tuple[tuple[float, float], ...] = ()
 
 
-def make_sketch(
-    clip: Clip,
+def make_figure_data(
+    clip: Crop,
     attribution: Attribution | None,
     *,
     measure: str = "score",
     scaled: bool = False,
     seen: Sequence[float] = (),
     heard: Sequence[float] = (),
-) -> Sketch:
+) -> FigureData:
     """Describe the figure of an attribution, or of a clip that is not explained yet.
 
     Args:
@@ -99,7 +99,7 @@ def make_sketch(
         ValueError: for an unknown measure.
     """
     config = clip.config
-    sketch = Sketch(
+    figure_data = FigureData(
         title=clip.path.name,
         note="",
         seconds=config.crop_seconds,
@@ -114,11 +114,13 @@ def make_sketch(
         segments=tuple((first / config.video_fps, first / config.video_fps + config.segment_seconds)
                        for first in config.segment_starts),
     )  # fmt: skip
-    return sketch if attribution is None else explained(sketch, attribution, measure=measure, scaled=scaled)
+    return figure_data if attribution is None else explained(figure_data, attribution, measure=measure, scaled=scaled)
 
 
-def explained(sketch: Sketch, attribution: Attribution, *, measure: str = "score", scaled: bool = False) -> Sketch:
-    """A sketch with the curves of an attribution; arguments and errors are those of `make_sketch`."""
+def explained(
+    figure_data: FigureData, attribution: Attribution, *, measure: str = "score", scaled: bool = False
+) -> FigureData:
+    """A sketch with the curves of an attribution; arguments and errors are those of `make_figure_data`."""
     settings = attribution.settings
     neutral = settings.keep if measure == "score" else 0.0
     lines = []
@@ -132,7 +134,7 @@ def explained(sketch: Sketch, attribution: Attribution, *, measure: str = "score
         f"keep probability {settings.keep:g}, {_averaged(settings.smooth)}95 % intervals, model {attribution.model}"
     )
     return replace(
-        sketch,
+        figure_data,
         title=attribution.headline,
         note=note,
         lines=tuple(sorted(lines, key=lambda line: MODALITIES.index(line.modality), reverse=True)),
@@ -160,7 +162,7 @@ def _stretched(line: Line) -> Line:
     return replace(line, value=value, low=below, high=above, neutral=None)
 
 
-def _frames(clip: Clip) -> NDArray[np.uint8]:
+def _frames(clip: Crop) -> NDArray[np.uint8]:
     """The frame in the middle of each of `FRAMES` equal parts, (n, h, w, 3)."""
     count = len(clip.video)
     middles = [round((index + 0.5) * count / FRAMES) for index in range(FRAMES)]
@@ -168,7 +170,7 @@ def _frames(clip: Clip) -> NDArray[np.uint8]:
     return frames
 
 
-def _spectrogram(clip: Clip) -> NDArray[np.float32]:
+def _spectrogram(clip: Crop) -> NDArray[np.float32]:
     """Log-mel columns of the whole crop, (M, T): the model's own spectrogram, not cut into segments."""
     columns = clip.config.crop_samples // clip.config.hop_length
     values: NDArray[np.float32] = log_mel(clip.audio, clip.config)[:, :columns].numpy()

@@ -16,7 +16,7 @@ from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image
 
-from attribution.figures.figure_data import Line, Sketch, offset_note
+from attribution.figures.figure_data import FigureData, Line, offset_note
 
 INKS = {"video": "var(--accent)", "audio": "var(--mark)"}
 BANDS = {"video": "rgba(61, 82, 213, 0.22)", "audio": "rgba(214, 90, 20, 0.22)"}
@@ -33,30 +33,30 @@ SHADE = [[0, "rgba(8, 12, 20, 0.62)"], [1, "rgba(8, 12, 20, 0)"]]  # what does n
 Shapes = list[dict[str, Any]]
 
 
-def plot(sketch: Sketch, *, pictures: bool = True) -> dict[str, Any]:
-    """A plotly figure, `data` and `layout`, of a sketch.
+def plot(figure_data: FigureData, *, pictures: bool = True) -> dict[str, Any]:
+    """A plotly figure, `data` and `layout`, of a figure_data.
 
     Args:
         sketch: what to show.
         pictures: put the frames and the spectrogram in; without, their places stay empty.
     """
-    traces: list[dict[str, Any]] = [_nothing(axis, sketch.begin) for axis in AXES.values()]
-    for line in sketch.lines:
-        traces += [*_band(line, sketch.begin), _heat(line, sketch.begin)]
-    begin, end = sketch.begin, sketch.begin + sketch.seconds
+    traces: list[dict[str, Any]] = [_nothing(axis, figure_data.begin) for axis in AXES.values()]
+    for line in figure_data.lines:
+        traces += [*_band(line, figure_data.begin), _heat(line, figure_data.begin)]
+    begin, end = figure_data.begin, figure_data.begin + figure_data.seconds
     layout = {
         "xaxis": {
             "range": [begin, end], "anchor": "y2",
             "title": {"text": "seconds of the file; sound where it is heard", "standoff": 6},
             "zeroline": False, "showgrid": False, "linecolor": "var(--line)", "minallowed": begin, "maxallowed": end,
         },
-        "yaxis": _axis("video", sketch),
-        "yaxis2": _axis("audio", sketch),
+        "yaxis": _axis("video", figure_data),
+        "yaxis2": _axis("audio", figure_data),
         "yaxis3": _still("frames", "frames"),
         "yaxis4": _still("spectrogram", "sound"),
-        "images": _pictures(sketch) if pictures else [],
-        "shapes": [*_segments(sketch), *_events(sketch), *_neutral(sketch.lines)],
-        "annotations": _notes(sketch),
+        "images": _pictures(figure_data) if pictures else [],
+        "shapes": [*_segments(figure_data), *_events(figure_data), *_neutral(figure_data.lines)],
+        "annotations": _notes(figure_data),
         "margin": {"l": 58, "r": 10, "t": 8, "b": 38},
         "font": {"family": "system-ui, sans-serif", "size": 12, "color": "var(--ink-soft)"},
         "hoverlabel": {"bgcolor": "var(--card)", "bordercolor": "var(--line)", "font": {"color": "var(--ink)"}},
@@ -133,11 +133,11 @@ def _plain(values: NDArray[np.float64] | list[float]) -> list[float | None]:
     return [float(value) if np.isfinite(value) else None for value in values]
 
 
-def _axis(name: str, sketch: Sketch) -> dict[str, Any]:
+def _axis(name: str, figure_data: FigureData) -> dict[str, Any]:
     """The axis of a curve; a stream that is not explained has an empty one."""
     title = {"text": name, "font": {"color": INKS[name]}}
     look: dict[str, Any] = {"zeroline": False, "gridcolor": "var(--line)", "nticks": 4, "fixedrange": True}
-    if name not in {line.modality for line in sketch.lines}:
+    if name not in {line.modality for line in figure_data.lines}:
         look |= {"range": [0, 1], "showticklabels": False, "showgrid": False}
     return {"domain": list(ROWS[name]), "title": title, "anchor": "x"} | look
 
@@ -155,37 +155,42 @@ def _still(name: str, words: str) -> dict[str, Any]:
     return {"domain": list(ROWS[name]), "title": {"text": words}, "anchor": "x", "ticks": ""} | fixed
 
 
-def _pictures(sketch: Sketch) -> list[dict[str, Any]]:
-    width = FRAME_HEIGHT * sketch.frames.shape[2] // sketch.frames.shape[1]
-    small = [np.asarray(Image.fromarray(frame).resize((width, FRAME_HEIGHT))) for frame in sketch.frames]
-    sources = {"frames": webp(np.concatenate(small, axis=1)), "spectrogram": webp(colored(sketch.spectrogram))}
-    place = {"xref": "x", "x": sketch.begin, "y": 1, "sizex": sketch.seconds, "sizey": 1}
+def _pictures(figure_data: FigureData) -> list[dict[str, Any]]:
+    width = FRAME_HEIGHT * figure_data.frames.shape[2] // figure_data.frames.shape[1]
+    small = [np.asarray(Image.fromarray(frame).resize((width, FRAME_HEIGHT))) for frame in figure_data.frames]
+    sources = {"frames": webp(np.concatenate(small, axis=1)), "spectrogram": webp(colored(figure_data.spectrogram))}
+    place = {"xref": "x", "x": figure_data.begin, "y": 1, "sizex": figure_data.seconds, "sizey": 1}
     look = {"sizing": "stretch", "layer": "below"}
     return [{"source": source, "yref": AXES[name]} | place | look for name, source in sources.items()]
 
 
-def _segments(sketch: Sketch) -> Shapes:
+def _segments(figure_data: FigureData) -> Shapes:
     """Segments overlap by half: every other one in the upper half of the band."""
     low, high = ROWS["segments"]
     middle = (low + high) / 2
     shapes = []
-    for index, (begin, end) in enumerate(sketch.segments):
+    for index, (begin, end) in enumerate(figure_data.segments):
         ends = (middle + 0.001, high) if index % 2 == 0 else (low, middle - 0.001)
-        place = {"x0": sketch.begin + begin + 0.01, "x1": sketch.begin + end - 0.01, "y0": ends[0], "y1": ends[1]}
+        place = {
+            "x0": figure_data.begin + begin + 0.01,
+            "x1": figure_data.begin + end - 0.01,
+            "y0": ends[0],
+            "y1": ends[1],
+        }
         look = {"line": {"width": 0}, "fillcolor": "var(--line-strong)", "name": "segment"}
         shapes.append({"type": "rect", "xref": "x", "yref": "paper"} | place | look)
     return shapes
 
 
-def _events(sketch: Sketch) -> Shapes:
+def _events(figure_data: FigureData) -> Shapes:
     """Known events: dotted lines through the picture's rows for what is seen, through the sound's for what is heard."""
     line = {"color": "var(--event)", "width": 1.5, "dash": "dot"}
-    rows = {"seen": (sketch.seen, "frames", "video"), "heard": (sketch.heard, "spectrogram", "audio")}
+    rows = {"seen": (figure_data.seen, "frames", "video"), "heard": (figure_data.heard, "spectrogram", "audio")}
     shapes = []
     for name, (times, upper, lower) in rows.items():
         ends = {"yref": "paper", "y0": ROWS[lower][0], "y1": ROWS[upper][1]}
         for time in times:
-            at = sketch.begin + time
+            at = figure_data.begin + time
             shapes.append({"type": "line", "xref": "x", "x0": at, "x1": at, "line": line, "name": name} | ends)
     return shapes
 
@@ -200,14 +205,14 @@ def _neutral(lines: tuple[Line, ...]) -> Shapes:
     ]
 
 
-def _notes(sketch: Sketch) -> list[dict[str, Any]]:
+def _notes(figure_data: FigureData) -> list[dict[str, Any]]:
     """What the curves measure, in the corner of each; and what the decision was."""
     shared = {"xref": "paper", "yref": "paper", "yanchor": "top", "showarrow": False}
     notes = [
-        shared | {"x": 0.002, "xanchor": "left", "y": ROWS[line.modality][1], "text": sketch.label}
-        for line in sketch.lines
+        shared | {"x": 0.002, "xanchor": "left", "y": ROWS[line.modality][1], "text": figure_data.label}
+        for line in figure_data.lines
     ]
-    explained = {line.modality for line in sketch.lines}
+    explained = {line.modality for line in figure_data.lines}
     for name, sense in (("video", "seen"), ("audio", "heard")):
         if name not in explained:
             low, high = ROWS[name]
@@ -215,7 +220,7 @@ def _notes(sketch: Sketch) -> list[dict[str, Any]]:
                 "not explained" if explained else f"Attribute tells which moments of what is {sense} the answer needs"
             )
             notes.append(shared | {"x": 0.5, "y": (low + high) / 2, "yanchor": "middle", "text": words})
-    if sketch.offset is not None:
-        told = {"text": offset_note(sketch.offset), "font": {"color": "var(--mark)"}}
+    if figure_data.offset is not None:
+        told = {"text": offset_note(figure_data.offset), "font": {"color": "var(--mark)"}}
         notes.append(shared | {"x": 1, "xanchor": "right", "y": ROWS["audio"][1]} | told)
     return notes

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from synchformer.checkpoints.download import cache_folder
 from synchformer.config import SynchformerConfig
 from synchformer.inference.prediction import Encoding, Precision, encode
-from synchformer.media.crop import Clip, load_clip, possible_starts
+from synchformer.media.crop import Crop, load_clip, possible_starts
 from synchformer.media.probe import MediaError, probe
 from synchformer.modeling.synchformer import Synchformer
 from synchformer.storage.atomic import written_whole
@@ -40,7 +40,7 @@ class Distractor:
         """File and start in words."""
         return f"{self.path.name} at {self.start:g} s"
 
-    def clip(self) -> Clip:
+    def clip(self) -> Crop:
         """Its frames and samples, read again; raises as `load_clip`."""
         return load_clip(self.path, self.start, config=self.config)
 

@@ -1,7 +1,7 @@
 """Units of attribution: chunks of time, and which tokens, frames and samples each of them owns.
 
 All times are seconds from the start of the crop, on the clock of the stream itself: the sound of a crop with an
-applied offset is taken from elsewhere in the file. `Clip.video_start` and `Clip.audio_start` lead to the file's clock.
+applied offset is taken from elsewhere in the file. `Crop.video_start` and `Crop.audio_start` lead to the file's clock.
 """
 
 from __future__ import annotations

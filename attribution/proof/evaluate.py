@@ -35,7 +35,7 @@ from attribution.settings import MODALITIES, Settings
 from synchformer.checkpoints.registry import load_model
 from synchformer.config import SynchformerConfig
 from synchformer.inference.prediction import Encoding, encode
-from synchformer.media.crop import Clip, load_clip
+from synchformer.media.crop import Crop, load_clip
 from synchformer.modeling.synchformer import Synchformer
 from synthetic import Scene, sample_scene, write_clip
 from synthetic.seeds import SEEDS
@@ -77,7 +77,7 @@ def draw_case(seed: int, events: tuple[int, int], config: SynchformerConfig) -> 
 
 def cases(
     model: Synchformer, seed: int, count: int, events: tuple[int, int], done: int = 0
-) -> Iterator[tuple[Case, Clip]]:
+) -> Iterator[tuple[Case, Crop]]:
     """The first `count` drawable cases from `seed` on, less the first `done`, with their clips read from files."""
     found, number = 0, seed
     with tempfile.TemporaryDirectory() as folder:
@@ -131,7 +131,7 @@ def faithfulness(
 
 
 def prove(
-    model: Synchformer, case: Case, clip: Clip, bank: Bank, settings: Settings, methods: tuple[Method, ...]
+    model: Synchformer, case: Case, clip: Crop, bank: Bank, settings: Settings, methods: tuple[Method, ...]
 ) -> Any:
     """All figures of one case, or the word `wrong` when the model's decision is not the true one."""
     found = attribute(model, clip, bank, settings)
@@ -156,7 +156,7 @@ def prove(
     return rows
 
 
-def sanity(model: Synchformer, clip: Clip, bank: Bank, settings: Settings) -> dict[str, float]:
+def sanity(model: Synchformer, clip: Crop, bank: Bank, settings: Settings) -> dict[str, float]:
     """Share of score intervals that contain the keep probability, with the synchronization module's weights random."""
     torch.manual_seed(0)
     other = Synchformer(model.config).eval().to(next(model.parameters()).device)

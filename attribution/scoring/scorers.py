@@ -16,7 +16,7 @@ from attribution.masking.units import Unit, moment_owners, spread, token_owners
 from attribution.scoring.fast_synchronizer import FastSynchronizer, pick_dtype
 from attribution.settings import Precision
 from synchformer.inference.prediction import Encoding, encode
-from synchformer.media.crop import Clip
+from synchformer.media.crop import Crop
 from synchformer.modeling.synchformer import Synchformer
 
 
@@ -84,9 +84,9 @@ class InputScorer:
     def __init__(
         self,
         model: Synchformer,
-        clip: Clip,
+        clip: Crop,
         encoding: Encoding,
-        distractors: Sequence[Clip],
+        distractors: Sequence[Crop],
         units: Sequence[Unit],
         precision: Precision = "auto",
     ) -> None:
@@ -106,7 +106,7 @@ class InputScorer:
         """Two: a mask fills the encoders already."""
         return 2
 
-    def _logits(self, frames: Tensor, samples: Tensor, other: Clip) -> Tensor:
+    def _logits(self, frames: Tensor, samples: Tensor, other: Crop) -> Tensor:
         """Logits (1, C) of one mixture: kept frames, bool (T,), and kept samples, bool (n,)."""
         mixed = replace(
             self._clip,

@@ -29,7 +29,7 @@ from synchformer.inference.prediction import (
     predict_synchronizability,
 )
 from synchformer.inference.sweep import Sounds
-from synchformer.media.crop import Clip
+from synchformer.media.crop import Crop
 from synchformer.modeling.synchformer import Synchformer
 from synchformer.stats.intervals import Array
 
@@ -37,25 +37,25 @@ FEW_DISTRACTORS = 3  # for captum's methods, which try every mask with every dis
 SHAP_MASKS = 300
 
 
-def first_answer(model: Synchformer, clip: Clip, precision: Precision) -> tuple[Encoding, Prediction]:
+def first_answer(model: Synchformer, clip: Crop, precision: Precision) -> tuple[Encoding, Prediction]:
     """Encode picture and sound, and decide."""
     encoding = encode(model, clip, precision=precision)
     return encoding, decide(model, encoding, precision=precision)
 
 
 def more_answers(
-    model: Synchformer, sounds: Sounds, clips: Sequence[Clip], precision: Precision
+    model: Synchformer, sounds: Sounds, clips: Sequence[Crop], precision: Precision
 ) -> tuple[Sounds, list[Prediction]]:
     """Decide about the same picture under other offsets; `sounds` comes back with what was encoded for it."""
     return sounds, sounds.ask(model, clips, precision=precision)
 
 
-def other_sound(model: Synchformer, clip: Clip, like: Encoding, precision: Precision) -> Prediction:
+def other_sound(model: Synchformer, clip: Crop, like: Encoding, precision: Precision) -> Prediction:
     """Decide about the same picture under an offset that nobody will ask for again."""
     return decide(model, encode(model, clip, precision=precision, like=like), precision=precision)
 
 
-def judge(model: Synchformer, clip: Clip, precision: Precision) -> Synchronizability:
+def judge(model: Synchformer, clip: Crop, precision: Precision) -> Synchronizability:
     """Whether picture and sound can be matched at all."""
     return predict_synchronizability(model, clip, precision=precision)
 
@@ -68,7 +68,7 @@ def bank(model: Synchformer, places: Sequence[Path], precision: Precision) -> Ba
 def attribute(
     model: Synchformer,
     distractors: Bank,
-    clip: Clip,
+    clip: Crop,
     settings: Settings,
     resume: Attribution | None,
     every: float,
@@ -83,7 +83,7 @@ def attribute(
 
 
 def explained(
-    model: Synchformer, distractors: Bank, clip: Clip, settings: Settings, method: Method
+    model: Synchformer, distractors: Bank, clip: Crop, settings: Settings, method: Method
 ) -> dict[Modality, Array]:
     """Values of each stream's units by one of captum's methods."""
     others = [each.encoding for each in distractors.distractors[:FEW_DISTRACTORS]]

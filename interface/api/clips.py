@@ -26,7 +26,7 @@ from interface.session.errors import PageError, number, sentences
 from interface.session.model_registry import Models, wait_for
 from interface.session.session import Session
 from interface.session.upload_checks import notes_on_clip
-from interface.session.workspace import Answer, Opened
+from interface.session.workspace import Answer, Upload
 from interface.tabs.components import JOB, QUICK
 from synchformer.inference.prediction import Prediction
 from synchformer.media.crop import possible_offsets
@@ -219,7 +219,7 @@ class Endpoints:
                     return
 
     @contextmanager
-    def _asked(self, video: str | None, model: str) -> Iterator[tuple[Session, Opened]]:
+    def _asked(self, video: str | None, model: str) -> Iterator[tuple[Session, Upload]]:
         """The session of a model and the opened video, which is forgotten afterwards; errors become gradio's."""
         with asked(self._models, video, model) as (session, path):
             clip = session.open(path)
@@ -282,7 +282,7 @@ def _steps(first: object, last: object, step: object) -> list[float]:
     return [round(low + index * width, 6) for index in range(count)]
 
 
-def _possible(session: Session, clip: Opened, start: float, wanted: list[float]) -> list[float]:
+def _possible(session: Session, clip: Upload, start: float, wanted: list[float]) -> list[float]:
     """The offsets for which the file has sound at this start.
 
     Raises:

@@ -1,6 +1,6 @@
 """What the model was fed: the frames and the spectrograms of its input, turned back into something to look at and hear.
 
-Everything here starts from the tensors that the encoders get (`Clip.frames`, `Clip.mel`), not from the file: a fault of
+Everything here starts from the tensors that the encoders get (`Crop.frames`, `Crop.mel`), not from the file: a fault of
 the preprocessing would be seen and heard. The segments overlap by half; each moment is taken from the segment in whose
 middle it lies nearest.
 
@@ -21,7 +21,7 @@ from torchaudio.transforms import GriffinLim, InverseMelScale
 
 from interface.export.mp4 import write_mp4
 from synchformer.config import SynchformerConfig
-from synchformer.media.crop import Clip
+from synchformer.media.crop import Crop
 from synchformer.media.preprocess import LOG_FLOOR, MEL_MEAN, MEL_STD
 
 FFT = 1024  # as the model's spectrogram
@@ -33,13 +33,13 @@ SHEET_COLUMNS = 6
 GAP = 4  # pixels between pictures
 
 
-def fed_frames(clip: Clip) -> Tensor:
+def fed_frames(clip: Crop) -> Tensor:
     """The frames that the video encoder gets, each once: uint8 (T, 3, H, W); T = 120 of the crop's 125."""
     pieces = _nearest(clip.frames(), clip.config.segment_stride, clip.config.segment_frames, axis=1)
     return ((pieces + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
-def fed_sound(clip: Clip) -> Tensor:
+def fed_sound(clip: Crop) -> Tensor:
     """Sound rebuilt from the spectrograms that the audio encoder gets: float32 (n,), as long as `fed_frames`.
 
     The mel bands are spread over frequencies by least squares and the phase is searched by Griffin and Lim's method
@@ -58,7 +58,7 @@ def fed_sound(clip: Clip) -> Tensor:
     return result
 
 
-def fed_mel(clip: Clip) -> Tensor:
+def fed_mel(clip: Crop) -> Tensor:
     """Mel power over the whole span of the segments, (M, C): the normalization and the logarithm undone."""
     config = clip.config
     whole = config.segment_samples // config.hop_length + 1  # columns of a segment that hold sound; the rest is padding
@@ -73,7 +73,7 @@ def fed_times(config: SynchformerConfig) -> tuple[float, float]:
     return first / config.video_fps, (first + config.span_frames) / config.video_fps
 
 
-def write_fed(clip: Clip, out: Path) -> Path:
+def write_fed(clip: Crop, out: Path) -> Path:
     """An MP4 of what was fed: the frames at their size, enlarged without smoothing, and the rebuilt sound.
 
     Raises:
@@ -85,7 +85,7 @@ def write_fed(clip: Clip, out: Path) -> Path:
     return out
 
 
-def contact_sheet(clip: Clip) -> Image.Image:
+def contact_sheet(clip: Crop) -> Image.Image:
     """A picture of the fed frames, every fifth of them with its time in the crop, in rows."""
     frames = fed_frames(clip)
     first, _ = fed_times(clip.config)

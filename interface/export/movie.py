@@ -18,11 +18,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from attribution.figures.figure_data import Sketch, make_sketch
+from attribution.figures.figure_data import FigureData, make_figure_data
 from attribution.figures.matplotlib_figure import THEMES, draw
 from attribution.result import Attribution
 from interface.export.mp4 import write_mp4
-from synchformer.media.crop import Clip
+from synchformer.media.crop import Crop
 from synchformer.media.decode import read_media
 from synchformer.media.probe import probe
 
@@ -37,7 +37,7 @@ Pixels = NDArray[np.uint8]
 
 
 def write_movie(
-    clip: Clip,
+    clip: Crop,
     attribution: Attribution,
     out: Path,
     *,
@@ -64,7 +64,7 @@ def write_movie(
         MediaError: when the clip's file cannot be read any more.
         OSError: when the movie cannot be written.
     """
-    board = make_board(make_sketch(clip, attribution, measure=measure, seen=seen, heard=heard), theme)
+    board = make_board(make_figure_data(clip, attribution, measure=measure, seen=seen, heard=heard), theme)
     frames = _frames(clip, board, THEMES[theme]["ground"])
     for count in write_mp4(out, frames, clip.config.video_fps, _sound(clip), SAMPLE_RATE):
         yield count / clip.config.crop_frames
@@ -100,13 +100,13 @@ class Board:
         return pixels
 
 
-def make_board(sketch: Sketch, theme: str) -> Board:
+def make_board(figure_data: FigureData, theme: str) -> Board:
     """Draw the figure once, as wide as the movie.
 
     Raises:
         ValueError: for an unknown theme.
     """
-    figure = draw(sketch, theme=theme)
+    figure = draw(figure_data, theme=theme)
     figure.set_dpi(WIDTH / figure.get_figwidth())
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
@@ -126,13 +126,13 @@ def make_board(sketch: Sketch, theme: str) -> Board:
         right=boxes[0].x1,
         top=round(height - max(box.y1 for box in boxes)),
         bottom=round(height - min(box.y0 for box in boxes)),
-        seconds=sketch.seconds,
+        seconds=figure_data.seconds,
         ink=_rgb(THEMES[theme]["ink"]),
         dots=tuple(dots),
     )
 
 
-def _frames(clip: Clip, board: Board, ground: str) -> Iterator[Pixels]:
+def _frames(clip: Crop, board: Board, ground: str) -> Iterator[Pixels]:
     """Whole pictures of the movie, one for every frame of the crop."""
     canvas = np.empty((PANE_HEIGHT + len(board.pixels), WIDTH, 3), np.uint8)
     canvas[:] = _rgb(ground)
@@ -144,7 +144,7 @@ def _frames(clip: Clip, board: Board, ground: str) -> Iterator[Pixels]:
         yield canvas
 
 
-def _pictures(clip: Clip) -> Iterator[Pixels]:
+def _pictures(clip: Crop) -> Iterator[Pixels]:
     """The file's own frames over the crop, fitted into the pane; the last one is held where the stream ends early."""
     config, info = clip.config, probe(clip.path)
     side = max(16, round(min(info.width, info.height) * min(WIDTH / info.width, PANE_HEIGHT / info.height)))
@@ -172,7 +172,7 @@ def _fitted(picture: Pixels) -> Pixels:
     return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC))
 
 
-def _outlined(picture: Pixels, clip: Clip) -> Pixels:
+def _outlined(picture: Pixels, clip: Crop) -> Pixels:
     """A thin frame around the square in the middle that the model saw, and words that say so."""
     height, width = picture.shape[:2]
     side = round(min(height, width) * clip.config.image_size / clip.config.short_side)
@@ -189,7 +189,7 @@ def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size=13)
 
 
-def _sound(clip: Clip) -> NDArray[np.float32]:
+def _sound(clip: Crop) -> NDArray[np.float32]:
     """The crop's sound as it was heard, at full bandwidth; silence where the file has none."""
     seconds = clip.config.crop_seconds
     info = probe(clip.path)

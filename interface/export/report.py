@@ -23,14 +23,14 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import synchformer
-from attribution.figures.figure_data import make_sketch
+from attribution.figures.figure_data import make_figure_data
 from attribution.figures.matplotlib_figure import draw
 from attribution.result import Attribution, rows
 from interface.session.upload_checks import lacks
 from interface.views.moments import Moment, strongest
 from interface.views.svg_charts import as_svg, distribution_chart, residual, sweep_chart
 from synchformer.inference.prediction import Prediction, Synchronizability
-from synchformer.media.crop import Clip
+from synchformer.media.crop import Crop
 from synchformer.media.preprocess import log_mel
 from synchformer.storage.atomic import written_whole
 
@@ -54,7 +54,7 @@ class Findings:
 
     name: str
     model: str
-    clip: Clip
+    clip: Crop
     prediction: Prediction
     attribution: Attribution | None = None
     sweep: tuple[Prediction, ...] = ()
@@ -249,11 +249,13 @@ def _attribution_part(findings: Findings) -> dict[str, Any]:
     found = findings.attribution
     if found is None:
         return {"figure": None, "csv_link": None}
-    sketch = make_sketch(findings.clip, found, measure=findings.measure, seen=findings.seen, heard=findings.heard)
+    figure_data = make_figure_data(
+        findings.clip, found, measure=findings.measure, seen=findings.seen, heard=findings.heard
+    )
     moments = strongest(found)
     titles = {"video": "What is seen", "audio": "What is heard"}
     return {
-        "figure": {theme: _raster(draw(sketch, theme=theme)) for theme in THEMES},
+        "figure": {theme: _raster(draw(figure_data, theme=theme)) for theme in THEMES},
         "finding": found.sentence[0].upper() + found.sentence[1:] + ".",
         "streams": [
             {
@@ -279,7 +281,7 @@ def attribution_csv(found: Attribution) -> str:
     return store.getvalue()
 
 
-def _shown(moment: Moment, clip: Clip) -> dict[str, str]:
+def _shown(moment: Moment, clip: Crop) -> dict[str, str]:
     verb = "seen" if moment.modality == "video" else "heard"
     return {
         "picture": _webp(moment_picture(moment, clip)),
@@ -290,7 +292,7 @@ def _shown(moment: Moment, clip: Clip) -> dict[str, str]:
     }
 
 
-def moment_picture(moment: Moment, clip: Clip) -> Image.Image:
+def moment_picture(moment: Moment, clip: Crop) -> Image.Image:
     """The frame on the screen at a moment; below a heard one the spectrogram around it."""
     index = min(int(moment.time * clip.config.video_fps), len(clip.video) - 1)
     frame = Image.fromarray(clip.video[index].permute(1, 2, 0).contiguous().numpy())
@@ -303,7 +305,7 @@ def moment_picture(moment: Moment, clip: Clip) -> Image.Image:
     return both
 
 
-def _sound_picture(time: float, clip: Clip) -> Image.Image:
+def _sound_picture(time: float, clip: Crop) -> Image.Image:
     """Spectrogram columns around a moment, the lowest band at the bottom, on the scale of the whole crop."""
     levels = log_mel(clip.audio, clip.config).numpy()  # (M, C)
     rate = clip.config.sample_rate / clip.config.hop_length

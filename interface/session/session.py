@@ -21,10 +21,10 @@ from attribution.settings import Modality, Settings
 from interface.accelerator import tasks, zerogpu
 from interface.session.errors import PageError, number, sentences
 from interface.session.upload_checks import is_still, lacks
-from interface.session.workspace import Answer, Opened, Prepared, Workspace
+from interface.session.workspace import Answer, Prepared, Upload, Workspace
 from synchformer.inference.prediction import Precision, Prediction, Synchronizability
 from synchformer.inference.sweep import Sounds, read_around
-from synchformer.media.crop import Clip, cut_clip, possible_offsets
+from synchformer.media.crop import Crop, cut_crop, possible_offsets
 from synchformer.media.probe import Media
 from synchformer.modeling.synchformer import Synchformer
 from synchformer.stats.intervals import Array
@@ -79,7 +79,7 @@ class Session:
         """Where the model runs: `cpu` or `cuda`."""
         return next(self.model.parameters()).device.type
 
-    def open(self, path: Path) -> Opened:
+    def open(self, path: Path) -> Upload:
         """Take note of a video; see `Workspace.open`.
 
         Raises:
@@ -87,7 +87,7 @@ class Session:
         """
         return self.workspace.open(path, self.model.config)
 
-    def opened(self, key: object) -> Opened:
+    def opened(self, key: object) -> Upload:
         """The clip of a key.
 
         Raises:
@@ -170,7 +170,7 @@ class Session:
         for offset in self.offsets(clip, begin) if offsets is None else offsets:
             yield self.predict(key, begin, offset)
 
-    def offsets(self, clip: Opened, start: float) -> tuple[float, ...]:
+    def offsets(self, clip: Upload, start: float) -> tuple[float, ...]:
         """The model's offset classes, in seconds, for which the clip has sound at this start."""
         low, high = possible_offsets(clip.info, self.model.config, start)
         return tuple(offset for offset in self.model.config.grid if low - 1e-6 <= offset <= high + 1e-6)
@@ -223,11 +223,11 @@ class Session:
             model = self._judge_model()
             with self.workspace.turn():
                 media = self._prepared(clip, begin).media
-                cut = cut_clip(media, begin, moved, config=model.config)
+                cut = cut_crop(media, begin, moved, config=model.config)
                 found: Synchronizability = zerogpu.run(tasks.judge, model, cut, self.precision)
                 return found
 
-    def clip(self, key: object, start: object, offset: object) -> Clip:
+    def clip(self, key: object, start: object, offset: object) -> Crop:
         """The crop as the model is fed it.
 
         Raises:
@@ -237,7 +237,7 @@ class Session:
         begin, moved = number("start", start), number("offset", offset)
         with sentences(clip.name), self.workspace.turn():
             media = self._prepared(clip, begin).media
-            return cut_clip(media, begin, moved, config=self.model.config)
+            return cut_crop(media, begin, moved, config=self.model.config)
 
     def media(self, key: object, start: object) -> Media:
         """What was decoded around a start: enough for every offset, on the file's clock.
@@ -293,7 +293,7 @@ class Session:
             self._banks[places] = bank
         return bank
 
-    def _rounds(self, bank: Bank, clip: Clip, settings: Settings, resume: Attribution | None) -> Generator[Attribution]:
+    def _rounds(self, bank: Bank, clip: Crop, settings: Settings, resume: Attribution | None) -> Generator[Attribution]:
         """Partial attributions; on ZeroGPU over several calls, for each of them is bounded in time."""
         seconds = zerogpu.ROUND_SECONDS if zerogpu.zero_gpu() else math.inf
         last = resume
@@ -304,21 +304,21 @@ class Session:
             if last is None or last.finished:
                 return
 
-    def _answer(self, clip: Opened, start: float, offset: float) -> Answer:
+    def _answer(self, clip: Upload, start: float, offset: float) -> Answer:
         prepared = self.workspace.features.get((self.name, clip.key, start))
         if prepared is None:
             return self._first(clip, start, offset)[1]
         if self._whole_frames(offset) is not None:
             return self._more(clip, start, prepared, [offset])[0]
-        cut = cut_clip(prepared.media, start, offset, config=self.model.config)
+        cut = cut_crop(prepared.media, start, offset, config=self.model.config)
         prediction = zerogpu.run(tasks.other_sound, self.model, cut, prepared.encoding, self.precision)
         return _judged(cut, prediction, prepared.still)
 
-    def _first(self, clip: Opened, start: float, offset: float) -> tuple[Prepared, Answer]:
+    def _first(self, clip: Upload, start: float, offset: float) -> tuple[Prepared, Answer]:
         """Decode, encode and decide, and keep all of it for the offsets to come."""
         begin = time.perf_counter()
         media = read_around(self.model, clip.path, start)
-        cut = cut_clip(media, start, offset, config=self.model.config)
+        cut = cut_crop(media, start, offset, config=self.model.config)
         decode = time.perf_counter() - begin
         encoding, prediction = zerogpu.run(tasks.first_answer, self.model, cut, self.precision)
         prediction = replace(prediction, timing=replace(prediction.timing, decode=decode))
@@ -326,9 +326,9 @@ class Session:
         answer = self._kept(prepared, _judged(cut, prediction, prepared.still))
         return self.workspace.features.put((self.name, clip.key, start), prepared), answer
 
-    def _more(self, clip: Opened, start: float, prepared: Prepared, offsets: Sequence[float]) -> list[Answer]:
+    def _more(self, clip: Upload, start: float, prepared: Prepared, offsets: Sequence[float]) -> list[Answer]:
         """Answers for other offsets of whole frames."""
-        cuts = [cut_clip(prepared.media, start, offset, config=self.model.config) for offset in offsets]
+        cuts = [cut_crop(prepared.media, start, offset, config=self.model.config) for offset in offsets]
         sounds, found = zerogpu.run(tasks.more_answers, self.model, prepared.sounds, cuts, self.precision)
         prepared.sounds.segments.update(sounds.segments)
         judged = [_judged(cut, each, prepared.still) for cut, each in zip(cuts, found, strict=True)]
@@ -341,7 +341,7 @@ class Session:
             prepared.answers[frames] = answer
         return answer
 
-    def _prepared(self, clip: Opened, start: float) -> Prepared:
+    def _prepared(self, clip: Upload, start: float) -> Prepared:
         """Decoded media and the picture's features at a start, from memory or made now."""
         kept = self.workspace.features.get((self.name, clip.key, start))
         return kept or self._first(clip, start, 0.0)[0]
@@ -365,6 +365,6 @@ class Session:
         return self.device != "cpu" or sum(each.numel() for each in self.model.parameters()) <= LARGEST_AHEAD
 
 
-def _judged(cut: Clip, prediction: Prediction, still: bool) -> Answer:
+def _judged(cut: Crop, prediction: Prediction, still: bool) -> Answer:
     missing = lacks(cut, still=still)
     return Answer(prediction, (*cut.notes, *missing), missing)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from synchformer.config import SynchformerConfig
-from synchformer.media.crop import Clip, possible_starts
+from synchformer.media.crop import Crop, possible_starts
 from synchformer.media.probe import MediaError, MediaInfo, probe
 
 LARGEST_FILE = 2**30  # bytes
@@ -60,12 +60,12 @@ def notes_on_file(info: MediaInfo, config: SynchformerConfig) -> tuple[str, ...]
     )
 
 
-def notes_on_clip(clip: Clip) -> tuple[str, ...]:
+def notes_on_clip(clip: Crop) -> tuple[str, ...]:
     """Sentences about a crop that its owner should know: what its reader noted, and what it lacks."""
     return (*clip.notes, *lacks(clip))
 
 
-def lacks(clip: Clip, *, still: bool | None = None) -> tuple[str, ...]:
+def lacks(clip: Crop, *, still: bool | None = None) -> tuple[str, ...]:
     """Sentences about what a crop lacks; one that lacks anything proves no offset, whatever the model answers.
 
     Args:

@@ -42,7 +42,7 @@ CopyName = tuple[str, float | None, float]  # the clip's key, where the copy sta
 
 
 @dataclass(frozen=True)
-class Opened:
+class Upload:
     """A clip that a visitor opened. Times are in seconds on the file's own clock.
 
     `first_start` and `last_start` bound the crop of the model that opened it; `start` is a good first choice.
@@ -120,7 +120,7 @@ class Workspace:
         self.features: BoundedCache[FeatureName, Prepared] = BoundedCache(cache_bytes, lambda prepared: prepared.size)
         self.folder = tempfile.TemporaryDirectory(prefix="synchformer-")
         self._attributions: BoundedCache[str, Attribution] = BoundedCache(RESULTS_HELD, lambda _: 1)
-        self._clips: OrderedDict[str, Opened] = OrderedDict()
+        self._clips: OrderedDict[str, Upload] = OrderedDict()
         self._copies: OrderedDict[CopyName, Path] = OrderedDict()
         self._books = threading.Lock()  # for the two tables above
         self._accelerator = threading.Lock()
@@ -139,7 +139,7 @@ class Workspace:
         finally:
             self._accelerator.release()
 
-    def open(self, path: Path, config: SynchformerConfig) -> Opened:
+    def open(self, path: Path, config: SynchformerConfig) -> Upload:
         """Take note of a video, and choose a start from which its sound can be moved both ways.
 
         Raises:
@@ -148,7 +148,7 @@ class Workspace:
         with sentences(path.name):
             info = check_file(path, config)
             first, last = on_grid(*possible_starts(info, config))
-            clip = Opened(
+            clip = Upload(
                 key=secrets.token_urlsafe(16),
                 path=path,
                 name=path.name,
@@ -165,7 +165,7 @@ class Workspace:
                 self._clips.popitem(last=False)
         return clip
 
-    def opened(self, key: object, config: SynchformerConfig) -> Opened:
+    def opened(self, key: object, config: SynchformerConfig) -> Upload:
         """A clip that was opened, with the bounds that hold for a model of these sizes.
 
         Raises:
@@ -188,7 +188,7 @@ class Workspace:
         self.features.drop(lambda name: name[1] == key)
         release()
 
-    def shifted(self, clip: Opened, start: float, offset: float) -> Path:
+    def shifted(self, clip: Upload, start: float, offset: float) -> Path:
         """A copy of a clip with its sound moved, to be played; of a long one, a part from `start` on.
 
         Raises:

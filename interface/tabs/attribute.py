@@ -19,7 +19,7 @@ from attribution.settings import MODALITIES, Settings
 from interface.session.errors import PageError, number
 from interface.session.examples import truth_of
 from interface.tabs.components import JOB, QUICK, Shared
-from interface.views.timeline import attributed, base_sketch
+from interface.views.timeline import attributed, base_figure_data
 
 MOST_SAMPLES = 20_000
 USUAL = Settings()
@@ -207,12 +207,14 @@ def _run(shared: Shared, job: Job, measure: str) -> Iterator[tuple[Any, ...]]:
     try:
         session = shared.models.get(job.model)
         clip = session.opened(job.key)
-        sketch = base_sketch(session.clip(job.key, job.start, job.offset), truth_of(clip.path, shared.examples))
+        figure_data = base_figure_data(
+            session.clip(job.key, job.start, job.offset), truth_of(clip.path, shared.examples)
+        )
         before = _kept(shared, job)
         parts = session.attribute(job.key, job.start, job.offset, job.settings, job.distractors or None, resume=before)
         for found in parts:
             workspace.keep(found, job.token)
-            yield json.dumps(attributed(sketch, found, measure)), told(found), *states(running=not found.finished)
+            yield json.dumps(attributed(figure_data, found, measure)), told(found), *states(running=not found.finished)
     except PageError as error:
         yield gr.skip(), sorry(str(error)), *states(running=False)
 
@@ -224,10 +226,12 @@ def _redraw(shared: Shared, job: Job | None, measure: str) -> Any:
     try:
         session = shared.models.get(job.model)
         clip = session.opened(job.key)
-        sketch = base_sketch(session.clip(job.key, job.start, job.offset), truth_of(clip.path, shared.examples))
+        figure_data = base_figure_data(
+            session.clip(job.key, job.start, job.offset), truth_of(clip.path, shared.examples)
+        )
     except PageError:
         return gr.skip()
-    return json.dumps(attributed(sketch, found, measure))
+    return json.dumps(attributed(figure_data, found, measure))
 
 
 def _kept(shared: Shared, job: Job) -> Attribution | None:

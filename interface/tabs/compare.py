@@ -14,7 +14,7 @@ import gradio as gr
 import numpy as np
 
 from attribution.estimation.smoothing import triangle
-from attribution.figures.figure_data import Line, Sketch, explained
+from attribution.figures.figure_data import FigureData, Line, explained
 from attribution.proof.captum_methods import METHODS
 from attribution.proof.metrics import rank_correlation
 from attribution.result import Attribution
@@ -26,7 +26,7 @@ from interface.session.session import Session
 from interface.tabs.attribute import FIELDS, Evidence, read_settings, sorry
 from interface.tabs.components import JOB, Shared, panels
 from interface.views.offset_figures import panel
-from interface.views.timeline import base_sketch
+from interface.views.timeline import base_figure_data
 
 KINDS = (("another offset", "offset"), ("another model", "model"), ("other methods", "method"))
 MOST_MASKS = 2000  # per curve: a comparison is a look, and both sides take their time
@@ -110,11 +110,11 @@ Place = tuple[str, float, float]
 def _masking(
     shared: Shared, session: Session, place: Place, settings: Settings, paths: tuple[Path, ...], name: str
 ) -> Iterator[tuple[Attribution, Panel]]:
-    sketch = _sketch(shared, session, place)
+    figure_data = _sketch(shared, session, place)
     prediction = session.predict(*place)
     title = f"{name}, sound moved by {place[2]:+.2f} s: {prediction.sentence}"
     for found in session.attribute(*place, settings, paths or None):
-        yield found, {"title": title, "figure": panel(explained(sketch, found, measure="effect"))}
+        yield found, {"title": title, "figure": panel(explained(figure_data, found, measure="effect"))}
 
 
 def _methods(
@@ -127,7 +127,7 @@ def _methods(
     paths: tuple[Path, ...],
 ) -> Iterator[tuple[str, str]]:
     """captum's methods one after the other; they explain the log odds and give no intervals."""
-    sketch = _sketch(shared, session, place)
+    figure_data = _sketch(shared, session, place)
     done[0] = done[0] | {"title": "Masking with distractors (the paper's)"}
     ranks = []
     for method in METHODS:
@@ -140,14 +140,14 @@ def _methods(
             lines.append(Line(curve.modality, np.array(curve.middles), shown, shown, shown, 0.0, settings.chunk))
             agree = rank_correlation(curve.estimates.margin.value, value)
             ranks.append(f"{method.replace('_', ' ')} on {curve.modality} {_rank(agree)}")
-        whole = replace(sketch, lines=tuple(reversed(lines)), label="effect on the log odds")
+        whole = replace(figure_data, lines=tuple(reversed(lines)), label="effect on the log odds")
         done.append({"title": NAMES[method], "figure": panel(whole)})
     yield json.dumps(done), _told(f"Rank correlation with masking: {', '.join(ranks)}.")
 
 
-def _sketch(shared: Shared, session: Session, place: Place) -> Sketch:
+def _sketch(shared: Shared, session: Session, place: Place) -> FigureData:
     clip = session.opened(place[0])
-    return base_sketch(session.clip(*place), truth_of(clip.path, shared.examples))
+    return base_figure_data(session.clip(*place), truth_of(clip.path, shared.examples))
 
 
 def _agreement(one: Attribution, other: Attribution) -> str:

@@ -20,8 +20,8 @@ from interface.session.model_registry import OWN
 from interface.session.upload_checks import notes_on_clip
 from interface.tabs.attribute import Evidence, Job, sorry
 from interface.tabs.components import JOB, QUICK, Shared
-from interface.views.timeline import base_sketch
-from synchformer.media.crop import Clip
+from interface.views.timeline import base_figure_data
+from synchformer.media.crop import Crop
 
 Made = Iterator[tuple[Any, Any]]
 FILES = (
@@ -111,13 +111,13 @@ def _make(shared: Shared, name: str, job: Job | None, measure: str) -> Made:
         raise gr.Error(str(error), print_exception=False) from error
 
 
-def _figure(suffix: str, shared: Shared, job: Job, clip: Clip, found: Attribution, measure: str) -> Made:
-    sketch = explained(base_sketch(clip, truth_of(clip.path, shared.examples)), found, measure=measure)
-    path = save_figure(sketch, shared.models.workspace.file(f"attribution{suffix}"))
+def _figure(suffix: str, shared: Shared, job: Job, clip: Crop, found: Attribution, measure: str) -> Made:
+    figure_data = explained(base_figure_data(clip, truth_of(clip.path, shared.examples)), found, measure=measure)
+    path = save_figure(figure_data, shared.models.workspace.file(f"attribution{suffix}"))
     yield _ready(path), _told(path)
 
 
-def _data(suffix: str, shared: Shared, job: Job, clip: Clip, found: Attribution, measure: str) -> Made:
+def _data(suffix: str, shared: Shared, job: Job, clip: Crop, found: Attribution, measure: str) -> Made:
     folder = found.save(shared.models.workspace.file("data"))
     path = folder / f"attribution{suffix}"
     if suffix == ".json":  # where the file lies on this computer is nobody's business
@@ -126,9 +126,9 @@ def _data(suffix: str, shared: Shared, job: Job, clip: Clip, found: Attribution,
     yield _ready(path), _told(path)
 
 
-def _report(shared: Shared, job: Job, clip: Clip, found: Attribution, measure: str) -> Made:
+def _report(shared: Shared, job: Job, clip: Crop, found: Attribution, measure: str) -> Made:
     session = shared.models.get(job.model)
-    truth = base_sketch(clip, truth_of(clip.path, shared.examples))
+    truth = base_figure_data(clip, truth_of(clip.path, shared.examples))
     place = (job.key, job.start, job.offset)
     judged = session.synchronizability(*place) if shared.models.judge_ready(session) else None
     path = shared.models.workspace.file("report.html")
@@ -149,15 +149,15 @@ def _report(shared: Shared, job: Job, clip: Clip, found: Attribution, measure: s
     yield _ready(path), _told(path)
 
 
-def _movie(shared: Shared, job: Job, clip: Clip, found: Attribution, measure: str) -> Made:
-    truth = base_sketch(clip, truth_of(clip.path, shared.examples))
+def _movie(shared: Shared, job: Job, clip: Crop, found: Attribution, measure: str) -> Made:
+    truth = base_figure_data(clip, truth_of(clip.path, shared.examples))
     path = shared.models.workspace.file("attribution.mp4")
     for share in movie.write_movie(clip, found, path, measure=measure, seen=truth.seen, heard=truth.heard):
         yield gr.skip(), f'<p class="note">Drawing the movie: {share:.0%} …</p>'
     yield _ready(path), _told(path)
 
 
-Maker = Callable[[Shared, Job, Clip, Attribution, str], Made]
+Maker = Callable[[Shared, Job, Crop, Attribution, str], Made]
 MAKERS: dict[str, Maker] = {
     "figure-png": partial(_figure, ".png"),
     "figure-svg": partial(_figure, ".svg"),

@@ -17,7 +17,7 @@ from interface.session.errors import PageError
 from interface.session.examples import strip, truth_of
 from interface.session.model_registry import Models, label
 from interface.session.session import Session
-from interface.session.workspace import Opened
+from interface.session.workspace import Upload
 from interface.tabs import synchronizability
 from interface.tabs.attribute import IDLE, states
 from interface.tabs.components import QUICK, SUFFIXES, Shared, script
@@ -197,7 +197,7 @@ def _follow_link(shared: Shared, names: tuple[str, ...], query: dict[str, str]) 
     return *changed, session.name, gr.update(value=session.name), *fields
 
 
-def open_at(shared: Shared, session: Session, clip: Opened, start: float, offset: float) -> tuple[Any, ...]:
+def open_at(shared: Shared, session: Session, clip: Upload, start: float, offset: float) -> tuple[Any, ...]:
     """Everything that changes when a clip is opened.
 
     Raises:
@@ -304,14 +304,14 @@ def _view(session: Session, key: object, start: object, offset: object) -> View:
     return answer_view(session.answer(key, start, offset), **place, model=session.name, device=session.device)
 
 
-def _start_slider(clip: Opened, start: float) -> dict[str, Any]:
+def _start_slider(clip: Upload, start: float) -> dict[str, Any]:
     """The start slider bounded by the clip; a clip of just one crop leaves nothing to choose."""
     movable = clip.last_start - clip.first_start >= OFFSET_STEP
     last = clip.last_start if movable else clip.first_start + OFFSET_STEP
     return gr.update(minimum=clip.first_start, maximum=last, value=start, interactive=movable)
 
 
-def caption(clip: Opened) -> str:
+def caption(clip: Upload) -> str:
     """The file's name below the player, and why the browser may not play it; both are foreign text."""
     note = f'<span class="warning">{escape(clip.note)}</span>' if clip.note else ""
     return f'<span class="name" title="{escape(clip.name)}">{escape(clip.name)}</span>{note}'

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from attribution.figures.figure_data import Sketch
+from attribution.figures.figure_data import FigureData
 from attribution.figures.plotly_figure import plot
 from synchformer.inference.prediction import Prediction, offset_in_words
 
@@ -99,9 +99,9 @@ def _answers(found: Sequence[Prediction], axis: str) -> dict[str, Any]:
     }
 
 
-def panel(sketch: Sketch) -> Figure:
+def panel(figure_data: FigureData) -> Figure:
     """The curves of an attribution alone, for standing side by side: two rows on one clock."""
-    figure = plot(sketch, pictures=False)
+    figure = plot(figure_data, pictures=False)
     layout = figure["layout"]
     rows = {"y": [0.57, 1.0], "y2": [0.0, 0.43]}
     layout["yaxis"]["domain"], layout["yaxis2"]["domain"] = rows.values()

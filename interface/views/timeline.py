@@ -18,14 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from attribution.figures.figure_data import Sketch, explained, make_sketch
+from attribution.figures.figure_data import FigureData, explained, make_figure_data
 from attribution.figures.plotly_figure import colored, plot, webp
 from attribution.result import Attribution
 from interface.session.examples import Truth
 from interface.session.session import Session
-from interface.session.workspace import Opened
+from interface.session.workspace import Upload
 from synchformer.config import SynchformerConfig
-from synchformer.media.crop import Clip, center_crop
+from synchformer.media.crop import Crop, center_crop
 from synchformer.media.preprocess import log_mel
 from synchformer.media.probe import Media
 
@@ -37,14 +37,14 @@ MOMENTS = 3  # told in words for each stream
 Part = dict[str, Any]
 
 
-def opened(session: Session, clip: Opened, start: float, offset: float, truth: Truth) -> Part:
+def opened(session: Session, clip: Upload, start: float, offset: float, truth: Truth) -> Part:
     """The timeline of a clip at a new start, without curves."""
     crop = session.clip(clip.key, start, offset)
     media = session.media(clip.key, start)
-    sketch = base_sketch(crop, truth)
+    figure_data = base_figure_data(crop, truth)
     return {
         "pictures": pictures(media, crop.video_start, session.model.config) | {"origin": start if clip.long else 0.0},
-        "figure": plot(sketch, pictures=False),
+        "figure": plot(figure_data, pictures=False),
         "offset": offset,
         "of": None,
         "key": clip.key,
@@ -53,22 +53,24 @@ def opened(session: Session, clip: Opened, start: float, offset: float, truth: T
     }
 
 
-def attributed(sketch: Sketch, found: Attribution, measure: str) -> Part:
+def attributed(figure_data: FigureData, found: Attribution, measure: str) -> Part:
     """The curves of an attribution, also of a partial one."""
     return {
-        "figure": plot(explained(sketch, found, measure=measure), pictures=False),
+        "figure": plot(explained(figure_data, found, measure=measure), pictures=False),
         "of": {"start": found.start, "offset": found.offset},
         "moments": moments(found),
         "headline": found.sentence[0].upper() + found.sentence[1:] + ".",
     }
 
 
-def base_sketch(crop: Clip, truth: Truth) -> Sketch:
+def base_figure_data(crop: Crop, truth: Truth) -> FigureData:
     """The crop with its known events, before anything is explained."""
     end = crop.config.crop_seconds
     seen = [time - crop.video_start for time in truth.seen]
     heard = [time - crop.audio_start for time in truth.heard]
-    return make_sketch(crop, None, seen=[t for t in seen if 0 <= t <= end], heard=[t for t in heard if 0 <= t <= end])
+    return make_figure_data(
+        crop, None, seen=[t for t in seen if 0 <= t <= end], heard=[t for t in heard if 0 <= t <= end]
+    )
 
 
 def pictures(media: Media, begin: float, config: SynchformerConfig) -> Part:

@@ -21,7 +21,7 @@ from typing import Literal, TypeVar, get_args
 import torch
 from torch import Tensor
 
-from synchformer.media.crop import Clip, load_clip
+from synchformer.media.crop import Crop, load_clip
 from synchformer.modeling.synchformer import TwoStreams
 
 Precision = Literal["auto", "fp32", "bf16"]
@@ -154,7 +154,7 @@ def offset_in_words(offset: float) -> str:
     return f"{size:g} s {'early' if offset > 0 else 'late'}"
 
 
-def predict(model: TwoStreams, clip: Clip, *, precision: Precision = "auto") -> Prediction:
+def predict(model: TwoStreams, clip: Crop, *, precision: Precision = "auto") -> Prediction:
     """Ask a model how far the sound of a clip is off.
 
     Args:
@@ -192,7 +192,7 @@ def predict_file(
     return replace(result, timing=replace(result.timing, decode=decode))
 
 
-def predict_synchronizability(model: TwoStreams, clip: Clip, *, precision: Precision = "auto") -> Synchronizability:
+def predict_synchronizability(model: TwoStreams, clip: Crop, *, precision: Precision = "auto") -> Synchronizability:
     """Ask a model whether the sound of a clip can be matched to its picture at all.
 
     Raises:
@@ -209,7 +209,7 @@ def predict_synchronizability(model: TwoStreams, clip: Clip, *, precision: Preci
     )
 
 
-def encode(model: TwoStreams, clip: Clip, *, precision: Precision = "auto", like: Encoding | None = None) -> Encoding:
+def encode(model: TwoStreams, clip: Crop, *, precision: Precision = "auto", like: Encoding | None = None) -> Encoding:
     """Run both encoders on a clip.
 
     Args:
@@ -319,7 +319,7 @@ def _check_head(model: TwoStreams, head: str) -> None:
                          f"{model.config.head} head; use {other}()")  # fmt: skip
 
 
-def _check_input(model: TwoStreams, clip: Clip) -> None:
+def _check_input(model: TwoStreams, clip: Crop) -> None:
     if model.training:
         raise ValueError("the model is in training mode, where dropout would blur the result; call model.eval() first")
     wrong = [name for name in INPUT_SIZES if getattr(clip.config, name) != getattr(model.config, name)]

@@ -23,7 +23,7 @@ from synchformer.inference.prediction import (
     encode,
     encode_sounds,
 )
-from synchformer.media.crop import Clip, cut_clip
+from synchformer.media.crop import Crop, cut_crop
 from synchformer.media.decode import read_media
 from synchformer.media.preprocess import mel_spectrogram
 from synchformer.media.probe import Media
@@ -41,7 +41,7 @@ class Sounds:
     segments: dict[int, Tensor] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, clip: Clip, encoding: Encoding) -> Sounds:
+    def of(cls, clip: Crop, encoding: Encoding) -> Sounds:
         """Begin with a clip whose picture and sound were encoded together."""
         return cls(encoding, dict(zip(_begins(clip), encoding.audio_features[0], strict=True)))
 
@@ -50,7 +50,7 @@ class Sounds:
         """Bytes that the features occupy; the picture's are counted with `picture`."""
         return sum(part.numel() * part.element_size() for part in self.segments.values())
 
-    def encode(self, model: TwoStreams, clips: Sequence[Clip], *, precision: Precision = "auto") -> list[Encoding]:
+    def encode(self, model: TwoStreams, clips: Sequence[Crop], *, precision: Precision = "auto") -> list[Encoding]:
         """Encode clips of this picture under other offsets: only the segments of sound that are new.
 
         Each clip is charged an equal part of the seconds.
@@ -66,18 +66,18 @@ class Sounds:
         video = self.picture.video_features
         return [Encoding(video, audio, clip.offset, timing) for clip, audio in zip(clips, heard, strict=True)]
 
-    def ask(self, model: TwoStreams, clips: Sequence[Clip], *, precision: Precision = "auto") -> list[Prediction]:
+    def ask(self, model: TwoStreams, clips: Sequence[Crop], *, precision: Precision = "auto") -> list[Prediction]:
         """The distributions over offsets for clips of this picture; see `encode`."""
         return decide_all(model, self.encode(model, clips, precision=precision), precision=precision)
 
 
-def _begins(clip: Clip) -> list[int]:
+def _begins(clip: Crop) -> list[int]:
     """The sample, on the file's clock, at which each segment of the sound begins."""
     first = round(clip.audio_start * clip.config.sample_rate)
     return [first + frame * clip.config.samples_per_frame for frame in clip.config.segment_starts]
 
 
-def _waves(clip: Clip) -> Iterator[tuple[int, Tensor]]:
+def _waves(clip: Crop) -> Iterator[tuple[int, Tensor]]:
     """Where each segment begins, and its samples (n,)."""
     first = round(clip.audio_start * clip.config.sample_rate)
     for begin in _begins(clip):
@@ -119,7 +119,7 @@ def sweep(
     """
     sounds = None
     for offset in offsets:
-        clip = cut_clip(media, start, offset, config=model.config)
+        clip = cut_crop(media, start, offset, config=model.config)
         if sounds is None:
             encoding = encode(model, clip, precision=precision)
             sounds = Sounds.of(clip, encoding)

@@ -26,7 +26,7 @@ PUBLISHED_SLACK = 640  # samples: the published code moves a start that is at mo
 
 
 @dataclass(frozen=True)
-class Clip:
+class Crop:
     """Model input and where it comes from.
 
     `video` is uint8 (T, 3, H, W), a centerd square; `audio` is float32 (n,). `start` and `offset` are the seconds asked
@@ -69,6 +69,10 @@ class Clip:
         return mel_spectrogram(torch.stack([self.audio[first : first + length] for first in starts]), self.config)
 
 
+Clip = Crop
+"""The name that `Crop` had before."""
+
+
 def load_clip(
     path: str | Path,
     start: float = 0.0,
@@ -76,7 +80,7 @@ def load_clip(
     *,
     config: SynchformerConfig = BASE,
     as_published: bool = False,
-) -> Clip:
+) -> Crop:
     """Read the crop that begins at `start`, with the sound taken `offset` seconds later in the file.
 
     Args:
@@ -99,7 +103,7 @@ def load_clip(
         video_fps=config.video_fps,
         sample_rate=config.sample_rate,
     )
-    return cut_clip(media, start, offset, config=config, as_published=as_published)
+    return cut_crop(media, start, offset, config=config, as_published=as_published)
 
 
 def crop_interval(start: float, offset: float, config: SynchformerConfig) -> tuple[float, float]:
@@ -108,9 +112,9 @@ def crop_interval(start: float, offset: float, config: SynchformerConfig) -> tup
     return begin, max(start, start + offset) + config.crop_seconds + SPARE
 
 
-def cut_clip(
+def cut_crop(
     media: Media, start: float, offset: float = 0.0, *, config: SynchformerConfig, as_published: bool = False
-) -> Clip:
+) -> Crop:
     """Cut a crop out of decoded media; see `load_clip`. Nothing is read again, so an offset slider can call this.
 
     Raises:
@@ -121,7 +125,7 @@ def cut_clip(
     first, begin = frame - round(media.start * config.video_fps), sample - round(media.start * config.sample_rate)
     video = _part(media.video, first, config.crop_frames, "picture", media, start, offset, config)
     audio = _part(media.audio, begin, config.crop_samples, "sound", media, start, offset, config)
-    return Clip(
+    return Crop(
         path=media.info.path,
         config=config,
         video=center_crop(video, config.image_size),

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from synchformer.config import SynchformerConfig
 from synchformer.inference.sliding_windows import check_model
-from synchformer.media.crop import Clip, center_crop
+from synchformer.media.crop import Crop, center_crop
 from synchformer.media.decode import read_media, read_picture, read_sound
 from synchformer.media.preprocess import mel_spectrogram, normalize_frames
 from synchformer.media.probe import MediaError
@@ -219,7 +219,7 @@ def _read(pairing: Pairing, config: SynchformerConfig, mode: Mode, duration: flo
             raise TooShortError(f"its {name} lasts {len(stream) / rate:.2f} s, and mode {mode} needs {seconds:g} s")
     square = center_crop(video[:frames], config.image_size)
     if mode == "synchformer":
-        clip = Clip(pairing.picture, config, square, audio[:samples], 0.0, 0.0, 0.0, 0.0)
+        clip = Crop(pairing.picture, config, square, audio[:samples], 0.0, 0.0, 0.0, 0.0)
         return clip.frames(), clip.mel()
     pictures = square.unfold(0, config.segment_frames, config.segment_stride).permute(0, 4, 1, 2, 3)
     sounds = audio[:samples].unfold(0, config.segment_samples, config.segment_stride * config.samples_per_frame)

@@ -16,7 +16,7 @@ CLICK_SECONDS = 0.005
 
 
 @dataclass(frozen=True)
-class Sample:
+class MediaSpec:
     """What to write. Delays shift a whole stream; `times` are the frames' own, in seconds, where the rate varies."""
 
     seconds: float = 3.0
@@ -37,7 +37,7 @@ class Sample:
     options: dict[str, str] = field(default_factory=dict)
 
 
-def write(path: Path, sample: Sample) -> Path:
+def write(path: Path, sample: MediaSpec) -> Path:
     """Encode a sample with PyAV; the suffix of `path` names the container."""
     with av.open(str(path), "w") as container:
         picture = _add_video(container, sample) if sample.video else None
@@ -73,7 +73,7 @@ def _video_packets(stream, sample):
     yield from stream.encode(None)
 
 
-def picture_of(index: int, sample: Sample) -> NDArray[np.uint8]:
+def picture_of(index: int, sample: MediaSpec) -> NDArray[np.uint8]:
     """Frame `index`: one color, or bars that spell the number, the highest bit at the left."""
     height, width = sample.size
     if sample.color is not None:
@@ -91,7 +91,7 @@ def number_in(frame: NDArray[np.uint8]) -> int:
     return sum(1 << (BITS - 1 - place) for place, level in enumerate(levels) if level > 128)
 
 
-def samples_of(sample: Sample) -> NDArray[np.float32]:
+def samples_of(sample: MediaSpec) -> NDArray[np.float32]:
     """The sound as planned, (channels, n)."""
     channels = av.AudioLayout(sample.layout).nb_channels
     wave = np.zeros((channels, round(sample.seconds * sample.rate)), np.float32)

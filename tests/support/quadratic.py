@@ -89,7 +89,7 @@ def arm(task, place):
 
 
 def main(folder, place, mode="one"):
-    from training.config.optimization import Options
+    from training.config.optimization import OptimConfig
     from training.runtime.distributed import world
     from training.trainer.checkpoint import load_state
     from training.trainer.loop import train
@@ -98,13 +98,13 @@ def main(folder, place, mode="one"):
     task = Quadratic(dropout=0.5)
     if mode == "two":
         with world("cpu") as here:
-            options = Options(steps=9, batch=2, lr=0.1, clip=1e6, valid_every=9, save_every=9, log_every=3)
+            options = OptimConfig(steps=9, batch=2, lr=0.1, clip=1e6, valid_every=9, save_every=9, log_every=3)
             train(task, options, Path(folder), here)
         return
     found = load_state(Path(folder) / "state.pt")
     task.first = found["step"] if found else 0
     arm(task, place)
-    train(task, Options(steps=60, batch=1, lr=0.3, valid_every=60, save_every=7, log_every=20), Path(folder))
+    train(task, OptimConfig(steps=60, batch=1, lr=0.3, valid_every=60, save_every=7, log_every=20), Path(folder))
 
 
 if __name__ == "__main__":

@@ -11,11 +11,12 @@ import webdataset
 from synchformer.config import MINI
 from synchformer.media.decode import read_media
 from synchformer.media.probe import probe
-from tests.support.media import Sample, click_in, number_in, write
+from tests.support.media import MediaSpec, click_in, number_in, write
 from training import prepare
 from training.datasets.manifest import Manifest
-from training.datasets.registry import Place, open_source, read_crop
+from training.datasets.registry import open_source
 from training.datasets.shards import pack, scan
+from training.datasets.source import Place, read_crop
 from training.runtime.processes import in_order
 
 COLORS = {"size": (288, 512), "video": "mpeg4", "audio": "mp3", "rate": 44_100, "layout": "stereo"}
@@ -27,8 +28,8 @@ def prepared(tmp_path_factory):
     root = tmp_path_factory.mktemp("prepare")
     raw = root / "raw"
     (raw / "clap").mkdir(parents=True)
-    write(raw / "clap" / "film_0_1.mkv", Sample(seconds=3.3, fps=Fraction(30), click=2.7, **COLORS))
-    write(raw / "fine.mp4", Sample(seconds=1.0, size=(256, 340), click=0.5))
+    write(raw / "clap" / "film_0_1.mkv", MediaSpec(seconds=3.3, fps=Fraction(30), click=2.7, **COLORS))
+    write(raw / "fine.mp4", MediaSpec(seconds=1.0, size=(256, 340), click=0.5))
     (raw / "broken.mp4").write_bytes(b"nothing")
     (raw / "notes.txt").write_text("x")
     return raw, root / "out"
@@ -133,7 +134,7 @@ def test_shards_hold_what_the_folder_holds(ran):
 def test_shards_of_others(tmp_path):
     """No JSON, another suffix, a sample without a video: names tell the rest."""
     video = write(
-        tmp_path / "x.webm", Sample(seconds=8.0, video="libvpx", audio="libopus", rate=48_000, size=(110, 120))
+        tmp_path / "x.webm", MediaSpec(seconds=8.0, video="libvpx", audio="libopus", rate=48_000, size=(110, 120))
     )
     with tarfile.open(tmp_path / "val-000.tar", "w") as archive:
         archive.add(video, "AAAAAAAAAAA_0_8000.webm")

@@ -32,7 +32,7 @@ NAMES = (*(f"segment-{length:.2f}" for length in SEGMENTS), "no-overlap", "resne
 
 
 def ablate(config: SynchformerConfig, names: Sequence[str]) -> tuple[SynchformerConfig, dict[str, Any]]:
-    """The sizes and the fields of a `Request` that ablations change.
+    """The sizes and the fields of a `StageConfig` that ablations change.
 
     Raises:
         ValueError: unknown name, or two that contradict each other.

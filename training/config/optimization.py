@@ -15,7 +15,7 @@ OPTIMIZERS, SCHEDULES, PRECISIONS = ("adamw", "adam"), ("one-cycle", "cosine", "
 
 
 @dataclass(frozen=True)
-class Options:
+class OptimConfig:
     """Optimization of one stage.
 
     Raises:
@@ -73,11 +73,11 @@ class Options:
         """Steps in which the learning rate rises, at least one."""
         return max(1, round(self.warmup if self.warmup >= 1 else self.warmup * self.steps))
 
-    def with_values(self, **values: Any) -> Options:
+    def with_values(self, **values: Any) -> OptimConfig:
         """The same options with those of `values` that are not None."""
         return replace(self, **{name: value for name, value in values.items() if value is not None})
 
-    def for_clips(self, clips: int, processes: int) -> Options:
+    def for_clips(self, clips: int, processes: int) -> OptimConfig:
         """The same options with `steps` and `valid_every` set from `epochs`, where that is asked for."""
         if not self.epochs:
             return self
@@ -85,17 +85,17 @@ class Options:
         return replace(self, steps=max(1, round(self.epochs * epoch)), valid_every=epoch)
 
 
-HERE = {
+CPU_RECIPE = {
     # Differences from the paper are meant: its recipe (PAPER below) is for weeks of GPU time.
-    "unimodal": Options(steps=1600, batch=20, lr=1.5e-3, precision="bf16"),
-    "avclip": Options(steps=500, batch=2, lr=3e-4, precision="bf16", log_every=10),
-    "sync": Options(steps=2500, batch=64, lr=2e-3, precision="bf16"),
-    "baseline": Options(steps=4000, batch=16, lr=1e-3, precision="bf16"),
-    "synchronizability": Options(steps=1400, batch=64, lr=1e-3, precision="bf16", log_every=50, valid_every=100),
+    "unimodal": OptimConfig(steps=1600, batch=20, lr=1.5e-3, precision="bf16"),
+    "avclip": OptimConfig(steps=500, batch=2, lr=3e-4, precision="bf16", log_every=10),
+    "sync": OptimConfig(steps=2500, batch=64, lr=2e-3, precision="bf16"),
+    "baseline": OptimConfig(steps=4000, batch=16, lr=1e-3, precision="bf16"),
+    "synchronizability": OptimConfig(steps=1400, batch=64, lr=1e-3, precision="bf16", log_every=50, valid_every=100),
 }
 """What two CPU cores can do in minutes to hours."""
 
-STAGE_2 = Options(
+STAGE_2 = OptimConfig(
     # As published; the code measured at 8 GPUs goes from 1.6e-7 to 1.6e-5. The paper's text names neither optimizer nor
     # rate; "half precision" (section A) is fp16 there.
     epochs=1000,
@@ -113,10 +113,10 @@ STAGE_2 = Options(
 )
 PAPER = {
     # The paper's own unimodal start is downloaded (training.initialization.pretrained); this one is ours, in its stead.
-    "unimodal": HERE["unimodal"],
+    "unimodal": CPU_RECIPE["unimodal"],
     # As published: the rate is not multiplied by the number of GPUs, and negatives are those of one GPU. The published
     # warm-up is 1000 steps over the number of GPUs: with 16 of them, give --warmup 62.
-    "avclip": Options(
+    "avclip": OptimConfig(
         epochs=100, batch=2, lr=1e-4, schedule="cosine", warmup=1000, beta2=0.999, weight_decay=0.0, precision="fp16",
         patience=20,
     ),
@@ -127,4 +127,4 @@ PAPER = {
 }  # fmt: skip
 """The published hyper-parameters (sections 3.2 and A, and the published code where the text is silent)."""
 
-RECIPES = {"here": HERE, "paper": PAPER}
+RECIPES = {"here": CPU_RECIPE, "paper": PAPER}

@@ -10,12 +10,12 @@ from synchformer.config import SynchformerConfig
 from synthetic import Kind
 from training.augmentation.policy import Augment
 from training.config.names import BaselineKind, Stage
-from training.config.optimization import Options
+from training.config.optimization import OptimConfig
 from training.sampling.crops import Labels
 
 
 @dataclass(frozen=True)
-class Request:
+class StageConfig:
     """What a command asks for.
 
     Attributes:
@@ -53,7 +53,7 @@ class Request:
 
     out: Path
     config: SynchformerConfig
-    options: Options
+    options: OptimConfig
     data: str = "synthetic:0"
     count: int | None = None
     held_out: int | None = None

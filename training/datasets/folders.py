@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from training.datasets.source import SPLITS, FileSource, LeftOut, Record, Split
+from training.datasets.source import SPLITS, FileSource, LeftOut, Sample, Split
 
 SUFFIXES = frozenset(
     (".mp4", ".mkv", ".webm", ".mov", ".m4v", ".avi", ".mpg", ".mpeg", ".ts", ".flv", ".wmv", ".3gp", ".ogv", ".mts")
@@ -33,7 +33,7 @@ def open_folder(folder: Path) -> FileSource:
     Raises:
         ValueError: when there is no such folder, or it holds no video.
     """
-    records: dict[str, Record] = {}
+    records: dict[str, Sample] = {}
     left_out = []
     divided = any((folder / name).is_dir() for name in SPLIT_FOLDERS)
     for path in walk(folder):
@@ -48,7 +48,7 @@ def open_folder(folder: Path) -> FileSource:
         else:
             inside = name.split("/")[1:-1] if divided else name.split("/")[:-1]
             labels = ("/".join(inside),) if inside else ()
-            records[name] = Record(name, split, _bare(group_of(name), divided), path, labels)
+            records[name] = Sample(name, split, _bare(group_of(name), divided), path, labels)
     if not records:
         raise ValueError(f"{folder} holds no video; known suffixes are {', '.join(sorted(SUFFIXES))}")
     return FileSource(f"folder:{folder}", tuple(records.values()), tuple(left_out))

@@ -15,7 +15,7 @@ import torch
 from synchformer.config import SynchformerConfig
 from synchformer.media.probe import Media, MediaError, MediaInfo, Span
 from synthetic import SEEDS, Kind, Scene, frame_times, render_frames, render_sound, sample_scene
-from training.datasets.source import SPLITS, LeftOut, Record, Source, Split
+from training.datasets.source import SPLITS, LeftOut, Sample, Source, Split
 
 SIDE = 256  # pixels that a generated clip is said to have; it is drawn at whatever side is asked for
 
@@ -72,25 +72,25 @@ class GeneratedSource:
         count = {"train": self.train, "valid": self.valid, "test": self.test}[split]
         return range(first, first + count)
 
-    def records(self, split: Split) -> Sequence[Record]:
+    def records(self, split: Split) -> Sequence[Sample]:
         """The clips in order of their seeds, labeled with the kinds of their shared events."""
         return [
-            Record(id=f"synthetic-{seed:07d}", split=split, group=str(seed), labels=shared_kinds(self._scene(seed)))
+            Sample(id=f"synthetic-{seed:07d}", split=split, group=str(seed), labels=shared_kinds(self._scene(seed)))
             for seed in self.seeds(split)
         ]
 
-    def scene(self, record: Record) -> Scene:
+    def scene(self, record: Sample) -> Scene:
         """The scene behind a record, with the truth about its events."""
         return self._scene(int(record.group))
 
-    def info(self, record: Record) -> MediaInfo:
+    def info(self, record: Sample) -> MediaInfo:
         """What a file of this clip would say; see `Source.info`."""
         duration = self.scene(record).duration
         span = Span(0.0, duration, "generated")
         return MediaInfo(Path(record.id), "generated", 0.0, span, span, 25.0, SIDE, SIDE, 16_000, 1)
 
     def read(
-        self, record: Record, config: SynchformerConfig, start: float | None = None, stop: float | None = None
+        self, record: Sample, config: SynchformerConfig, start: float | None = None, stop: float | None = None
     ) -> Media:
         """Draw and sound an interval as squares of the short side; see `Source.read`."""
         scene, fps = self.scene(record), config.video_fps

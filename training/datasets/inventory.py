@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from synchformer.config import SynchformerConfig
 from synchformer.media.probe import MediaInfo
-from training.datasets.source import LeftOut, Record, Source, Split
+from training.datasets.source import LeftOut, Sample, Source, Split
 from training.datasets.validation import look
 from training.runtime.processes import in_order
 
@@ -27,7 +27,7 @@ LONGEST = 10.0  # s: clips of twice this length and more are cut into pieces of 
 class Piece:
     """A clip, or a part of a long one: `frames` frames of the model's rate from frame `first` of its clock on."""
 
-    record: Record
+    record: Sample
     first: int
     frames: int
 
@@ -53,10 +53,10 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Roll:
+class Inventory:
     """The clips of one split and what is known about each."""
 
-    entries: tuple[tuple[Record, Known], ...]
+    entries: tuple[tuple[Sample, Known], ...]
     fps: int
 
     def pieces(self, least: int) -> list[Piece]:
@@ -84,7 +84,9 @@ class Roll:
         return f"picture and sound share {known.seconds:.2f} s, {least / self.fps:.2f} s are needed"
 
 
-def call_roll(source: Source, split: Split, config: SynchformerConfig, folder: Path, workers: int = 0) -> Roll:
+def build_inventory(
+    source: Source, split: Split, config: SynchformerConfig, folder: Path, workers: int = 0
+) -> Inventory:
     """Look into every clip of a split that was not looked into before; `folder` keeps what was found."""
     path = folder / f"{split}.jsonl"
     folder.mkdir(parents=True, exist_ok=True)
@@ -99,10 +101,10 @@ def call_roll(source: Source, split: Split, config: SynchformerConfig, folder: P
                 known = Known(*_key(source, record), _seconds(probe.info), probe.error)
                 found[known.key] = known
                 file.write(json.dumps(asdict(known)) + "\n")
-    return Roll(tuple((record, found[_key(source, record)]) for record in records), config.video_fps)
+    return Inventory(tuple((record, found[_key(source, record)]) for record in records), config.video_fps)
 
 
-def _key(source: Source, record: Record) -> tuple[str, str, int, int]:
+def _key(source: Source, record: Sample) -> tuple[str, str, int, int]:
     if record.path is None or not record.path.exists():
         return source.name, record.id, 0, 0
     state = record.path.stat()

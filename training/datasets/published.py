@@ -16,7 +16,7 @@ from training.datasets.published_lists import (
     read_splits,
     read_vggsound_labels,
 )
-from training.datasets.source import FileSource, LeftOut, Place, Record, Split
+from training.datasets.source import FileSource, LeftOut, Place, Sample, Split
 
 # AudioSet's own folders, by the short names of the published tables, and the split that each is.
 AUDIOSET_FOLDERS: dict[str, tuple[str, Split]] = {
@@ -133,7 +133,7 @@ def assemble(
                 left_out.append(LeftOut(item, split, reason))
             else:
                 labels, fixed = listing.labels.get(item, ()), listing.fixed.get(item) if split != "train" else None
-                records.append(Record(item, split, group(item), files[item], labels, fixed))
+                records.append(Sample(item, split, group(item), files[item], labels, fixed))
     left_out += [LeftOut(item, None, "in no list of this data set") for item in files if item not in listed]
     if not records:
         raise ValueError(

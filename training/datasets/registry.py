@@ -24,22 +24,7 @@ from training.datasets.published import (
     open_vggsound_sparse,
     open_vggsound_sparse_clean,
 )
-from training.datasets.source import SPLITS, FileSource, LeftOut, Place, Record, Source, Split, count_reasons, read_crop
-
-__all__ = [
-    "SPLITS",
-    "FileSource",
-    "GeneratedSource",
-    "LeftOut",
-    "Place",
-    "Record",
-    "Source",
-    "SourceOptions",
-    "Split",
-    "count_reasons",
-    "open_source",
-    "read_crop",
-]
+from training.datasets.source import FileSource, Source
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from synchformer.media.probe import Media, MediaInfo, probe
 from synchformer.storage.atomic import written_whole
 from training.datasets.folders import SPLIT_FOLDERS, SUFFIXES, checksum_split, group_of
 from training.datasets.manifest import Entry, read_manifests
-from training.datasets.source import SPLITS, LeftOut, Place, Record, Split, read_file
+from training.datasets.source import SPLITS, LeftOut, Place, Sample, Split, read_file
 
 
 @dataclass(frozen=True)
@@ -46,20 +46,20 @@ class ShardSource:
     """Clips inside shards; remote shards are fetched into the cache folder when they are needed."""
 
     name: str
-    members: dict[Record, Member]
+    members: dict[Sample, Member]
     left_out: tuple[LeftOut, ...] = ()
 
-    def records(self, split: Split) -> Sequence[Record]:
+    def records(self, split: Split) -> Sequence[Sample]:
         """The clips of a split in the order of the shards, so that reading them in turn reads each front to back."""
         return [record for record in self.members if record.split == split]
 
-    def info(self, record: Record) -> MediaInfo:
+    def info(self, record: Sample) -> MediaInfo:
         """Look into the clip; see `Source.info`."""
         with self._file(record) as path:
             return replace(probe(path), path=Path(record.id))
 
     def read(
-        self, record: Record, config: SynchformerConfig, start: float | None = None, stop: float | None = None
+        self, record: Sample, config: SynchformerConfig, start: float | None = None, stop: float | None = None
     ) -> Media:
         """Decode the clip; see `Source.read`."""
         with self._file(record) as path:
@@ -67,7 +67,7 @@ class ShardSource:
         return replace(media, info=replace(media.info, path=Path(record.id)))
 
     @contextmanager
-    def _file(self, record: Record) -> Iterator[Path]:
+    def _file(self, record: Sample) -> Iterator[Path]:
         """The clip as a file of its own, as the decoder needs one that it can seek in."""
         member = self.members[record]
         with local_shard(member.shard).open("rb") as shard, tempfile.NamedTemporaryFile(suffix=member.suffix) as file:
@@ -84,7 +84,7 @@ def open_shards(pattern: str) -> ShardSource:
         ValueError: when nothing fits the pattern, a shard is no tar file, or no sample holds a video.
     """
     shards = [shard for url in expand_urls(pattern) for shard in (_matching(url) if "*" in url else [url])]
-    members: dict[Record, Member] = {}
+    members: dict[Sample, Member] = {}
     left_out: list[LeftOut] = []
     seen: set[str] = set()
     for shard in shards:
@@ -173,7 +173,7 @@ def scan(path: Path) -> Iterator[dict[str, Any]]:
         yield sample
 
 
-def _record(sample: dict[str, Any], shard: str) -> Record:
+def _record(sample: dict[str, Any], shard: str) -> Sample:
     meta: dict[str, Any] = sample["meta"] if isinstance(sample["meta"], dict) else {}
     item = str(meta.get("id", sample["key"]))
     group = str(meta.get("group") or group_of(item))
@@ -181,7 +181,7 @@ def _record(sample: dict[str, Any], shard: str) -> Record:
     labels = meta.get("labels") or ([meta["label"]] if "label" in meta else [])
     start, offset = meta.get("start"), meta.get("offset")
     fixed = None if start is None or offset is None else Place(float(start), float(offset))
-    return Record(item, named or checksum_split(group), group, None, tuple(map(str, labels)), fixed)
+    return Sample(item, named or checksum_split(group), group, None, tuple(map(str, labels)), fixed)
 
 
 def pack(folder: Path, clips: int) -> str:

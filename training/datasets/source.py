@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from synchformer.config import SynchformerConfig
-from synchformer.media.crop import Clip, crop_interval, cut_clip
+from synchformer.media.crop import Crop, crop_interval, cut_crop
 from synchformer.media.decode import read_media
 from synchformer.media.probe import Media, MediaInfo, probe
 
@@ -29,7 +29,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Record:
+class Sample:
     """One clip of a data set.
 
     Attributes:
@@ -71,11 +71,11 @@ class Source(Protocol):
         """What is not in `records`, with the reason."""
         ...
 
-    def records(self, split: Split) -> Sequence[Record]:
+    def records(self, split: Split) -> Sequence[Sample]:
         """The clips of a split, in an order that does not change between runs."""
         ...
 
-    def info(self, record: Record) -> MediaInfo:
+    def info(self, record: Sample) -> MediaInfo:
         """Streams, rates and lengths of a clip, without decoding it.
 
         Raises:
@@ -84,7 +84,7 @@ class Source(Protocol):
         ...
 
     def read(
-        self, record: Record, config: SynchformerConfig, start: float | None = None, stop: float | None = None
+        self, record: Sample, config: SynchformerConfig, start: float | None = None, stop: float | None = None
     ) -> Media:
         """Picture uint8 (T, 3, H, W) and sound float32 (n,) from `start` to `stop` seconds, the short side scaled.
 
@@ -94,14 +94,14 @@ class Source(Protocol):
         ...
 
 
-def read_crop(source: Source, record: Record, place: Place, config: SynchformerConfig) -> Clip:
+def read_crop(source: Source, record: Sample, place: Place, config: SynchformerConfig) -> Crop:
     """The model's crop of a record at `place`: `load_clip` for any source. Decodes no more than the crop needs.
 
     Raises:
         MediaError: as `Source.read`, or the place lies outside the clip.
     """
     media = source.read(record, config, *crop_interval(place.start, place.offset, config))
-    return cut_clip(media, place.start, place.offset, config=config)
+    return cut_crop(media, place.start, place.offset, config=config)
 
 
 @dataclass(frozen=True)
@@ -109,25 +109,25 @@ class FileSource:
     """A data set of media files."""
 
     name: str
-    entries: tuple[Record, ...]
+    entries: tuple[Sample, ...]
     left_out: tuple[LeftOut, ...] = ()
 
-    def records(self, split: Split) -> Sequence[Record]:
+    def records(self, split: Split) -> Sequence[Sample]:
         """The clips of a split, ordered by id."""
         return [record for record in self.entries if record.split == split]
 
-    def info(self, record: Record) -> MediaInfo:
+    def info(self, record: Sample) -> MediaInfo:
         """Look into the file; see `Source.info`."""
         return probe(path_of(record))
 
     def read(
-        self, record: Record, config: SynchformerConfig, start: float | None = None, stop: float | None = None
+        self, record: Sample, config: SynchformerConfig, start: float | None = None, stop: float | None = None
     ) -> Media:
         """Decode the file; see `Source.read`."""
         return read_file(path_of(record), config, start, stop)
 
 
-def path_of(record: Record) -> Path:
+def path_of(record: Sample) -> Path:
     """The file of a record.
 
     Raises:

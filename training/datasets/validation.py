@@ -12,7 +12,7 @@ from synchformer.config import SynchformerConfig
 from synchformer.media.crop import SPARE, possible_starts
 from synchformer.media.probe import MediaError, MediaInfo
 from synchformer.modeling.segment_avclip import CLIP_SECONDS
-from training.datasets.source import SPLITS, Record, Source, count_reasons
+from training.datasets.source import SPLITS, Sample, Source, count_reasons
 from training.runtime.processes import in_order
 
 Item = TypeVar("Item")
@@ -87,7 +87,7 @@ def check_source(
     return sorted(found, key=lambda finding: LEVELS.index(finding.level))
 
 
-def look(source: Source, record: Record) -> Probe:
+def look(source: Source, record: Sample) -> Probe:
     """Look into one clip."""
     try:
         return Probe(source.info(record))
@@ -95,7 +95,7 @@ def look(source: Source, record: Record) -> Probe:
         return Probe(None, str(error))
 
 
-def judge(record: Record, probe: Probe, config: SynchformerConfig) -> Iterator[tuple[str, str, str]]:
+def judge(record: Sample, probe: Probe, config: SynchformerConfig) -> Iterator[tuple[str, str, str]]:
     """Everything there is to say about one clip: level, what, remedy."""
     info = probe.info
     if info is None:
@@ -120,7 +120,7 @@ def judge(record: Record, probe: Probe, config: SynchformerConfig) -> Iterator[t
     yield from (kind for kind, applies in wrong.items() if applies)
 
 
-def _holds(info: MediaInfo, record: Record, config: SynchformerConfig) -> bool:
+def _holds(info: MediaInfo, record: Sample, config: SynchformerConfig) -> bool:
     if record.fixed is None:
         return True
     try:

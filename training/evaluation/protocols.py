@@ -16,7 +16,7 @@ import numpy as np
 from synchformer.config import SynchformerConfig
 from synchformer.media.crop import possible_starts
 from synchformer.media.probe import MediaError, MediaInfo
-from training.datasets.source import Place, Record
+from training.datasets.source import Place, Sample
 
 LONGEST = 10.0  # s of a clip that are used, as published; what lies behind is never looked at
 
@@ -30,7 +30,7 @@ class Protocol:
     fixed: bool
     sentence: str
 
-    def places(self, record: Record, info: MediaInfo, config: SynchformerConfig, seed: int = 0) -> list[Place]:
+    def places(self, record: Sample, info: MediaInfo, config: SynchformerConfig, seed: int = 0) -> list[Place]:
         """The crops of one clip; random ones are a function of the clip's id, the round and `seed`.
 
         Raises:

@@ -31,7 +31,7 @@ from synchformer.modeling.segment_avclip import WINDOW_SEGMENTS, SegmentAVCLIP, 
 from synthetic import SEEDS
 from training.datasets.generated import GeneratedSource, describe
 from training.datasets.registry import SourceOptions, open_source
-from training.datasets.source import LeftOut, Record, Source, Split, count_reasons
+from training.datasets.source import LeftOut, Sample, Source, Split, count_reasons
 from training.datasets.validation import spread
 from training.evaluation.report import RESAMPLES, percent
 from training.runtime.processes import in_order
@@ -49,7 +49,7 @@ class Precision:
 
 
 def precisions(
-    model: SegmentAVCLIP, source: Source, records: Iterable[Record], left_out: list[LeftOut], workers: int = 0
+    model: SegmentAVCLIP, source: Source, records: Iterable[Sample], left_out: list[LeftOut], workers: int = 0
 ) -> Iterator[Precision]:
     """The precision of every clip; clips that cannot be used are added to `left_out` with the reason."""
     config = model.config
@@ -66,7 +66,7 @@ def precisions(
         yield Precision(record.id, float(value))
 
 
-def read_middle(source: Source, config: SynchformerConfig, record: Record) -> Media | str:
+def read_middle(source: Source, config: SynchformerConfig, record: Sample) -> Media | str:
     """The middle of a clip, as long as all segments together, or a sentence about why there is none."""
     length = SEGMENTS * config.segment_seconds
     try:

@@ -28,13 +28,13 @@ from tqdm import tqdm
 from synchformer.checkpoints.registry import load_model
 from synchformer.config import SynchformerConfig
 from synchformer.inference.prediction import predict, predict_synchronizability
-from synchformer.media.crop import cut_clip
+from synchformer.media.crop import cut_crop
 from synchformer.media.probe import MediaInfo
 from synchformer.modeling.synchformer import Synchformer
 from synthetic import SEEDS
 from training.datasets.generated import GeneratedSource, describe
 from training.datasets.registry import SourceOptions, open_source
-from training.datasets.source import LeftOut, Place, Record, Source, Split, count_reasons
+from training.datasets.source import LeftOut, Place, Sample, Source, Split, count_reasons
 from training.datasets.validation import spread
 from training.evaluation.plots import synchronizability_figure
 from training.evaluation.protocols import generator, random_start
@@ -76,7 +76,7 @@ def rank_area(scores: NDArray[np.floating], truth: NDArray[np.integer], axis: in
 
 
 def draw_crops(
-    rounds: int, seed: int, longest: float, record: Record, info: MediaInfo, config: SynchformerConfig
+    rounds: int, seed: int, longest: float, record: Sample, info: MediaInfo, config: SynchformerConfig
 ) -> list[Place]:
     """Crops of one clip; `longest` is the crop in seconds that must fit, the offset model's if it is the longer one.
 
@@ -98,7 +98,7 @@ def sync_trials(
     model: Synchformer,
     offset_model: Synchformer | None,
     source: Source,
-    records: Iterable[Record],
+    records: Iterable[Sample],
     rounds: int,
     left_out: list[LeftOut],
     seed: int = 0,
@@ -115,24 +115,24 @@ def sync_trials(
             left_out.append(LeftOut(record.id, record.split, reading.error))
         crops = [(media, place) for media, places in reading.parts for place in places]
         for number, (media, place) in enumerate(crops):
-            sure = predict_synchronizability(model, cut_clip(media, place.start, place.offset, config=config))
+            sure = predict_synchronizability(model, cut_crop(media, place.start, place.offset, config=config))
             can = abs(place.offset) <= config.max_offset + 1e-6
             trial = SyncTrial(record.id, number, place.start, place.offset, can, sure.probability)
             if isinstance(source, GeneratedSource):
                 trial = replace(trial, shared=shared_events(source.scene(record), place, config))
             if offset_model is not None:
                 grid = offset_model.config
-                found = predict(offset_model, cut_clip(media, place.start, place.offset, config=grid))
+                found = predict(offset_model, cut_crop(media, place.start, place.offset, config=grid))
                 trial = replace(
                     trial, target=grid.offset_class(place.offset), predicted=grid.offset_class(found.offset)
                 )
             yield trial
 
 
-def _read(source: Source, draw: Any, config: SynchformerConfig, room: SynchformerConfig, record: Record) -> Reading:
+def _read(source: Source, draw: Any, config: SynchformerConfig, room: SynchformerConfig, record: Sample) -> Reading:
     """Decode enough for both models: the places are drawn for `config`, the crops may be as long as `room`'s."""
 
-    def places(record: Record, info: MediaInfo, _: SynchformerConfig) -> list[Place]:
+    def places(record: Sample, info: MediaInfo, _: SynchformerConfig) -> list[Place]:
         drawn: list[Place] = draw(record, info, config)
         return drawn
 

@@ -29,11 +29,11 @@ from tqdm import tqdm
 
 from synchformer.checkpoints.registry import load_model
 from synchformer.config import SynchformerConfig
-from synchformer.media.crop import Clip, load_clip
+from synchformer.media.crop import Crop, load_clip
 from synchformer.modeling.synchformer import Synchformer
 from synthetic import SEEDS, Scene, require_held_out, sample_scene, write_clip
 from training.runtime.processes import process_pool
-from training.sampling.crops import Crop, CropError, draw_far, draw_foreign, draw_offset
+from training.sampling.crops import CropError, CropPlace, draw_far, draw_foreign, draw_offset
 
 Kind = Literal["shared", "far", "foreign", "unshared"]
 KINDS: tuple[Kind, ...] = ("shared", "far", "shared", "foreign", "shared", "unshared")
@@ -80,7 +80,7 @@ class Scenes:
         return len(self.scenes[clip].shared_events(picture, sound))
 
 
-def draw_trial(number: int, config: SynchformerConfig, first: int = FIRST_SEED) -> tuple[Kind, Crop, list[Scene]]:
+def draw_trial(number: int, config: SynchformerConfig, first: int = FIRST_SEED) -> tuple[Kind, CropPlace, list[Scene]]:
     """Kind, crop and the two scenes it may refer to, a function of the trial's number.
 
     Raises:
@@ -97,14 +97,14 @@ def draw_trial(number: int, config: SynchformerConfig, first: int = FIRST_SEED) 
     raise CropError(f"trial {number} found no clip for the kind {kind!r}")
 
 
-def _draw(kind: Kind, scenes: list[Scene], config: SynchformerConfig, rng: np.random.Generator) -> Crop:
+def _draw(kind: Kind, scenes: list[Scene], config: SynchformerConfig, rng: np.random.Generator) -> CropPlace:
     if kind == "foreign":
         return draw_foreign(Scenes(scenes, config.video_fps), config, rng)
     own = Scenes(scenes[:1], config.video_fps)
     return draw_far(own, config, rng) if kind == "far" else draw_offset(own, config, rng, kind == "shared")
 
 
-def read_trial(crop: Crop, scenes: list[Scene], config: SynchformerConfig, folder: Path) -> Clip:
+def read_trial(crop: CropPlace, scenes: list[Scene], config: SynchformerConfig, folder: Path) -> Crop:
     """Write the clips that a crop needs as MP4 files and read the crop out of them."""
     fps = config.video_fps
     paths = {

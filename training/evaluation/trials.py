@@ -12,17 +12,17 @@ import numpy as np
 
 from synchformer.config import SynchformerConfig
 from synchformer.inference.prediction import predict
-from synchformer.media.crop import Clip, crop_interval, cut_clip, load_clip
+from synchformer.media.crop import Crop, crop_interval, cut_crop, load_clip
 from synchformer.media.probe import Media, MediaError, MediaInfo
 from synchformer.modeling.synchformer import TwoStreams
 from synthetic import Scene, write_clip
 from training.datasets.generated import GeneratedSource
-from training.datasets.source import LeftOut, Place, Record, Source
+from training.datasets.source import LeftOut, Place, Sample, Source
 from training.evaluation.protocols import Protocol
 from training.runtime.processes import in_order
 
 TOGETHER = 30.0  # s: crops of one clip are decoded together when they span no more than this
-Draw = Callable[[Record, MediaInfo, SynchformerConfig], list[Place]]
+Draw = Callable[[Sample, MediaInfo, SynchformerConfig], list[Place]]
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def generated_trials(model: TwoStreams, source: GeneratedSource, workers: int = 
             yield Trial(seed, start, target, guess, found.confidence, shared, record.id, 0, record.labels)
 
 
-def write_record(source: GeneratedSource, folder: Path, record: Record) -> Path:
+def write_record(source: GeneratedSource, folder: Path, record: Sample) -> Path:
     """Write a generated clip as a file of its own."""
     return write_clip(source.scene(record), folder / f"{record.id}.mp4", size=(256, 256))
 
@@ -91,7 +91,7 @@ def write_record(source: GeneratedSource, folder: Path, record: Record) -> Path:
 def source_trials(
     model: TwoStreams,
     source: Source,
-    records: Iterable[Record],
+    records: Iterable[Sample],
     protocol: Protocol,
     left_out: list[LeftOut],
     seed: int = 0,
@@ -113,7 +113,7 @@ def source_trials(
 
 
 def _protocol_places(
-    protocol: Protocol, seed: int, record: Record, info: MediaInfo, config: SynchformerConfig
+    protocol: Protocol, seed: int, record: Sample, info: MediaInfo, config: SynchformerConfig
 ) -> list[Place]:
     return protocol.places(record, info, config, seed)
 
@@ -128,22 +128,22 @@ class Reading:
 
 def crops_of(
     source: Source,
-    records: Iterable[Record],
+    records: Iterable[Sample],
     draw: Draw,
     config: SynchformerConfig,
     left_out: list[LeftOut],
     workers: int = 0,
-) -> Iterator[tuple[Record, Iterator[Clip]]]:
+) -> Iterator[tuple[Sample, Iterator[Crop]]]:
     """The crops that `draw` wants of each clip, decoded in `workers` processes; unusable clips go to `left_out`."""
     for record, reading in in_order(partial(read_places, source, draw, config), records, workers, ahead=2):
         if reading.error:
             left_out.append(LeftOut(record.id, record.split, reading.error))
             continue
         places = ((media, place) for media, part in reading.parts for place in part)
-        yield record, (cut_clip(media, place.start, place.offset, config=config) for media, place in places)
+        yield record, (cut_crop(media, place.start, place.offset, config=config) for media, place in places)
 
 
-def read_places(source: Source, draw: Draw, config: SynchformerConfig, record: Record) -> Reading:
+def read_places(source: Source, draw: Draw, config: SynchformerConfig, record: Sample) -> Reading:
     """Draw the crops of one clip and decode what they need, together when they are near each other."""
     try:
         places = tuple(draw(record, source.info(record), config))
@@ -165,5 +165,5 @@ def read_places(source: Source, draw: Draw, config: SynchformerConfig, record: R
 def _checked(media: Media, places: tuple[Place, ...], config: SynchformerConfig) -> Media:
     """The same media, once every crop was cut out of it: a place outside must be found here, not in the evaluation."""
     for place in places:
-        cut_clip(media, place.start, place.offset, config=config)
+        cut_crop(media, place.start, place.offset, config=config)
     return media

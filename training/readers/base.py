@@ -21,7 +21,7 @@ from synthetic import Scene
 from training.augmentation.light import apply_look
 from training.augmentation.policy import Change
 from training.runtime.batches import Batch
-from training.sampling.crops import TRIES, Crop, CropError
+from training.sampling.crops import TRIES, CropError, CropPlace
 
 
 class UnreadableError(MediaError):
@@ -37,7 +37,9 @@ def model_frames(frames: Tensor) -> Tensor:
     return normalize_frames(frames) if frames.dtype == torch.uint8 else frames
 
 
-def read_readable(crops: list[Crop], another: Callable[[int], Crop], read: Callable[[list[Crop]], Batch]) -> Batch:
+def read_readable(
+    crops: list[CropPlace], another: Callable[[int], CropPlace], read: Callable[[list[CropPlace]], Batch]
+) -> Batch:
     """What `read` gives for crops; `another` gives one for the place of each that cannot be read.
 
     Raises:
@@ -77,7 +79,7 @@ class PixelClips(ABC):
         """Frames of a clip for which there is picture and sound."""
 
     @abstractmethod
-    def cut(self, crop: Crop, length: int, later: int = 0) -> tuple[Tensor, Tensor]:
+    def cut(self, crop: CropPlace, length: int, later: int = 0) -> tuple[Tensor, Tensor]:
         """`length` frames uint8 (T, 3, H, W) from `crop.start` on, and the sound (n,) from `later` samples after
         `crop.sound` on.
 
@@ -97,7 +99,7 @@ class PixelClips(ABC):
         """Events seen inside `picture` and heard inside `sound` (seconds); None where the truth is not known."""
         return None if self.scenes is None else len(self.scenes[clip].shared_events(picture, sound))
 
-    def read(self, crops: list[Crop], config: SynchformerConfig, rng: np.random.Generator | None = None) -> Batch:
+    def read(self, crops: list[CropPlace], config: SynchformerConfig, rng: np.random.Generator | None = None) -> Batch:
         """Segments of crops: "frames" (B, S, F, 3, H, W) and "waves" float32 (B, S, n), changed where there is `rng`.
 
         Pictures are then finished by `ready`.
@@ -108,7 +110,7 @@ class PixelClips(ABC):
         return self.segments(crops, config.segments, config.segment_stride, rng, config.segment_frames)
 
     def segments(
-        self, crops: list[Crop], count: int, stride: int, rng: np.random.Generator | None = None, length: int = 0
+        self, crops: list[CropPlace], count: int, stride: int, rng: np.random.Generator | None = None, length: int = 0
     ) -> Batch:
         """`count` segments of each crop, one every `stride` frames, `length` frames long if given; see `read`."""
         found, length = list[Batch](), length or self.config.segment_frames
@@ -136,7 +138,9 @@ class PixelClips(ABC):
             done[name] = apply_look(done[name], look.to(done[name].device))
         return done
 
-    def _segments(self, crop: Crop, count: int, stride: int, length: int, rng: np.random.Generator | None) -> Batch:
+    def _segments(
+        self, crop: CropPlace, count: int, stride: int, length: int, rng: np.random.Generator | None
+    ) -> Batch:
         config = self.config
         span, each = (count - 1) * stride + length, config.samples_per_frame
         behind = (self.frames_of(crop.sound_clip) - crop.sound - span) * each

@@ -24,7 +24,7 @@ from training.readers.feature_encoder import Encoder, Features, Layout, Whole, a
 from training.runtime.batches import Batch
 from training.runtime.disk_arrays import build, map_array
 from training.runtime.distributed import CPU
-from training.sampling.crops import Crop
+from training.sampling.crops import CropPlace
 
 LOST = "lost.jsonl"
 HALF = np.dtype(np.float16)
@@ -130,7 +130,7 @@ class FeatureCache:
         """Events seen inside `picture` and heard inside `sound` (seconds); None where the truth is not known."""
         return None if self.scenes is None else len(self.scenes[clip].shared_events(picture, sound))
 
-    def read(self, crops: list[Crop], config: SynchformerConfig, rng: np.random.Generator | None = None) -> Batch:
+    def read(self, crops: list[CropPlace], config: SynchformerConfig, rng: np.random.Generator | None = None) -> Batch:
         """Features of crops of `config.segments` segments: video (B, S, t_v, D) and audio (B, S, t_a, D), float32.
 
         With `rng`, the view is drawn, and the sound jitters.
@@ -139,7 +139,7 @@ class FeatureCache:
         video, audio = (torch.from_numpy(np.stack(part)).float() for part in zip(*pairs, strict=True))
         return {"video": video, "audio": audio}
 
-    def _crop(self, crop: Crop, config: SynchformerConfig, rng: np.random.Generator | None) -> Features:
+    def _crop(self, crop: CropPlace, config: SynchformerConfig, rng: np.random.Generator | None) -> Features:
         count, stride = config.segments, config.segment_stride
         clip, other = int(self._chosen[crop.clip]), int(self._chosen[crop.sound_clip])
         view, later = 0, 0
@@ -160,7 +160,7 @@ class FeatureCache:
             [self.audio[self._heard[clip] : self._heard[clip + 1]] for clip in chosen]
         )
 
-    def look(self, crop: Crop, config: SynchformerConfig) -> Batch:
+    def look(self, crop: CropPlace, config: SynchformerConfig) -> Batch:
         """What a crop's features were made of: "frames" (1, S, F, 3, H, W) and "waves" (1, S, n); the clip is read."""
         picture, sound = (self.clips(int(self._chosen[clip])) for clip in (crop.clip, crop.sound_clip))
         frames = picture[0][crop.start : crop.start + config.span_frames]

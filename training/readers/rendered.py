@@ -24,7 +24,7 @@ from training.datasets.recipe import Recipe
 from training.readers.base import PixelClips
 from training.runtime.batches import Batch
 from training.runtime.disk_arrays import build, map_array
-from training.sampling.crops import Crop
+from training.sampling.crops import CropPlace
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,9 @@ class ClipPool(PixelClips):
         for clip, frames in enumerate(self.frames):
             self.store[clip * len(frames) : (clip + 1) * len(frames)] = torch.from_numpy(frames)
 
-    def _segments(self, crop: Crop, count: int, stride: int, length: int, rng: np.random.Generator | None) -> Batch:
+    def _segments(
+        self, crop: CropPlace, count: int, stride: int, length: int, rng: np.random.Generator | None
+    ) -> Batch:
         if self.store is None or rng is None:
             return super()._segments(crop, count, stride, length, rng)
         each, first = self.config.samples_per_frame, crop.clip * self.frames_of(crop.clip) + crop.start
@@ -151,7 +153,7 @@ class ClipPool(PixelClips):
         }
         return light(batch, rng) if self.change.kind == "light" else batch
 
-    def cut(self, crop: Crop, length: int, later: int = 0) -> tuple[Tensor, Tensor]:
+    def cut(self, crop: CropPlace, length: int, later: int = 0) -> tuple[Tensor, Tensor]:
         """Frames and sound of a crop; see `PixelClips.cut`."""
         first = crop.sound * self.config.samples_per_frame + later
         return self._picture(crop.clip, crop.start, length), self._sound(crop.sound_clip, first, length)

@@ -14,10 +14,11 @@ from tqdm import tqdm
 from synchformer.modeling.segment_avclip import segment_count
 from training.augmentation.policy import Change
 from training.config.names import Stage
-from training.config.request import Request
-from training.datasets.inventory import Piece, Roll, call_roll
+from training.config.request import StageConfig
+from training.datasets.generated import GeneratedSource
+from training.datasets.inventory import Inventory, Piece, build_inventory
 from training.datasets.recipe import HELD_OUT, Recipe
-from training.datasets.registry import GeneratedSource, SourceOptions, open_source
+from training.datasets.registry import SourceOptions, open_source
 from training.datasets.source import LeftOut, Source
 from training.datasets.validation import check_source, require_usable, spread, table
 from training.readers.base import PixelClips
@@ -38,7 +39,7 @@ TOLD = 5  # clips that are named on the screen; the file names all
 class Data:
     """What a command's `--data` names, for one stage."""
 
-    def __init__(self, stage: Stage, request: Request, leads: bool = True) -> None:
+    def __init__(self, stage: Stage, request: StageConfig, leads: bool = True) -> None:
         """Open the data set; the process that `leads` writes down what is left out.
 
         Raises:
@@ -138,10 +139,10 @@ class Data:
     # Clips on disk
 
     @cached_property
-    def _rolls(self) -> dict[Split, Roll]:
+    def _inventories(self) -> dict[Split, Inventory]:
         request = self.request
         name = "".join(letter if letter.isalnum() else "-" for letter in request.data)[-60:]
-        call = partial(call_roll, self.source, config=request.config, folder=request.out / "roll" / name)
+        call = partial(build_inventory, self.source, config=request.config, folder=request.out / "roll" / name)
         return {split: call(split, workers=self._lookers) for split in FOLDERS}
 
     def _pieces(self, split: Split, least: int) -> list[Piece]:
@@ -150,7 +151,7 @@ class Data:
         Raises:
             ValueError: when there is none.
         """
-        pieces = self._rolls[split].pieces(least)
+        pieces = self._inventories[split].pieces(least)
         if not pieces:
             wanted = "train" if split == "train" else "validate"
             listed = len(self.source.records(split))
@@ -165,7 +166,7 @@ class Data:
     @property
     def _left_out(self) -> list[LeftOut]:
         listed = [item for item in self.source.left_out if item.split != "test"]
-        return listed + [item for split in FOLDERS for item in self._rolls[split].left_out(self.least)]
+        return listed + [item for split in FOLDERS for item in self._inventories[split].left_out(self.least)]
 
     def _tell(self, name: str, what: str, items: Sequence[LeftOut]) -> None:
         """Name the first clips on the screen, and all of them in a file."""

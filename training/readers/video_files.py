@@ -23,9 +23,9 @@ from synchformer.media.crop import SPARE
 from synchformer.media.probe import Media, MediaError
 from training.augmentation.policy import Change
 from training.datasets.inventory import Piece
-from training.datasets.source import Record, Source
+from training.datasets.source import Sample, Source
 from training.readers.base import PixelClips
-from training.sampling.crops import Crop
+from training.sampling.crops import CropPlace
 
 DAMAGED = "damaged.jsonl"
 
@@ -60,7 +60,7 @@ class Footage(PixelClips):
         """Frames of a piece."""
         return self.pieces[clip].frames
 
-    def cut(self, crop: Crop, length: int, later: int = 0) -> tuple[Tensor, Tensor]:
+    def cut(self, crop: CropPlace, length: int, later: int = 0) -> tuple[Tensor, Tensor]:
         """Frames scaled to the short side, and sound; see `PixelClips.cut`. One reading where they lie together."""
         picture, sound, each = self.pieces[crop.clip], self.pieces[crop.sound_clip], self.config.samples_per_frame
         frame, sample = picture.first + crop.start, (sound.first + crop.sound) * each + later
@@ -83,14 +83,14 @@ class Footage(PixelClips):
         count = min(len(media.video), len(media.audio) // each, piece.frames)
         return media.video[:count], media.audio[: count * each]
 
-    def _read(self, record: Record, first: int, last: int) -> Media:
+    def _read(self, record: Sample, first: int, last: int) -> Media:
         fps = self.config.video_fps
         try:
             return self.source.read(record, self.config, max(0, first) / fps, last / fps)
         except (MediaError, OSError) as error:
             raise self._lost(record, str(error)) from error
 
-    def _picture(self, media: Media, record: Record, frame: int, length: int) -> Tensor:
+    def _picture(self, media: Media, record: Sample, frame: int, length: int) -> Tensor:
         """`length` frames from `frame` of the clip's clock on; a few missing at the end are the last one again."""
         first = frame - round(media.start * media.video_fps)
         part = media.video[first : first + length]
@@ -107,7 +107,7 @@ class Footage(PixelClips):
         part = media.audio[first : first + count]
         return F.pad(part, (0, count - len(part)))
 
-    def _lost(self, record: Record, reason: str) -> MediaError:
+    def _lost(self, record: Sample, reason: str) -> MediaError:
         """The error to raise, after it was told and written down."""
         if record.id not in self.told:
             self.told.add(record.id)

@@ -20,7 +20,7 @@ FAR, FOREIGN = 0.5, 0.25  # shares of the kinds of crops that cannot be synchron
 
 
 @dataclass(frozen=True)
-class Crop:
+class CropPlace:
     """Picture of clip `clip` from frame `start` on, sound of clip `sound_clip` from frame `sound` on, and the class."""
 
     clip: int
@@ -56,7 +56,7 @@ class CropError(ValueError):
 
 def draw_offset(
     clips: Timeline, config: SynchformerConfig, rng: np.random.Generator, provable: bool | None = None
-) -> Crop:
+) -> CropPlace:
     """A uniform offset class (section 3.2) at a random place where picture and sound fit into the clip.
 
     Args:
@@ -85,7 +85,7 @@ def draw_offset(
 
 def draw_synchronizability(
     clips: Timeline, config: SynchformerConfig, rng: np.random.Generator, labels: Labels = "truth"
-) -> Crop:
+) -> CropPlace:
     """A crop for section 4.2: class 1 can be synchronized, class 0 cannot, each with probability one half.
 
     "published" labels are the paper's: a uniform offset of the grid is class 1, a shift by exactly one crop length
@@ -110,7 +110,7 @@ def draw_synchronizability(
     return _label(draw_offset(clips, config, rng, False), 0)
 
 
-def draw_far(clips: Timeline, config: SynchformerConfig, rng: np.random.Generator) -> Crop:
+def draw_far(clips: Timeline, config: SynchformerConfig, rng: np.random.Generator) -> CropPlace:
     """Sound of the same clip, exactly one crop length earlier or later (section 4.2): class 0.
 
     Raises:
@@ -127,7 +127,7 @@ def draw_far(clips: Timeline, config: SynchformerConfig, rng: np.random.Generato
     )
 
 
-def draw_foreign(clips: Timeline, config: SynchformerConfig, rng: np.random.Generator) -> Crop:
+def draw_foreign(clips: Timeline, config: SynchformerConfig, rng: np.random.Generator) -> CropPlace:
     """Sound of another clip, at a place of its own: class 0.
 
     Raises:
@@ -140,7 +140,7 @@ def draw_foreign(clips: Timeline, config: SynchformerConfig, rng: np.random.Gene
         clip, other = (int(index) for index in rng.choice(len(clips), 2, replace=False))
         starts, last = clips.starts(clip, span), clips.last_sound(other, span)
         if len(starts) and last >= 0:
-            return Crop(clip, int(rng.choice(starts)), other, int(rng.integers(last + 1)), 0)
+            return CropPlace(clip, int(rng.choice(starts)), other, int(rng.integers(last + 1)), 0)
     raise CropError(f"no two of {len(clips)} clips hold a crop of {span / config.video_fps:.2f} s; use longer clips")
 
 
@@ -149,7 +149,7 @@ def class_shift(target: int, config: SynchformerConfig) -> int:
     return round(config.grid[target] * config.video_fps)
 
 
-def shared_events(clips: Timeline, config: SynchformerConfig, crop: Crop) -> int | None:
+def shared_events(clips: Timeline, config: SynchformerConfig, crop: CropPlace) -> int | None:
     """Events that both crops hold, or None when that is not known; none when the sound is another clip's."""
     return clips.shared(crop.clip, *intervals(crop, config)) if crop.clip == crop.sound_clip else 0
 
@@ -161,30 +161,30 @@ def fitting(clips: Timeline, config: SynchformerConfig, clip: int, shift: int) -
     return starts[(sounds >= 0) & (sounds <= clips.last_sound(clip, config.span_frames))]
 
 
-def intervals(crop: Crop, config: SynchformerConfig) -> tuple[tuple[float, float], tuple[float, float]]:
+def intervals(crop: CropPlace, config: SynchformerConfig) -> tuple[tuple[float, float], tuple[float, float]]:
     """Seconds of the clips that the picture and the sound of a crop cover."""
     span, fps = config.span_frames / config.video_fps, config.video_fps
     return (crop.start / fps, crop.start / fps + span), (crop.sound / fps, crop.sound / fps + span)
 
 
-def _label(crop: Crop, target: int) -> Crop:
-    return Crop(crop.clip, crop.start, crop.sound_clip, crop.sound, target)
+def _label(crop: CropPlace, target: int) -> CropPlace:
+    return CropPlace(crop.clip, crop.start, crop.sound_clip, crop.sound, target)
 
 
 def _moved(
     clips: Timeline, config: SynchformerConfig, rng: np.random.Generator, clip: int, shift: int, target: int
-) -> Crop | None:
+) -> CropPlace | None:
     """A crop at a random place whose sound begins `shift` frames later, or None when the clip has no room for it."""
     found = fitting(clips, config, clip, shift)
     if not len(found):
         return None
     start = int(rng.choice(found))
-    return Crop(clip, start, clip, start + shift, target)
+    return CropPlace(clip, start, clip, start + shift, target)
 
 
 def draw_sound(
-    clips: Timeline, config: SynchformerConfig, rng: np.random.Generator, crop: Crop, provable: bool
-) -> Crop:
+    clips: Timeline, config: SynchformerConfig, rng: np.random.Generator, crop: CropPlace, provable: bool
+) -> CropPlace:
     """Another offset for the picture of a crop that `draw_offset` drew, as likely as it would have been drawn with it.
 
     So offsets stay uniform, although some of them fit at few places of a clip. The picture stands still.
@@ -196,12 +196,12 @@ def draw_sound(
         crop: whose picture it is for.
         provable: whether both must hold the same event, where that is known and there is such an offset.
     """
-    found, odds = list[Crop](), list[float]()
+    found, odds = list[CropPlace](), list[float]()
     for target in range(config.offset_classes):
         shift = class_shift(target, config)
         places = fitting(clips, config, crop.clip, shift)
         if crop.start in places:
-            found.append(Crop(crop.clip, crop.start, crop.clip, crop.start + shift, target))
+            found.append(CropPlace(crop.clip, crop.start, crop.clip, crop.start + shift, target))
             odds.append(1 / len(places))
     if provable:
         proven = [shared_events(clips, config, other) != 0 for other in found]

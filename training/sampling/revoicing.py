@@ -14,7 +14,7 @@ import numpy as np
 
 from synchformer.config import SynchformerConfig
 from synthetic import Scene
-from training.sampling.crops import TRIES, Crop, CropError, Timeline, draw_offset, intervals
+from training.sampling.crops import TRIES, CropError, CropPlace, Timeline, draw_offset, intervals
 
 EXACT = 0.03  # s between where a sound is and where it should be, at most: more than half a frame
 
@@ -24,7 +24,7 @@ Positions = tuple[list[float], list[float]]
 
 def draw_revoiced(
     clips: Timeline, scenes: Sequence[Scene], config: SynchformerConfig, rng: np.random.Generator
-) -> Crop:
+) -> CropPlace:
     """A uniform offset class, with the sound of another clip: one of its events is heard in the place of a shared one.
 
     No other class has as many pairs of something seen and something heard that speak for it.
@@ -49,7 +49,7 @@ def draw_revoiced(
         sound = round((comes.time - moment) * config.video_fps)
         if not 0 <= sound <= clips.last_sound(other, config.span_frames):
             continue
-        crop = Crop(own.clip, own.start, other, sound, own.target)
+        crop = CropPlace(own.clip, own.start, other, sound, own.target)
         if _speaks_for(crop, scenes, config) == crop.target:
             return crop
     raise CropError(
@@ -58,7 +58,7 @@ def draw_revoiced(
     )
 
 
-def anchors(crop: Crop, scenes: Sequence[Scene], config: SynchformerConfig) -> Positions:
+def anchors(crop: CropPlace, scenes: Sequence[Scene], config: SynchformerConfig) -> Positions:
     """Where in the crop what decides its offset is seen and heard; nowhere when picture and sound share nothing."""
     if crop.clip == crop.sound_clip:
         shared = scenes[crop.clip].shared_events(*intervals(crop, config))
@@ -70,14 +70,14 @@ def anchors(crop: Crop, scenes: Sequence[Scene], config: SynchformerConfig) -> P
     return [s for s, _ in pairs], [h for _, h in pairs]
 
 
-def _positions(crop: Crop, scenes: Sequence[Scene], config: SynchformerConfig) -> Positions:
+def _positions(crop: CropPlace, scenes: Sequence[Scene], config: SynchformerConfig) -> Positions:
     picture, sound = intervals(crop, config)
     seen = [e.time - picture[0] for e in scenes[crop.clip].events if e.seen and picture[0] <= e.time < picture[1]]
     heard = [e.time - sound[0] for e in scenes[crop.sound_clip].events if e.heard and sound[0] <= e.time < sound[1]]
     return seen, heard
 
 
-def _speaks_for(crop: Crop, scenes: Sequence[Scene], config: SynchformerConfig) -> int | None:
+def _speaks_for(crop: CropPlace, scenes: Sequence[Scene], config: SynchformerConfig) -> int | None:
     """The class for which most pairs speak, or None when that is not one alone."""
     reach = config.max_offset + config.offset_step / 2
     lags = (s - h for s, h in product(*_positions(crop, scenes, config)))

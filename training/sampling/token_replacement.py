@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from synchformer.config import SynchformerConfig
 from synthetic import Scene
 from training.runtime.batches import Batch
-from training.sampling.crops import Crop
+from training.sampling.crops import CropPlace
 from training.sampling.event_targets import TIME_BINS, audio_centers, video_centers
 from training.sampling.revoicing import anchors
 
@@ -27,7 +27,7 @@ REACH = 0.35  # s around a shared event that is never replaced: half a segment s
 
 def replace_moments(
     batch: Batch,
-    crops: Sequence[Crop],
+    crops: Sequence[CropPlace],
     scenes: Sequence[Scene],
     config: SynchformerConfig,
     rng: np.random.Generator,

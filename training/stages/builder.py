@@ -15,7 +15,7 @@ from synchformer.modeling.segment_avclip import SegmentAVCLIP
 from synchformer.modeling.synchformer import Synchformer
 from training.baselines.model import segment_config
 from training.config.names import BASELINE_KINDS, Stage
-from training.config.request import CROPS_ONLY, Request
+from training.config.request import CROPS_ONLY, StageConfig
 from training.initialization.pretrained import load_audio, load_video
 from training.initialization.synchronizer import CLIPS, start_from
 from training.readers.feature_cache import FeatureCache
@@ -32,7 +32,7 @@ from training.trainer.task import Task
 Found = TypeVar("Found", Synchformer, SegmentAVCLIP, Synchformer | SegmentAVCLIP)
 
 
-def build_task(stage: Stage, request: Request, data: Data | None = None) -> Task:
+def build_task(stage: Stage, request: StageConfig, data: Data | None = None) -> Task:
     """The task of a stage, its clips rendered or encoded where they were not yet.
 
     Raises:
@@ -47,7 +47,7 @@ def build_task(stage: Stage, request: Request, data: Data | None = None) -> Task
     return _BUILDERS[stage](request, data or Data(stage, request))
 
 
-def _unimodal(request: Request, data: Data) -> Task:
+def _unimodal(request: StageConfig, data: Data) -> Task:
     if request.model is not None and request.init is not None:
         raise ValueError("--init names a Synchformer, which has no baseline's extractors; leave out --model or --init")
     config = request.config if request.model is None else segment_config(request.model, request.config)
@@ -58,7 +58,7 @@ def _unimodal(request: Request, data: Data) -> Task:
     return task
 
 
-def _baseline(request: Request, data: Data) -> Task:
+def _baseline(request: StageConfig, data: Data) -> Task:
     if request.model is None:
         raise ValueError(f"the stage baseline needs --model, one of {', '.join(BASELINE_KINDS)}")
     start, batch = stage_state(request.out, "unimodal"), request.options.batch
@@ -75,7 +75,7 @@ def _baseline(request: Request, data: Data) -> Task:
     )
 
 
-def _avclip(request: Request, data: Data) -> Task:
+def _avclip(request: StageConfig, data: Data) -> Task:
     heads = _heads(request.out, request.config) if request.unimodal else None
     task = AVCLIPTask(
         request.config,
@@ -95,7 +95,7 @@ def _avclip(request: Request, data: Data) -> Task:
     return task
 
 
-def _sync(request: Request, data: Data) -> Task:
+def _sync(request: StageConfig, data: Data) -> Task:
     config = request.config
     init = _begun(request)
     encoders = (init.video_encoder, init.audio_encoder) if init else _encoders(request)
@@ -118,7 +118,7 @@ def _sync(request: Request, data: Data) -> Task:
     return SyncTask(config, stage, clips, held_out, batch, sounds=sounds, **shares, **_validation(request))
 
 
-def _synchronizability(request: Request, data: Data) -> Task:
+def _synchronizability(request: StageConfig, data: Data) -> Task:
     labels: Labels = request.labels or ("truth" if data.generated else "published")
     if labels == "truth" and not data.generated:
         raise ValueError("--labels truth asks when events happen, which only generated clips tell; use published")
@@ -130,11 +130,11 @@ def _synchronizability(request: Request, data: Data) -> Task:
     return SynchronizabilityTask(config, stage, clips, held_out, batch, labels=labels, **_validation(request))
 
 
-def _validation(request: Request) -> dict[str, int]:
+def _validation(request: StageConfig) -> dict[str, int]:
     return {"valid_crops": request.valid_crops or VALIDATION_CROPS, "loaders": request.options.loaders}
 
 
-def _encoders(request: Request) -> Encoders:
+def _encoders(request: StageConfig) -> Encoders:
     """The encoders that stage II starts from."""
     if request.stage_one:
         return stage1_encoders(request.out, request.config)
@@ -143,7 +143,7 @@ def _encoders(request: Request) -> Encoders:
     return found.video_encoder, found.audio_encoder
 
 
-def _start_encoders(request: Request, video: AnyVideoEncoder, audio: AnyAudioEncoder) -> None:
+def _start_encoders(request: StageConfig, video: AnyVideoEncoder, audio: AnyAudioEncoder) -> None:
     """Fill encoders from the files that were named for them."""
     if request.video_init is not None:
         unused = load_video(request.video_init, video)
@@ -154,7 +154,7 @@ def _start_encoders(request: Request, video: AnyVideoEncoder, audio: AnyAudioEnc
 
 
 def _readers(
-    request: Request, data: Data, video: AnyVideoEncoder, audio: AnyAudioEncoder
+    request: StageConfig, data: Data, video: AnyVideoEncoder, audio: AnyAudioEncoder
 ) -> tuple[Reader, Reader, Extractors | None]:
     """Clips to train on and to validate on, and extractors where features are not cached."""
     if request.reads_features:
@@ -162,7 +162,7 @@ def _readers(
     return *data.pixels(), Extractors(request.config, video, audio, request.trained_extractors)
 
 
-def _begun(request: Request) -> Synchformer | SegmentAVCLIP | None:
+def _begun(request: StageConfig) -> Synchformer | SegmentAVCLIP | None:
     """What --init names, of whatever stage, for its encoders.
 
     Raises:
@@ -171,7 +171,7 @@ def _begun(request: Request) -> Synchformer | SegmentAVCLIP | None:
     return None if request.init is None else _fitting(load_stage(request.init, "cpu"), request.init, request)
 
 
-def _trained(request: Request, name: str | None) -> Synchformer | None:
+def _trained(request: StageConfig, name: str | None) -> Synchformer | None:
     """The model of a name, with the offset head.
 
     Raises:
@@ -180,7 +180,7 @@ def _trained(request: Request, name: str | None) -> Synchformer | None:
     return None if name is None else _fitting(load_model(name, "cpu"), name, request)
 
 
-def _fitting(model: Found, name: str, request: Request) -> Found:
+def _fitting(model: Found, name: str, request: StageConfig) -> Found:
     if replace(model.config, name="") != replace(request.config, name=""):
         raise ValueError(
             f"{name} is {model.config.name!r} with the head {model.config.head!r}, which does not fit "

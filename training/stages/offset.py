@@ -21,7 +21,7 @@ from training.baselines.modules import BaselineModule
 from training.evaluation.metrics import accuracy
 from training.readers.base import PixelClips, model_frames, read_readable
 from training.runtime.batches import Batch, prefetched
-from training.sampling.crops import Crop, Timeline, draw_offset, draw_sound
+from training.sampling.crops import CropPlace, Timeline, draw_offset, draw_sound
 from training.sampling.event_targets import TIME_BINS, time_bins
 from training.sampling.revoicing import draw_revoiced
 from training.sampling.token_replacement import replace_moments
@@ -38,7 +38,7 @@ VALIDATION_CROPS, VALIDATION_BATCH = 512, 64
 class Reader(Timeline, Protocol):
     """Clips of which crops can be read, as features or as pixels and samples."""
 
-    def read(self, crops: list[Crop], config: SynchformerConfig, rng: np.random.Generator | None = None) -> Batch:
+    def read(self, crops: list[CropPlace], config: SynchformerConfig, rng: np.random.Generator | None = None) -> Batch:
         """ "video" and "audio" features, or "frames" and "waves" of segments; changed at random where there is `rng`.
 
         Raises:
@@ -148,11 +148,11 @@ class CropTask(ABC):
         return self.stage
 
     @abstractmethod
-    def draw(self, clips: Reader, rng: np.random.Generator) -> Crop:
+    def draw(self, clips: Reader, rng: np.random.Generator) -> CropPlace:
         """A crop to train on."""
 
     @abstractmethod
-    def validation_crop(self, rng: np.random.Generator) -> Crop:
+    def validation_crop(self, rng: np.random.Generator) -> CropPlace:
         """A held-out crop."""
 
     @abstractmethod
@@ -169,7 +169,7 @@ class CropTask(ABC):
             batch = replace_moments(batch, crops, scenes, self.config, rng, self.replace)
         return batch
 
-    def read(self, rng: np.random.Generator) -> tuple[list[Crop], Batch]:
+    def read(self, rng: np.random.Generator) -> tuple[list[CropPlace], Batch]:
         """The crops of a micro-batch, and what is read of them."""
         return read_drawn(self.clips, lambda: self.draw(self.clips, rng), self.size, self.config, rng)
 
@@ -240,25 +240,25 @@ class SyncTask(CropTask):
         if self.size % sounds:
             raise ValueError(f"--batch {self.size} crops cannot have {sounds} sounds to a picture; make it a multiple")
 
-    def read(self, rng: np.random.Generator) -> tuple[list[Crop], Batch]:
+    def read(self, rng: np.random.Generator) -> tuple[list[CropPlace], Batch]:
         """The crops of a micro-batch, and what is read of them; every picture has several sounds where asked for."""
         if self.sounds == 1 or not isinstance(self.clips, PixelClips):
             return super().read(rng)
         clips, config = self.clips, self.config
 
-        def again(crop: Crop) -> Crop:
+        def again(crop: CropPlace) -> CropPlace:
             return draw_sound(clips, config, rng, crop, rng.random() < PROVABLE)
 
         return read_sounds(clips, lambda: self.draw(clips, rng), again, self.size, self.sounds, config, rng)
 
-    def draw(self, clips: Reader, rng: np.random.Generator) -> Crop:
+    def draw(self, clips: Reader, rng: np.random.Generator) -> CropPlace:
         """A uniform offset; most crops hold an event seen and heard where that is known."""
         scenes = scenes_of(clips)
         if self.revoice and scenes is not None and rng.random() < self.revoice:
             return draw_revoiced(clips, scenes, self.config, rng)
         return draw_offset(clips, self.config, rng, True if rng.random() < PROVABLE else None)
 
-    def validation_crop(self, rng: np.random.Generator) -> Crop:
+    def validation_crop(self, rng: np.random.Generator) -> CropPlace:
         """One that holds an event seen and heard where that is known."""
         return draw_offset(self.held_out, self.config, rng, True)
 
@@ -269,11 +269,11 @@ class SyncTask(CropTask):
 
 def read_drawn(
     clips: Reader,
-    draw: Callable[[], Crop],
+    draw: Callable[[], CropPlace],
     count: int,
     config: SynchformerConfig,
     rng: np.random.Generator | None = None,
-) -> tuple[list[Crop], Batch]:
+) -> tuple[list[CropPlace], Batch]:
     """`count` crops and what is read of them, with "target"; another one is drawn for a crop that cannot be read.
 
     Raises:
@@ -295,7 +295,7 @@ def scenes_of(clips: Reader) -> Sequence[Scene] | None:
     return scenes
 
 
-def event_times(scenes: Sequence[Scene] | None, crops: list[Crop], config: SynchformerConfig) -> Tensor:
+def event_times(scenes: Sequence[Scene] | None, crops: list[CropPlace], config: SynchformerConfig) -> Tensor:
     """Whether an event is seen, then heard, in each bin of the crops: (B, 2 * TIME_BINS).
 
     Raises:

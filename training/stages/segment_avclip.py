@@ -12,7 +12,7 @@ from synchformer.modeling.segment_avclip import SegmentAVCLIP, segment_count, wi
 from training.readers.base import PixelClips, model_frames, read_readable
 from training.readers.rendered import ClipPool
 from training.runtime.batches import Batch, prefetched
-from training.sampling.crops import Crop
+from training.sampling.crops import CropPlace
 from training.stages.input_preview import fed_picture
 from training.stages.uncompiled_spectrograms import spectrograms
 from training.stages.unimodal import EventHeads, audio_batch, event_loss, video_batch
@@ -168,8 +168,8 @@ def clip_batch(pool: PixelClips, rng: np.random.Generator, count: int, changed: 
     )
 
 
-def _side_by_side(pool: PixelClips, rng: np.random.Generator, length: int) -> Crop:
+def _side_by_side(pool: PixelClips, rng: np.random.Generator, length: int) -> CropPlace:
     """Picture and sound of `length` frames of a random clip, from the same random frame on."""
     clip = int(rng.integers(len(pool)))
     start = int(rng.integers(pool.frames_of(clip) - length + 1))
-    return Crop(clip, start, clip, start, 0)
+    return CropPlace(clip, start, clip, start, 0)

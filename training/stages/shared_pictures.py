@@ -14,18 +14,18 @@ import torch
 from synchformer.config import SynchformerConfig
 from training.readers.base import PixelClips, read_readable
 from training.runtime.batches import Batch
-from training.sampling.crops import Crop
+from training.sampling.crops import CropPlace
 
 
 def read_sounds(
     clips: PixelClips,
-    draw: Callable[[], Crop],
-    again: Callable[[Crop], Crop],
+    draw: Callable[[], CropPlace],
+    again: Callable[[CropPlace], CropPlace],
     count: int,
     sounds: int,
     config: SynchformerConfig,
     rng: np.random.Generator,
-) -> tuple[list[Crop], Batch]:
+) -> tuple[list[CropPlace], Batch]:
     """`count` crops with `sounds` of them to a picture, and what is read of them.
 
     Args:
@@ -45,7 +45,7 @@ def read_sounds(
         CropError: when pictures cannot be read, time and again.
     """
 
-    def read(wanted: list[Crop]) -> Batch:
+    def read(wanted: list[CropPlace]) -> Batch:
         return clips.read(wanted, config, rng)
 
     firsts = [draw() for _ in range(count // sounds)]

@@ -15,7 +15,7 @@ from torch import Tensor
 from synchformer.config import SynchformerConfig
 from synchformer.modeling.synchronizer import SynchronizationModule
 from training.evaluation.metrics import accuracy
-from training.sampling.crops import Crop, Labels, draw_synchronizability
+from training.sampling.crops import CropPlace, Labels, draw_synchronizability
 from training.stages.offset import CropTask, Reader
 
 
@@ -31,11 +31,11 @@ class SynchronizabilityTask(CropTask):
         super().__init__(*arguments, **named)
         self.labels = labels
 
-    def draw(self, clips: Reader, rng: np.random.Generator) -> Crop:
+    def draw(self, clips: Reader, rng: np.random.Generator) -> CropPlace:
         """A crop labeled as asked for."""
         return draw_synchronizability(clips, self.config, rng, self.labels)
 
-    def validation_crop(self, rng: np.random.Generator) -> Crop:
+    def validation_crop(self, rng: np.random.Generator) -> CropPlace:
         """A held-out crop, labeled likewise."""
         return draw_synchronizability(self.held_out, self.config, rng, self.labels)
 

@@ -23,13 +23,13 @@ from torch.amp.grad_scaler import GradScaler
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from training.config.optimization import PRECISION, Options
+from training.config.optimization import PRECISION, OptimConfig
 from training.runtime.batches import Batch, prefetched
 from training.runtime.distributed import World
 from training.trainer.checkpoint import load_state, save_state
 from training.trainer.divergence import DivergedError, Watch
 from training.trainer.optimizer import learning_rate, make_optimizer, set_rate
-from training.trainer.run_log import Record
+from training.trainer.run_log import RunLog
 from training.trainer.task import Task
 
 STATE, BEST, FAILED = "state.pt", "best.pt", "diverged.pt"
@@ -46,7 +46,7 @@ def micro_seed(seed: int, step: int, place: int) -> int:
 
 
 def train(
-    task: Task, options: Options, out: Path, world: World | None = None, about: dict[str, Any] | None = None
+    task: Task, options: OptimConfig, out: Path, world: World | None = None, about: dict[str, Any] | None = None
 ) -> dict[str, float]:
     """Train a task to its last step, or until patience ends, going on from `out/state.pt` when that exists.
 
@@ -70,7 +70,7 @@ def train(
 class MicroBatches:
     """The micro-batches of this process, in order: number i is micro-batch i % A of step i // A."""
 
-    def __init__(self, draw: Callable[[np.random.Generator], Batch], options: Options, world: World) -> None:
+    def __init__(self, draw: Callable[[np.random.Generator], Batch], options: OptimConfig, world: World) -> None:
         self.draw, self.options, self.world = draw, options, world
 
     def make(self, index: int) -> Batch:
@@ -86,7 +86,7 @@ class MicroBatches:
 class Trainer:
     """A task on its way: parameters, optimizer, and what a saved state holds."""
 
-    def __init__(self, task: Task, options: Options, out: Path, world: World, about: dict[str, Any]) -> None:
+    def __init__(self, task: Task, options: OptimConfig, out: Path, world: World, about: dict[str, Any]) -> None:
         self.task, self.options, self.out, self.world, self.about = task, options, out, world, about
         out.mkdir(parents=True, exist_ok=True)
         self.module = task.module.to(world.device)
@@ -102,7 +102,7 @@ class Trainer:
 
     def run(self) -> dict[str, float]:
         """All remaining steps; returns the last validation's figures."""
-        self.record = Record(self.out, self.task, self.step, self.options.steps, self.world.leads)
+        self.record = RunLog(self.out, self.task, self.step, self.options.steps, self.world.leads)
         try:
             loader = iter(self._loader())
             while self.step < self.options.steps and not self.stopped:

@@ -7,12 +7,12 @@ import math
 import torch
 from torch import nn
 
-from training.config.optimization import Options
+from training.config.optimization import OptimConfig
 
 FIRST_FACTOR = 0.01  # where the constant schedule's rise begins, as published for stage II
 
 
-def learning_rate(step: int, options: Options, processes: int = 1) -> float:
+def learning_rate(step: int, options: OptimConfig, processes: int = 1) -> float:
     """The rate of a step, a function of the step alone, so that there is no scheduler's state to save.
 
     "one-cycle" and "cosine" rise linearly over the warm-up and fall to zero along a cosine (stage I). "constant" rises
@@ -28,7 +28,7 @@ def learning_rate(step: int, options: Options, processes: int = 1) -> float:
     return highest * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def make_optimizer(module: nn.Module, options: Options) -> torch.optim.Optimizer:
+def make_optimizer(module: nn.Module, options: OptimConfig) -> torch.optim.Optimizer:
     """Adam or AdamW; vectors (norms, biases) and single numbers are not decayed, as in the published stage I."""
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     groups = [

@@ -17,7 +17,7 @@ LOG = "log.jsonl"
 Row = dict[str, float]
 
 
-class Record:
+class RunLog:
     """The log of a run in `out`, cut back to what the state it goes on from has seen; silent where `writes` is False.
 
     A run that was killed has logged steps after its last saved state. They are made again, so their lines go.

@@ -185,9 +185,9 @@ def test_a_file_that_is_none(client, tmp_path, name):
 
 
 def test_a_silent_clip_tells_nothing(client, tmp_path):
-    from tests.support.media import Sample, write
+    from tests.support.media import MediaSpec, write
 
-    path = write(tmp_path / "silent.mp4", Sample(seconds=6, click=None))
+    path = write(tmp_path / "silent.mp4", MediaSpec(seconds=6, click=None))
     answer = client.predict(video=handle_file(path), api_name="/predict")
     assert answer["telling"] is False
     assert "Nothing can be heard" in answer["notes"][0]

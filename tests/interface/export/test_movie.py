@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from attribution import Settings
-from attribution.figures.figure_data import Line, make_sketch
+from attribution.figures.figure_data import Line, make_figure_data
 from interface.export.movie import PANE_HEIGHT, WIDTH, make_board, write_movie
 from interface.export.mp4 import write_mp4
 from synchformer.config import MINI
@@ -55,7 +55,7 @@ def test_what_is_seen_and_heard_is_the_crop(movie):
 def test_the_cursor_keeps_time(movie, clip):
     """The only thing that changes below the clip is the cursor: its column grows by the same amount every frame."""
     frames = pictures(movie)[:, PANE_HEIGHT:].astype(int)
-    board = make_board(make_sketch(clip, found_in(clip)), "dark")
+    board = make_board(make_figure_data(clip, found_in(clip)), "dark")
     rows = slice(board.top + 10, board.bottom - 10)
     still = np.median(frames[::5, rows], axis=0)
     for index in (5, 60, 120):
@@ -66,10 +66,10 @@ def test_the_cursor_keeps_time(movie, clip):
 
 def test_the_dot_rides_on_the_curve(clip):
     """On a straight line from 0 to 1 the dot rises with time; the cursor stays inside the figure."""
-    sketch = make_sketch(clip, found_in(clip, Settings(modalities=("audio",))))
-    times = np.array(sketch.lines[0].times)
+    figure_data = make_figure_data(clip, found_in(clip, Settings(modalities=("audio",))))
+    times = np.array(figure_data.lines[0].times)
     rising = times / times.max()
-    board = make_board(replace(sketch, lines=(Line("audio", times, rising, rising, rising, None),)), "light")
+    board = make_board(replace(figure_data, lines=(Line("audio", times, rising, rising, rising, None),)), "light")
     ((columns, rows, color),) = board.dots
     for time in (1.0, 4.0):
         changed = np.abs(board.at(time).astype(int) - color).sum(2) < 6
@@ -98,9 +98,9 @@ def test_a_file_that_went_away_is_one_sentence(clip, tmp_path):
 
 def test_a_file_that_ends_early_and_an_upright_one(tmp_path):
     """The last frame is held and the sound falls silent; an upright picture fits the pane."""
-    from tests.support.media import Sample, write
+    from tests.support.media import MediaSpec, write
 
-    path = write(tmp_path / "a.mp4", Sample(seconds=4.96, size=(96, 54)))
+    path = write(tmp_path / "a.mp4", MediaSpec(seconds=4.96, size=(96, 54)))
     clip = load_clip(path, 0.0, config=MINI)
     list(write_movie(clip, found_in(clip), tmp_path / "out.mp4", theme="light"))
     frames = pictures(tmp_path / "out.mp4")

@@ -10,7 +10,7 @@ from interface.session.cache import BoundedCache
 from interface.session.errors import PageError
 from interface.session.examples import find_examples, strip
 from interface.session.session import Session
-from interface.session.workspace import COPIES_HELD, Opened, Workspace
+from interface.session.workspace import COPIES_HELD, Upload, Workspace
 from interface.tabs.probe import caption
 from interface.views.offset_figures import distribution, moved
 from synchformer.inference.prediction import Prediction
@@ -190,7 +190,7 @@ def test_the_unforeseen_is_one_sentence_without_details(session, clip, monkeypat
 
 
 def test_names_are_escaped(clip):
-    bad = Opened("k", clip, "<img src=x onerror=alert(1)>.mp4", 10.0, 0.0, 5.0, 2.5, "<b>", probe(clip))
+    bad = Upload("k", clip, "<img src=x onerror=alert(1)>.mp4", 10.0, 0.0, 5.0, 2.5, "<b>", probe(clip))
     assert "<img" not in caption(bad)
     assert "<b>" not in caption(bad)
 

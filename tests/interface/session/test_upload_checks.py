@@ -16,7 +16,7 @@ from synchformer.config import MINI
 from synchformer.media.crop import load_clip
 from synchformer.media.probe import MediaError, probe
 from synchformer.media.remux import write_shifted
-from tests.support.media import Sample, two_hours, write
+from tests.support.media import MediaSpec, two_hours, write
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ MANIFEST = (
 @pytest.mark.parametrize("text", [PLAYLIST, LIST, SESSION, MANIFEST], ids=["hls", "concat", "sdp", "dash"])
 def test_a_list_of_other_files_is_not_followed(tmp_path, host, name, text):
     address, asked = host
-    write(tmp_path / "real.mp4", Sample(seconds=0.4, click=None))
+    write(tmp_path / "real.mp4", MediaSpec(seconds=0.4, click=None))
     for target in (f"{address}/x.ts", "real.mp4"):
         (tmp_path / name).write_text(text.format(target=target))
         with pytest.raises(MediaError, match=name.replace(".", r"\.")):
@@ -80,23 +80,23 @@ def test_a_picture_and_a_song_under_a_video_name(tmp_path):
     (tmp_path / "a.png").rename(tmp_path / "a.mp4")
     with pytest.raises(MediaError, match="still picture"):
         check_file(tmp_path / "a.mp4", MINI)
-    write(tmp_path / "song.flac", Sample(video=None, audio="flac")).rename(tmp_path / "song.mp4")
+    write(tmp_path / "song.flac", MediaSpec(video=None, audio="flac")).rename(tmp_path / "song.mp4")
     with pytest.raises(MediaError, match=r"song\.mp4 has no video stream"):
         check_file(tmp_path / "song.mp4", MINI)
 
 
 def test_a_video_under_another_name_is_taken(tmp_path):
-    path = write(tmp_path / "a.mkv", Sample(seconds=6)).rename(tmp_path / "a.avi")
+    path = write(tmp_path / "a.mkv", MediaSpec(seconds=6)).rename(tmp_path / "a.avi")
     assert check_file(path, MINI).format.startswith("matroska")
 
 
 def test_a_tenth_of_a_second(tmp_path):
     with pytest.raises(MediaError, match=r"too short: its picture lasts 0\.1\d s .* 5\.00 s are needed"):
-        check_file(write(tmp_path / "a.mp4", Sample(seconds=0.12, click=None)), MINI)
+        check_file(write(tmp_path / "a.mp4", MediaSpec(seconds=0.12, click=None)), MINI)
 
 
 def test_too_large_in_bytes_and_in_pixels(tmp_path, monkeypatch):
-    path = write(tmp_path / "a.mp4", Sample(seconds=5.2))
+    path = write(tmp_path / "a.mp4", MediaSpec(seconds=5.2))
     with pytest.raises(MediaError, match=r"a\.mp4 has .*, and at most 1 kB are taken; cut out the part"):
         check_file(path, MINI, largest=1024)
     monkeypatch.setattr(upload_checks, "LARGEST_PICTURE", 64 * 48 - 1)
@@ -105,7 +105,7 @@ def test_too_large_in_bytes_and_in_pixels(tmp_path, monkeypatch):
 
 
 def test_a_silent_track(tmp_path):
-    clip = load_clip(write(tmp_path / "a.mp4", Sample(seconds=6, click=None)), 0.0, config=MINI)
+    clip = load_clip(write(tmp_path / "a.mp4", MediaSpec(seconds=6, click=None)), 0.0, config=MINI)
     assert is_silent(clip.audio)
     (told,) = lacks(clip)
     assert "Nothing can be heard in these 5 s: the sound is digital silence" in told
@@ -115,7 +115,7 @@ def test_a_silent_track(tmp_path):
 
 def test_a_picture_that_never_changes(tmp_path):
     """Encoded coarsely, so that the encoder's own noise is part of it."""
-    sample = Sample(seconds=6, color=(90, 140, 30), options={"crf": "35"})
+    sample = MediaSpec(seconds=6, color=(90, 140, 30), options={"crf": "35"})
     clip = load_clip(write(tmp_path / "a.mp4", sample), 0.0, config=MINI)
     (told,) = lacks(clip)
     assert "The picture never changes in these 5 s" in told
@@ -131,12 +131,12 @@ def test_a_small_thing_that_moves_is_seen():
 
 
 def test_an_ordinary_clip_lacks_nothing(tmp_path):
-    clip = load_clip(write(tmp_path / "a.mp4", Sample(seconds=6)), 0.0, config=MINI)
+    clip = load_clip(write(tmp_path / "a.mp4", MediaSpec(seconds=6)), 0.0, config=MINI)
     assert notes_on_clip(clip) == ()
 
 
 def test_a_film_of_two_hours(tmp_path):
-    sample = Sample(seconds=60, fps=Fraction(5), rate=8000, click=31.5, size=(48, 64), options={"bf": "0"})
+    sample = MediaSpec(seconds=60, fps=Fraction(5), rate=8000, click=31.5, size=(48, 64), options={"bf": "0"})
     minute = write(tmp_path / "minute.mkv", replace(sample, audio="pcm_s16le"))
     path = two_hours(tmp_path / "film.mkv", minute)
     begin = time.perf_counter()
@@ -153,7 +153,7 @@ def test_a_film_of_two_hours(tmp_path):
 
 
 def test_a_short_file_has_no_note(tmp_path):
-    assert notes_on_file(probe(write(tmp_path / "a.mp4", Sample())), MINI) == ()
+    assert notes_on_file(probe(write(tmp_path / "a.mp4", MediaSpec())), MINI) == ()
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from interface.session.session import Session
 from synchformer.checkpoints.registry import save_model
 from tests.support.flash_click import write_flash_click
-from tests.support.media import Sample, two_hours, write
+from tests.support.media import MediaSpec, two_hours, write
 from tests.support.models import tiny
 from tests.support.page import FlashAndClick, serving
 from tests.support.visitor import PATIENCE, Visitor
@@ -163,10 +163,10 @@ def brought(folder):
     """Files that visitors bring, and what is said of them on the page and to programs alike."""
     (folder / "list.mp4").write_text("#EXTM3U\n#EXTINF:10,\nhttp://127.0.0.1/x.ts\n")
     yield folder / "list.mp4", "list.mp4 is n"  # "no video file", "not a media file"
-    song = write(folder / "song.flac", Sample(seconds=6, video=None, audio="flac"))
+    song = write(folder / "song.flac", MediaSpec(seconds=6, video=None, audio="flac"))
     yield song.rename(folder / "song.mp4"), "song.mp4 has no video stream"
-    yield write(folder / "short.mp4", Sample(seconds=0.12, click=None)), "too short"
-    yield write(folder / "mute.mp4", Sample(seconds=6, audio=None)), "mute.mp4 has no sound"
+    yield write(folder / "short.mp4", MediaSpec(seconds=0.12, click=None)), "too short"
+    yield write(folder / "mute.mp4", MediaSpec(seconds=6, audio=None)), "mute.mp4 has no sound"
 
 
 @pytest.fixture(scope="module")
@@ -188,8 +188,8 @@ def test_files_that_cannot_be_measured(address, client, tmp_path):
 
 @pytest.mark.parametrize(
     ("sample", "words"),
-    [(Sample(seconds=6, click=None), "Nothing can be heard in these 5 s"),
-     (Sample(seconds=6, color=(90, 140, 30)), "The picture never changes in these 5 s")],
+    [(MediaSpec(seconds=6, click=None), "Nothing can be heard in these 5 s"),
+     (MediaSpec(seconds=6, color=(90, 140, 30)), "The picture never changes in these 5 s")],
     ids=["silent", "still"],
 )  # fmt: skip
 def test_a_crop_that_proves_nothing_is_told_on_the_card(address, client, tmp_path, sample, words):
@@ -209,7 +209,7 @@ def test_a_crop_that_proves_nothing_is_told_on_the_card(address, client, tmp_pat
 
 def test_a_film_of_two_hours_asks_for_its_start(address, tmp_path):
     """The click of every minute is found at a start far into the film; only a part of it is copied for the player."""
-    sample = Sample(seconds=60, fps=Fraction(5), rate=8000, click=32.5, options={"bf": "0"}, audio="pcm_s16le")
+    sample = MediaSpec(seconds=60, fps=Fraction(5), rate=8000, click=32.5, options={"bf": "0"}, audio="pcm_s16le")
     film = two_hours(tmp_path / "film.mkv", write(tmp_path / "minute.mkv", sample))
     visitor = Visitor(address)
     visitor.open(film)

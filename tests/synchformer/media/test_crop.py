@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from synchformer.config import BASE, MINI
-from synchformer.media.crop import center_crop, cut_clip, load_clip, possible_offsets, possible_starts
+from synchformer.media.crop import center_crop, cut_crop, load_clip, possible_offsets, possible_starts
 from synchformer.media.decode import read_media
 from synchformer.media.probe import MediaError, probe
-from tests.support.media import Sample, click_in, number_in, write
+from tests.support.media import MediaSpec, click_in, number_in, write
 from tests.support.paths import SHARED
 
 CLICK = 4.5
@@ -27,7 +27,7 @@ PUBLISHED = {
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
-    sample = Sample(seconds=10.0, click=CLICK, audio="flac", size=(112, 128))
+    sample = MediaSpec(seconds=10.0, click=CLICK, audio="flac", size=(112, 128))
     return write(tmp_path_factory.mktemp("clip") / "ten.mkv", sample)
 
 
@@ -58,7 +58,7 @@ def test_the_published_code_truncates(path):
 def test_an_offset_is_cut_from_memory_as_from_the_file(path):
     media = read_media(path, short_side=MINI.short_side)
     for offset in (-1.2, 0.52):
-        kept, read = cut_clip(media, 2.0, offset, config=MINI), load_clip(path, 2.0, offset, config=MINI)
+        kept, read = cut_crop(media, 2.0, offset, config=MINI), load_clip(path, 2.0, offset, config=MINI)
         assert torch.equal(kept.video, read.video)
         assert torch.equal(kept.audio, read.audio)
 
@@ -110,7 +110,7 @@ def test_possible_starts_and_offsets(path):
 
 
 def test_too_short_says_what_is_there_and_what_is_needed(tmp_path):
-    path = write(tmp_path / "short.mp4", Sample(seconds=3.0))
+    path = write(tmp_path / "short.mp4", MediaSpec(seconds=3.0))
     with pytest.raises(MediaError, match=r"short.mp4 is too short: its picture lasts 3.0\d s .* 5.40 s are needed"):
         load_clip(path, 0.0, 0.4, config=MINI)
 
@@ -133,13 +133,13 @@ def test_outside_says_the_possible_range(path, start, offset, message):
 
 def test_cutting_outside_what_was_read_is_refused(path):
     media = read_media(path, 2.0, 8.0, short_side=MINI.short_side)
-    assert len(cut_clip(media, 2.5, 0.4, config=MINI).audio) == 80_000
+    assert len(cut_crop(media, 2.5, 0.4, config=MINI).audio) == 80_000
     with pytest.raises(MediaError, match=r"was read from 2.00 to 8.00 s only"):
-        cut_clip(media, 1.0, 0.0, config=MINI)
+        cut_crop(media, 1.0, 0.0, config=MINI)
 
 
 def test_a_stream_that_ends_a_little_early_is_made_up(tmp_path):
-    path = write(tmp_path / "almost.mkv", Sample(seconds=4.96, click=2.0, audio="flac", size=(112, 128)))
+    path = write(tmp_path / "almost.mkv", MediaSpec(seconds=4.96, click=2.0, audio="flac", size=(112, 128)))
     clip = load_clip(path, config=MINI)
     assert torch.equal(clip.video[-1], clip.video[-2])
     assert clip.audio[-600:].abs().max() == 0

@@ -15,7 +15,7 @@ from scipy.signal import resample_poly
 from synchformer.media import decode
 from synchformer.media.decode import read_media
 from synchformer.media.probe import MediaError, probe
-from tests.support.media import Sample, click_in, number_in, picture_of, samples_of, write
+from tests.support.media import MediaSpec, click_in, number_in, picture_of, samples_of, write
 
 FFMPEG = shutil.which("ffmpeg")
 needs_ffmpeg = pytest.mark.skipif(FFMPEG is None, reason="compares with ffmpeg (Debian: apt install ffmpeg)")
@@ -38,13 +38,13 @@ def click(media):
 @pytest.mark.parametrize(
     ("name", "sample", "tolerance"),
     [
-        ("a.mp4", Sample(), 1e-3),  # AAC priming behind an edit list
-        ("a.mov", Sample(audio="pcm_s16le"), 1e-4),
-        ("a.mov", Sample(), 1e-3),
-        ("a.mkv", Sample(audio="flac"), 1e-3),  # Matroska counts in milliseconds
-        ("a.webm", Sample(**WEBM), 2e-3),
-        ("a.avi", Sample(video="mpeg4", audio="pcm_s16le"), 1e-4),
-        ("a.mp4", Sample(options={"bf": "3", "g": "20"}), 1e-3),
+        ("a.mp4", MediaSpec(), 1e-3),  # AAC priming behind an edit list
+        ("a.mov", MediaSpec(audio="pcm_s16le"), 1e-4),
+        ("a.mov", MediaSpec(), 1e-3),
+        ("a.mkv", MediaSpec(audio="flac"), 1e-3),  # Matroska counts in milliseconds
+        ("a.webm", MediaSpec(**WEBM), 2e-3),
+        ("a.avi", MediaSpec(video="mpeg4", audio="pcm_s16le"), 1e-4),
+        ("a.mp4", MediaSpec(options={"bf": "3", "g": "20"}), 1e-3),
     ],
     ids=["mp4", "mov-pcm", "mov-aac", "mkv", "webm", "avi", "b-frames"],
 )
@@ -58,7 +58,7 @@ def test_frames_and_click_are_where_they_belong(tmp_path, name, sample, toleranc
 
 def test_transport_stream(tmp_path):
     """Its times begin anywhere, and its sound with the encoder's run-up: only the distance of the two counts."""
-    media = read_media(write(tmp_path / "a.ts", Sample(rate=48_000)))
+    media = read_media(write(tmp_path / "a.ts", MediaSpec(rate=48_000)))
     shown = numbers(media)
     assert sorted(set(shown)) == list(range(75))
     assert shown == sorted(shown)
@@ -68,7 +68,7 @@ def test_transport_stream(tmp_path):
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "mov"])
 def test_delayed_sound_is_late(tmp_path, suffix):
     media = read_media(
-        write(tmp_path / f"a.{suffix}", Sample(audio="flac" if suffix == "mkv" else "aac", audio_delay=0.4))
+        write(tmp_path / f"a.{suffix}", MediaSpec(audio="flac" if suffix == "mkv" else "aac", audio_delay=0.4))
     )
     assert click(media) == pytest.approx(1.9, abs=1e-3)
     assert numbers(media)[:70] == list(range(70))
@@ -77,16 +77,16 @@ def test_delayed_sound_is_late(tmp_path, suffix):
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
 def test_delayed_picture_is_late(tmp_path, suffix):
-    media = read_media(write(tmp_path / f"a.{suffix}", Sample(audio="flac", video_delay=0.4)))
+    media = read_media(write(tmp_path / f"a.{suffix}", MediaSpec(audio="flac", video_delay=0.4)))
     assert click(media) == pytest.approx(1.5, abs=1e-3)
     assert numbers(media)[:14] == [0] * 11 + [1, 2, 3]  # frame 0 comes at 0.4 s, the tenth place; before it, it is held
 
 
 def test_gap_in_the_sound_is_silence(tmp_path):
-    sample = Sample(audio="pcm_s16le", gap=(0.8, 1.2), click=1.5)
+    sample = MediaSpec(audio="pcm_s16le", gap=(0.8, 1.2), click=1.5)
     media = read_media(write(tmp_path / "a.mkv", sample))
     assert click(media) == pytest.approx(1.5, abs=1e-3)
-    tone = Sample(audio="pcm_s16le", gap=(0.8, 1.2), click=0.9)  # falls into the gap
+    tone = MediaSpec(audio="pcm_s16le", gap=(0.8, 1.2), click=0.9)  # falls into the gap
     assert read_media(write(tmp_path / "b.mkv", tone)).audio.abs().max() < 0.01
 
 
@@ -101,7 +101,7 @@ def nearest(times, count):
 
 @pytest.mark.parametrize("fps", ["24000/1001", "30", "60", "12", "50"])
 def test_other_frame_rates(tmp_path, fps):
-    sample = Sample(fps=Fraction(fps), seconds=2.0, click=0.5, options={"bf": "2"})
+    sample = MediaSpec(fps=Fraction(fps), seconds=2.0, click=0.5, options={"bf": "2"})
     media = read_media(write(tmp_path / "a.mp4", sample))
     times = [index / Fraction(fps) for index in range(round(2 * Fraction(fps)))]
     assert numbers(media)[:49] == nearest(times, 49)
@@ -111,7 +111,7 @@ def test_other_frame_rates(tmp_path, fps):
 @needs_ffmpeg
 @pytest.mark.parametrize("fps", ["24000/1001", "30", "60"])
 def test_frame_rates_as_ffmpeg_converts_them(tmp_path, fps):
-    path = write(tmp_path / "a.mp4", Sample(fps=Fraction(fps), seconds=2.0))
+    path = write(tmp_path / "a.mp4", MediaSpec(fps=Fraction(fps), seconds=2.0))
     command = [FFMPEG, "-v", "error", "-i", path, "-vf", "fps=25", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
     raw = subprocess.run(command, capture_output=True, check=True).stdout
     theirs = np.frombuffer(raw, np.uint8).reshape(-1, 48, 64, 3).transpose(0, 3, 1, 2)
@@ -121,7 +121,7 @@ def test_frame_rates_as_ffmpeg_converts_them(tmp_path, fps):
 
 def test_variable_frame_rate(tmp_path):
     times = [0, 0.05, 0.1, 0.4, 0.41, 0.42, 1.0, 1.5, 2.0]
-    media = read_media(write(tmp_path / "a.mkv", Sample(times=times, audio="flac")))
+    media = read_media(write(tmp_path / "a.mkv", MediaSpec(times=times, audio="flac")))
     shown = numbers(media)
     assert shown[:50] == nearest(times, 50)
     assert shown[10] == 4, "two frames fall on one place: the later one is shown"
@@ -132,13 +132,13 @@ def test_variable_frame_rate(tmp_path):
 
 @pytest.mark.parametrize(("video", "pix_fmt"), PIXELS)
 def test_pixel_formats_show_the_same_color(tmp_path, video, pix_fmt):
-    sample = Sample(seconds=1.0, click=0.5, video=video, pix_fmt=pix_fmt, color=(200, 50, 90))
+    sample = MediaSpec(seconds=1.0, click=0.5, video=video, pix_fmt=pix_fmt, color=(200, 50, 90))
     media = read_media(write(tmp_path / "a.mkv", sample))
     assert media.video[5].float().mean((1, 2)).tolist() == pytest.approx([200, 50, 90], abs=4)
 
 
 def test_odd_sizes_and_short_side(tmp_path):
-    path = write(tmp_path / "a.mkv", Sample(seconds=1.0, click=0.5, video="ffv1", pix_fmt="yuv444p", size=(47, 63)))
+    path = write(tmp_path / "a.mkv", MediaSpec(seconds=1.0, click=0.5, video="ffv1", pix_fmt="yuv444p", size=(47, 63)))
     assert read_media(path).video.shape[1:] == (3, 47, 63)
     assert read_media(path, short_side=24).video.shape[1:] == (3, 24, 32)
     assert numbers(read_media(path, short_side=94))[:20] == list(range(20))
@@ -150,7 +150,7 @@ TURNS = {90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}
 
 @pytest.mark.parametrize("turn", TURNS)
 def test_rotation_is_applied(tmp_path, turn):
-    path = write(tmp_path / "a.mp4", Sample(seconds=1.0, click=0.5))
+    path = write(tmp_path / "a.mp4", MediaSpec(seconds=1.0, click=0.5))
     upright = read_media(path).video[20].numpy().astype(float)
 
     def matrix(a, b, c, d):
@@ -167,7 +167,7 @@ def test_rotation_is_applied(tmp_path, turn):
 
 
 def test_channels_are_averaged(tmp_path):
-    sample = Sample(audio="flac", layout="5.1", click_channel=2, video="ffv1")
+    sample = MediaSpec(audio="flac", layout="5.1", click_channel=2, video="ffv1")
     media = read_media(write(tmp_path / "a.mkv", sample))
     assert media.audio.max().item() == pytest.approx(0.8 / 6, abs=2e-3)
     assert click(media) == pytest.approx(1.5, abs=1e-3)
@@ -175,7 +175,7 @@ def test_channels_are_averaged(tmp_path):
 
 @pytest.mark.parametrize("rate", [8_000, 22_050, 44_100, 48_000])
 def test_resampling_keeps_every_sample_in_its_place(tmp_path, rate):
-    sample = Sample(audio="pcm_s16le", rate=rate, seconds=2.0, click=1.0)
+    sample = MediaSpec(audio="pcm_s16le", rate=rate, seconds=2.0, click=1.0)
     media = read_media(write(tmp_path / "a.mov", sample))
     common = math.gcd(rate, 16_000)
     expected = resample_poly(samples_of(sample)[0], 16_000 // common, rate // common)
@@ -187,7 +187,7 @@ def test_resampling_keeps_every_sample_in_its_place(tmp_path, rate):
 
 
 def test_what_is_right_already_comes_through_unchanged(tmp_path):
-    sample = Sample(video="ffv1", pix_fmt="bgr0", audio="flac")
+    sample = MediaSpec(video="ffv1", pix_fmt="bgr0", audio="flac")
     media = read_media(write(tmp_path / "a.mkv", sample))
     assert all(np.array_equal(media.video[i].permute(1, 2, 0).numpy(), picture_of(i, sample)) for i in (0, 37, 74))
     quantized = np.round(samples_of(sample)[0] * 32768) / 32768
@@ -197,7 +197,9 @@ def test_what_is_right_already_comes_through_unchanged(tmp_path):
 # Intervals
 
 
-@pytest.mark.parametrize("sample", [Sample(rate=44_100), Sample(fps=Fraction(30), options={"bf": "2", "g": "12"})])
+@pytest.mark.parametrize(
+    "sample", [MediaSpec(rate=44_100), MediaSpec(fps=Fraction(30), options={"bf": "2", "g": "12"})]
+)
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
 def test_an_interval_is_a_part_of_the_whole(tmp_path, suffix, sample):
     path = write(tmp_path / f"a.{suffix}", sample)
@@ -208,7 +210,7 @@ def test_an_interval_is_a_part_of_the_whole(tmp_path, suffix, sample):
 
 
 def test_a_late_interval_of_a_long_file_costs_no_more(tmp_path, monkeypatch):
-    path = write(tmp_path / "a.mp4", Sample(seconds=120, video="mpeg4", options={"g": "25"}, click=100))
+    path = write(tmp_path / "a.mp4", MediaSpec(seconds=120, video="mpeg4", options={"g": "25"}, click=100))
     decoded = []
     decode_all = decode._decode
 
@@ -232,7 +234,7 @@ def test_a_late_interval_of_a_long_file_costs_no_more(tmp_path, monkeypatch):
 
 
 def test_a_file_cut_off_is_used_as_far_as_it_goes(tmp_path):
-    path = write(tmp_path / "a.mkv", Sample(seconds=3.0))
+    path = write(tmp_path / "a.mkv", MediaSpec(seconds=3.0))
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) * 2 // 3])
     media = read_media(path)
@@ -262,7 +264,7 @@ def test_no_file_and_a_folder(tmp_path):
 
 @pytest.mark.parametrize(
     ("sample", "message"),
-    [(Sample(audio=None), "no sound"), (Sample(video=None), "no video stream .*sound alone")],
+    [(MediaSpec(audio=None), "no sound"), (MediaSpec(video=None), "no video stream .*sound alone")],
 )
 def test_a_missing_stream(tmp_path, sample, message):
     with pytest.raises(MediaError, match=message):
@@ -282,7 +284,7 @@ def test_a_still_picture(tmp_path, suffix):
 def test_music_with_a_cover(tmp_path):
     from PIL import Image
 
-    cover, sound, song = tmp_path / "c.png", write(tmp_path / "a.mp4", Sample(video=None)), tmp_path / "song.mp3"
+    cover, sound, song = tmp_path / "c.png", write(tmp_path / "a.mp4", MediaSpec(video=None)), tmp_path / "song.mp3"
     Image.new("RGB", (64, 64), "red").save(cover)
     maps = ["-map", "0:a", "-map", "1:v", "-c:v", "mjpeg", "-disposition:v", "attached_pic", "-c:a", "libmp3lame"]
     subprocess.run([FFMPEG, "-v", "error", "-i", sound, "-i", cover, *maps, song], check=True)
@@ -292,13 +294,13 @@ def test_music_with_a_cover(tmp_path):
 
 @pytest.mark.parametrize(("start", "stop"), [(math.nan, 1.0), (0.0, math.inf), (-1.0, 1.0), (2.0, 1.0), (9.0, 12.0)])
 def test_an_impossible_interval(tmp_path, start, stop):
-    path = write(tmp_path / "a.mp4", Sample())
+    path = write(tmp_path / "a.mp4", MediaSpec())
     with pytest.raises(MediaError, match=r"seconds|not in it"):
         read_media(path, start, stop)
 
 
 def test_probe_tells_what_there_is(tmp_path):
-    info = probe(write(tmp_path / "a.mp4", Sample(rate=44_100, layout="stereo", audio_delay=0.4)))
+    info = probe(write(tmp_path / "a.mp4", MediaSpec(rate=44_100, layout="stereo", audio_delay=0.4)))
     assert (info.width, info.height, info.sample_rate, info.channels) == (64, 48, 44_100, 2)
     assert info.fps == 25
     assert info.video.stop == pytest.approx(3.0, abs=0.05)

@@ -11,7 +11,7 @@ import torch
 from synchformer import cli
 from synchformer.checkpoints.registry import load_model
 from synchformer.inference.prediction import predict_synchronizability
-from synchformer.media.crop import cut_clip
+from synchformer.media.crop import cut_crop
 from synchformer.media.decode import read_media
 from synchformer.media.probe import MediaError
 from synchformer.media.remux import write_shifted
@@ -120,7 +120,7 @@ def test_synchronizability_of_every_window(tmp_path):
     assert [float(row["start"]) for row in rows] == pytest.approx([0.0, 1.92, 3.84])
     before = (judge.config.crop_frames - judge.config.span_frames) // 2 / 25  # s of a crop before its first segment
     for row in rows[1:]:
-        alone = predict_synchronizability(judge, cut_clip(media, float(row["start"]) - before, config=judge.config))
+        alone = predict_synchronizability(judge, cut_crop(media, float(row["start"]) - before, config=judge.config))
         assert float(row["synchronizability"]) == pytest.approx(alone.probability, abs=2e-4)
     assert cli.main([*asked, "mini"]) == 1  # tells offsets, and not whether there is one
 

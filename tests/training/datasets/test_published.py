@@ -3,7 +3,8 @@
 import pytest
 
 from training.datasets.published_lists import read_fixed, read_sparse_classes
-from training.datasets.registry import LeftOut, Place, SourceOptions, count_reasons, open_source
+from training.datasets.registry import SourceOptions, open_source
+from training.datasets.source import LeftOut, Place, count_reasons
 
 TABLE = "test_size21_crop5_min-2.00_max2.00.csv"
 GOLF, RAIN, BALL, MUTE = (

@@ -9,9 +9,11 @@ from synchformer.config import MINI
 from synchformer.media.crop import load_clip
 from synchformer.media.probe import MediaError
 from synthetic import render_sound
-from tests.support.media import Sample, click_in, number_in, write
+from tests.support.media import MediaSpec, click_in, number_in, write
 from training.datasets.folders import checksum_split, group_of
-from training.datasets.registry import GeneratedSource, Place, SourceOptions, open_source, read_crop
+from training.datasets.generated import GeneratedSource
+from training.datasets.registry import SourceOptions, open_source
+from training.datasets.source import Place, read_crop
 
 
 def test_generated_seeds_never_overlap():
@@ -37,7 +39,7 @@ def test_generated_clip_is_cut_where_asked():
 
 def test_folder_gives_the_crop_that_load_clip_gives(tmp_path):
     (tmp_path / "clap").mkdir()
-    path = write(tmp_path / "clap" / "ID_0_8000.mp4", Sample(seconds=8.0, click=3.0, size=(128, 160)))
+    path = write(tmp_path / "clap" / "ID_0_8000.mp4", MediaSpec(seconds=8.0, click=3.0, size=(128, 160)))
     (tmp_path / "notes.txt").write_text("x")
     source = open_source(f"folder:{tmp_path}")
     record = source.entries[0]

@@ -5,10 +5,10 @@ from fractions import Fraction
 import pytest
 
 from synchformer.config import BASE, MINI
-from tests.support.media import Sample, write
+from tests.support.media import MediaSpec, write
 from training import check
-from training.datasets.registry import GeneratedSource
-from training.datasets.source import FileSource, Place, Record
+from training.datasets.generated import GeneratedSource
+from training.datasets.source import FileSource, Place, Sample
 from training.datasets.validation import check_source, require_usable, spread, table
 
 SMALL = {"size": (96, 128), "video": "mpeg4", "color": (90, 90, 90), "click": 0.5}
@@ -18,19 +18,19 @@ SMALL = {"size": (96, 128), "video": "mpeg4", "color": (90, 90, 90), "click": 0.
 def flawed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("flawed")
     files = {
-        "fine": Sample(seconds=9.0, **SMALL),
-        "short": Sample(seconds=3.0, **SMALL),
-        "shorter": Sample(seconds=6.0, **SMALL),
-        "rate": Sample(seconds=9.0, fps=Fraction(5), rate=44_100, **SMALL),
-        "late": Sample(seconds=9.4, audio_delay=0.3, **SMALL),
-        "mute": Sample(seconds=1.0, audio=None, **SMALL),
+        "fine": MediaSpec(seconds=9.0, **SMALL),
+        "short": MediaSpec(seconds=3.0, **SMALL),
+        "shorter": MediaSpec(seconds=6.0, **SMALL),
+        "rate": MediaSpec(seconds=9.0, fps=Fraction(5), rate=44_100, **SMALL),
+        "late": MediaSpec(seconds=9.4, audio_delay=0.3, **SMALL),
+        "mute": MediaSpec(seconds=1.0, audio=None, **SMALL),
     }
     paths = {name: write(folder / f"{name}.mp4", sample) for name, sample in files.items()}
-    records = [Record(name, "train", name, path) for name, path in paths.items()]
+    records = [Sample(name, "train", name, path) for name, path in paths.items()]
     records += [
-        Record("copy", "valid", "fine", paths["fine"]),
-        Record("outside", "test", "outside", paths["fine"], fixed=Place(start=1.0, offset=-2.0)),
-        Record("inside", "test", "inside", paths["fine"], fixed=Place(start=2.0, offset=-2.0)),
+        Sample("copy", "valid", "fine", paths["fine"]),
+        Sample("outside", "test", "outside", paths["fine"], fixed=Place(start=1.0, offset=-2.0)),
+        Sample("inside", "test", "inside", paths["fine"], fixed=Place(start=2.0, offset=-2.0)),
     ]
     return FileSource("folder:flawed", tuple(records))
 
@@ -65,7 +65,7 @@ def test_small_pictures_depend_on_the_model(flawed):
 
 
 def test_command(tmp_path, capsys):
-    write(tmp_path / "short.mp4", Sample(seconds=1.0, **SMALL))
+    write(tmp_path / "short.mp4", MediaSpec(seconds=1.0, **SMALL))
     assert check.main([f"folder:{tmp_path}"]) == 1
     assert "| error | too short for any offset | 1 | short |" in capsys.readouterr().out
     with pytest.raises(SystemExit):
@@ -73,6 +73,6 @@ def test_command(tmp_path, capsys):
 
 
 def test_sample_is_spread_evenly():
-    records = [Record(str(index), "train", str(index)) for index in range(10)]
+    records = [Sample(str(index), "train", str(index)) for index in range(10)]
     assert [record.id for record in spread(records, 4)] == ["0", "2", "5", "7"]
     assert spread(records, None) == records

@@ -15,10 +15,10 @@ from synchformer.config import MINI
 from synchformer.media.probe import MediaError, MediaInfo, Span
 from synchformer.modeling.segment_avclip import SegmentAVCLIP
 from synchformer.modeling.synchformer import Synchformer
-from tests.support.media import Sample, write
+from tests.support.media import MediaSpec, write
 from tests.support.paths import ROOT
 from training import card, evaluate
-from training.datasets.source import FileSource, LeftOut, Place, Record
+from training.datasets.source import FileSource, LeftOut, Place, Sample
 from training.evaluation import segments, synchronizability
 from training.evaluation.plots import report_figure
 from training.evaluation.protocols import LONGEST, PROTOCOLS, generator, random_place, repeated, usual_protocol
@@ -60,7 +60,7 @@ def test_random_places_fit_and_cover_the_grid(seconds):
 
 
 def test_rounds_differ_and_can_be_repeated():
-    record = Record("a", "test", "a")
+    record = Sample("a", "test", "a")
     places = PROTOCOLS["x25"].places(record, info_of(), MINI)
     assert len(set(places)) > 20
     assert places == PROTOCOLS["x25"].places(record, info_of(), MINI)
@@ -75,17 +75,17 @@ def test_published_protocols():
     assert usual_protocol("folder:/x").name == "once"
     assert repeated(7).name == "x7"
     place = Place(1.0, 0.4)
-    assert PROTOCOLS["fixed"].places(Record("a", "test", "a", fixed=place), info_of(), MINI) == [place]
+    assert PROTOCOLS["fixed"].places(Sample("a", "test", "a", fixed=place), info_of(), MINI) == [place]
     with pytest.raises(MediaError, match="no fixed start"):
-        PROTOCOLS["fixed"].places(Record("a", "test", "a"), info_of(), MINI)
+        PROTOCOLS["fixed"].places(Sample("a", "test", "a"), info_of(), MINI)
     with pytest.raises(MediaError, match="too short"):
-        PROTOCOLS["x25"].places(Record("a", "test", "a"), info_of(5.1), MINI)
+        PROTOCOLS["x25"].places(Sample("a", "test", "a"), info_of(5.1), MINI)
 
 
 def test_synchronizability_moves_half_of_the_crops_by_their_length():
     sync = MINI.with_head("synchronizability")
     draw = partial(draw_crops, 400, 0, 5.0)
-    places = draw(Record("a", "test", "a"), info_of(), sync)
+    places = draw(Sample("a", "test", "a"), info_of(), sync)
     far = [place for place in places if abs(place.offset) > 2]
     assert len(far) / 400 == pytest.approx(0.5, abs=0.08)
     assert {round(place.offset, 2) for place in far} == {-4.48, 4.48}
@@ -164,8 +164,10 @@ def models(tmp_path_factory):
 
 def test_trials_name_what_they_leave_out(tmp_path):
     small = {"size": (36, 40), "video": "mpeg4", "color": (9, 9, 9), "click": 0.5}
-    paths = {name: write(tmp_path / f"{name}.mp4", Sample(seconds=s, **small)) for name, s in (("a", 9.0), ("b", 3.0))}
-    records = [Record(name, "test", name, path) for name, path in paths.items()]
+    paths = {
+        name: write(tmp_path / f"{name}.mp4", MediaSpec(seconds=s, **small)) for name, s in (("a", 9.0), ("b", 3.0))
+    }
+    records = [Sample(name, "test", name, path) for name, path in paths.items()]
     source = FileSource("folder:x", tuple(records))
     left_out: list[LeftOut] = []
     found = list(source_trials(Synchformer(TINY).eval(), source, records, repeated(3), left_out))

@@ -13,7 +13,7 @@ from training.augmentation.light import apply_look
 from training.augmentation.policy import Change
 from training.datasets.recipe import Recipe
 from training.readers.rendered import ClipPool
-from training.sampling.crops import Crop
+from training.sampling.crops import CropPlace
 from training.stages.segment_avclip import AVCLIPTask
 from training.stages.unimodal import EventHeads, UnimodalTask
 
@@ -60,7 +60,7 @@ def test_stage_1_batches(pools):
 
 @pytest.mark.parametrize("kind", ["none", "light"])
 def test_crops(pools, kind, monkeypatch):
-    crops = [Crop(1, 8, 1, 21, 0), Crop(3, 0, 2, 60, 0)]
+    crops = [CropPlace(1, 8, 1, 21, 0), CropPlace(3, 0, 2, 60, 0)]
     for pool in pools:
         monkeypatch.setattr(pool, "change", Change(kind))
     disk, held = (pool.ready(pool.read(crops, TINY, rng())) for pool in pools)

@@ -21,24 +21,24 @@ from synchformer.media.crop import center_crop
 from synchformer.media.preprocess import mel_spectrogram, normalize_frames
 from synchformer.modeling.audio_spectrogram_transformer import AudioEncoder
 from synchformer.modeling.motionformer import VideoEncoder
-from tests.support.media import Sample, click_in, number_in, write
+from tests.support.media import MediaSpec, click_in, number_in, write
 from tests.support.paths import ROOT
 from tests.support.runs import TINY
 from training import evaluate, run
 from training.augmentation.policy import Change
 from training.augmentation.published import Augmentation
-from training.config.optimization import Options
-from training.config.request import Request
-from training.datasets.inventory import Known, Piece, Roll, call_roll
+from training.config.optimization import OptimConfig
+from training.config.request import StageConfig
+from training.datasets.inventory import Inventory, Known, Piece, build_inventory
 from training.datasets.recipe import Recipe
 from training.datasets.registry import open_source
-from training.datasets.source import FileSource, Record
+from training.datasets.source import FileSource, Sample
 from training.readers.base import UnreadableError, model_frames, read_readable
 from training.readers.feature_cache import FeatureCache, require_room
 from training.readers.rendered import Renderer
 from training.readers.stage_data import Data
 from training.readers.video_files import Footage
-from training.sampling.crops import Crop, CropError, draw_foreign, draw_offset
+from training.sampling.crops import CropError, CropPlace, draw_foreign, draw_offset
 from training.stages.input_preview import GAP, WIDTH, fed_picture
 from training.trainer.checkpoint import load_state
 
@@ -52,7 +52,7 @@ def films(tmp_path_factory):
     folder = tmp_path_factory.mktemp("films")
     for name, click in CLICKS.items():
         (folder / name).parent.mkdir(exist_ok=True)
-        write(folder / f"{name}.mp4", Sample(seconds=LENGTHS[name], click=click, **FILM))
+        write(folder / f"{name}.mp4", MediaSpec(seconds=LENGTHS[name], click=click, **FILM))
     return folder
 
 
@@ -74,13 +74,13 @@ def rng(seed=0):
 
 
 def test_roll_by_hand():
-    records = [Record(str(number), "train", str(number)) for number in range(4)]
+    records = [Sample(str(number), "train", str(number)) for number in range(4)]
     seconds = (5.0, 0.0, 19.9, 31.0)
     known = [
         Known("x", record.id, 0, 0, each, "" if each else "no sound")
         for record, each in zip(records, seconds, strict=True)
     ]
-    roll = Roll(tuple(zip(records, known, strict=True)), 25)
+    roll = Inventory(tuple(zip(records, known, strict=True)), 25)
     found = [(piece.record.id, piece.first, piece.frames) for piece in roll.pieces(224)]
     assert found == [("2", 0, 497), ("3", 0, 258), ("3", 258, 258), ("3", 516, 258)]
     reasons = {item.id: item.reason for item in roll.left_out(224)}
@@ -88,10 +88,10 @@ def test_roll_by_hand():
 
 
 def test_roll_is_called_once(source, tmp_path, monkeypatch):
-    first = call_roll(source, "train", TINY, tmp_path)
+    first = build_inventory(source, "train", TINY, tmp_path)
     (tmp_path / "train.jsonl").open("a").write('{"half')
     monkeypatch.setattr("training.datasets.inventory.look", lambda *_: pytest.fail("it was looked into before"))
-    assert call_roll(source, "train", TINY, tmp_path) == first
+    assert build_inventory(source, "train", TINY, tmp_path) == first
     assert [piece.frames for piece in first.pieces(120)] == [225, 240, 235]
 
 
@@ -100,7 +100,11 @@ def test_roll_is_called_once(source, tmp_path, monkeypatch):
 
 def test_cut_shows_the_frames_and_the_sound_of_their_times(source):
     clips = footage_of(source)
-    for crop, later in ((Crop(0, 13, 0, 28, 0), 0), (Crop(1, 40, 2, 7, 0), 320), (Crop(2, 100, 2, 0, 0), -0)):
+    for crop, later in (
+        (CropPlace(0, 13, 0, 28, 0), 0),
+        (CropPlace(1, 40, 2, 7, 0), 320),
+        (CropPlace(2, 100, 2, 0, 0), -0),
+    ):
         frames, wave = clips.cut(crop, 120, later)
         assert [number_in(frames[place].numpy()) for place in (0, 60, 119)] == [crop.start + n for n in (0, 60, 119)]
         click = list(CLICKS.values())[crop.sound_clip] - crop.sound / 25 - later / 16_000
@@ -111,7 +115,7 @@ def test_cut_shows_the_frames_and_the_sound_of_their_times(source):
 def test_pieces_begin_where_they_say(source):
     record = source.records("train")[0]
     clips = Footage(source, [Piece(record, 0, 90), Piece(record, 50, 90)], TINY)
-    frames, wave = clips.cut(Crop(1, 5, 1, -0, 0), 20)
+    frames, wave = clips.cut(CropPlace(1, 5, 1, -0, 0), 20)
     assert number_in(frames[0].numpy()) == 55
     assert click_in(wave.numpy(), 16_000) == pytest.approx(0.0, abs=0.003), "2 s are frame 50"
     assert list(clips.starts(1, 88)) == [0, 1, 2]
@@ -119,7 +123,7 @@ def test_pieces_begin_where_they_say(source):
 
 
 def test_segments_read_like_the_files(source):
-    batch = footage_of(source).read([Crop(0, 8, 0, 8, 3)], TINY)
+    batch = footage_of(source).read([CropPlace(0, 8, 0, 8, 3)], TINY)
     assert batch["frames"].shape == (1, 14, 16, 3, 32, 32)
     whole = source.read(source.records("train")[0], TINY)
     expected = center_crop(whole.video[8 + 5 * 8 : 8 + 5 * 8 + 16], 32)
@@ -128,7 +132,7 @@ def test_segments_read_like_the_files(source):
 
 
 def test_changes_are_a_function_of_the_random_numbers_alone(source):
-    crop = [Crop(0, 8, 0, 8, 3)]
+    crop = [CropPlace(0, 8, 0, 8, 3)]
     plain = footage_of(source).read(crop, TINY, rng())
     assert torch.equal(plain["frames"], footage_of(source).read(crop, TINY)["frames"]), "none"
     for kind in ("light", "published"):
@@ -145,30 +149,34 @@ def test_jitter_moves_the_sound_within_its_bound_and_the_clip(source):
     clips = footage_of(source, change=change)
     clicks = []
     for seed in range(8):
-        wave = clips.segments([Crop(0, 40, 0, 40, 0)], 1, 16, rng(seed))["waves"][0, 0]
+        wave = clips.segments([CropPlace(0, 40, 0, 40, 0)], 1, 16, rng(seed))["waves"][0, 0]
         clicks.append(click_in(wave.numpy(), 16_000) - 0.4)
-        clips.segments([Crop(0, 0, 0, 0, 0), Crop(0, 225 - 16, 0, 225 - 16, 0)], 1, 16, rng(seed))  # at both ends
+        clips.segments(
+            [CropPlace(0, 0, 0, 0, 0), CropPlace(0, 225 - 16, 0, 225 - 16, 0)], 1, 16, rng(seed)
+        )  # at both ends
     assert max(np.abs(clicks)) <= 0.05 + 0.003
     assert np.ptp(clicks) > 0.02
 
 
 def test_another_crop_takes_the_place_of_one_that_cannot_be_read(source, tmp_path):
-    broken = Record("broken", "train", "broken", tmp_path / "broken.mp4")
+    broken = Sample("broken", "train", "broken", tmp_path / "broken.mp4")
     broken.path.write_bytes(b"no film")
     pieces = [Piece(broken, 0, 225), Piece(source.records("train")[0], 0, 225)]
     clips = Footage(FileSource("x", ()), pieces, TINY, damaged=tmp_path / "damaged.jsonl")
-    crops = [Crop(1, 3, 1, 3, 0), Crop(0, 3, 0, 3, 0)]
+    crops = [CropPlace(1, 3, 1, 3, 0), CropPlace(0, 3, 0, 3, 0)]
     with pytest.raises(UnreadableError) as caught:
         clips.read(crops, TINY)
     assert caught.value.place == 1
-    batch = read_readable(crops, lambda _: Crop(1, 9, 1, 9, 0), lambda wanted: clips.read(wanted, TINY))
+    batch = read_readable(crops, lambda _: CropPlace(1, 9, 1, 9, 0), lambda wanted: clips.read(wanted, TINY))
     assert crops[1].start == 9
     assert torch.equal(batch["frames"][1], clips.read(crops[1:], TINY)["frames"][0])
     told = [json.loads(line) for line in (tmp_path / "damaged.jsonl").read_text().splitlines()]
     assert told[0]["id"] == "broken"
     assert "not a media file" in told[0]["reason"]
     with pytest.raises(CropError, match=r"in a row cannot be read.*not a media file"):
-        read_readable([Crop(0, 3, 0, 3, 0)], lambda _: Crop(0, 3, 0, 3, 0), lambda wanted: clips.read(wanted, TINY))
+        read_readable(
+            [CropPlace(0, 3, 0, 3, 0)], lambda _: CropPlace(0, 3, 0, 3, 0), lambda wanted: clips.read(wanted, TINY)
+        )
 
 
 def test_sound_of_another_clip_is_found_beside_short_ones(source):
@@ -194,17 +202,17 @@ def encoders():
 def cache(source, encoders, tmp_path_factory):
     """Two whole films and one of which half is missing, in two views."""
     folder = tmp_path_factory.mktemp("cache")
-    cut = write(folder / "cut.mkv", Sample(seconds=9.6, click=2.0, **FILM))
+    cut = write(folder / "cut.mkv", MediaSpec(seconds=9.6, click=2.0, **FILM))
     cut.write_bytes(cut.read_bytes()[: round(0.6 * cut.stat().st_size)])
-    mute = write(folder / "mute.mp4", Sample(seconds=9.0, audio=None, **FILM))
+    mute = write(folder / "mute.mp4", MediaSpec(seconds=9.0, audio=None, **FILM))
     whole = [Piece(record, 0, round(LENGTHS[record.id] * 25)) for record in source.records("train")[:2]]
-    more = [Piece(Record(path.stem, "train", path.stem, path), 0, 240) for path in (mute, cut)]
+    more = [Piece(Sample(path.stem, "train", path.stem, path), 0, 240) for path in (mute, cut)]
     clips = Footage(source, [whole[0], *more, whole[1]], TINY)
     return FeatureCache(folder / "features", clips, TINY, *encoders, workers=0, views=2, seed=7, jitter=1)
 
 
 def test_cached_features_of_files_are_those_of_their_frames(cache, encoders):
-    crop = Crop(2, 3 + 16, 2, 30, 0)  # the last film is number 3 of the list: its segments begin at frame 3
+    crop = CropPlace(2, 3 + 16, 2, 30, 0)  # the last film is number 3 of the list: its segments begin at frame 3
     batch = cache.read([crop], TINY)
     frames, wave = cache.clips(3)
     with torch.inference_mode():
@@ -218,7 +226,7 @@ def test_cached_features_of_files_are_those_of_their_frames(cache, encoders):
 
 
 def test_views_and_jitter_are_drawn_in_training_alone(cache):
-    crop = [Crop(0, 8, 0, 30, 0)]
+    crop = [CropPlace(0, 8, 0, 30, 0)]
     still = cache.read(crop, TINY)
     drawn = [cache.read(crop, TINY, rng(seed)) for seed in range(12)]
     seen = {bool(torch.equal(batch["video"], still["video"])) for batch in drawn}
@@ -339,7 +347,7 @@ def test_data_with_errors_stop_a_training_unless_told_otherwise(films, tmp_path,
         for path in (films / split).glob("*.mp4"):
             (folder / split / path.name).symlink_to(path)
     (folder / "valid" / "a.mp4").symlink_to(films / "train" / "a.mp4")  # a leak
-    write(folder / "train" / "mute.mp4", Sample(seconds=9.0, audio=None, **FILM))
+    write(folder / "train" / "mute.mp4", MediaSpec(seconds=9.0, audio=None, **FILM))
     command = ["sync", "--out", str(tmp_path / "run"), "--data", f"folder:{folder}", *SIZES]
     assert run.main(command) == 1
     said = capsys.readouterr().err
@@ -375,7 +383,9 @@ def test_folder_without_clips_to_validate_on_is_a_sentence(films, tmp_path, tiny
 
 
 def test_kinds_are_held_out_of_training_and_kept_in_the_state(tmp_path):
-    request = Request(tmp_path, TINY, Options(), data="synthetic:5", count=30, held_out=4, without=("clap", "snap"))
+    request = StageConfig(
+        tmp_path, TINY, OptimConfig(), data="synthetic:5", count=30, held_out=4, without=("clap", "snap")
+    )
     data = Data("sync", request)
     assert "30 clips to train on, 4 to validate on" in data.check()
     for split, first, count in (("train", 5, 30), ("valid", 1_000_000, 4)):

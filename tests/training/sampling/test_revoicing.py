@@ -8,7 +8,7 @@ import pytest
 from synchformer.config import MINI
 from synthetic import sample_scene
 from training.evaluation.synchronizability_by_cause import Scenes
-from training.sampling.crops import Crop, CropError
+from training.sampling.crops import CropError, CropPlace
 from training.sampling.revoicing import anchors, draw_revoiced
 
 SCENES = Scenes([sample_scene(seed) for seed in range(40)], 25)
@@ -52,10 +52,10 @@ def test_one_offset_is_spoken_for_most(crops):
 def test_anchors_by_hand():
     """Picture from 1 s: seen at 2.0 (in the crop) and 4.0; sound from 2 s: heard at 1.6 and 3.1; 0.4 s early, once."""
     scenes = [at(3.0, 5.0), at(3.6, 5.1)]
-    seen, heard = anchors(Crop(0, 25, 1, 50, 12), scenes, MINI)
+    seen, heard = anchors(CropPlace(0, 25, 1, 50, 12), scenes, MINI)
     assert (seen, heard) == (pytest.approx([2.0]), pytest.approx([1.6]))
-    assert anchors(Crop(0, 25, 1, 50, 10), scenes, MINI) == ([], [])
-    own = anchors(Crop(0, 25, 0, 35, 12), scenes, MINI)
+    assert anchors(CropPlace(0, 25, 1, 50, 10), scenes, MINI) == ([], [])
+    own = anchors(CropPlace(0, 25, 0, 35, 12), scenes, MINI)
     assert own == (pytest.approx([2.0, 4.0]), pytest.approx([1.6, 3.6]))
 
 

@@ -17,7 +17,7 @@ from training.datasets.recipe import Recipe
 from training.evaluation.synchronizability_by_cause import Scenes
 from training.readers.base import UnreadableError
 from training.readers.rendered import ClipPool
-from training.sampling.crops import Crop, draw_offset, draw_sound
+from training.sampling.crops import CropPlace, draw_offset, draw_sound
 from training.stages.baseline import baseline_task
 from training.stages.shared_pictures import read_sounds
 from training.trainer.checkpoint import load_state
@@ -107,8 +107,8 @@ def test_a_sound_that_cannot_be_read_is_replaced_by_the_first(pool):
                     raise UnreadableError(place, "damaged")
             return pool.read(crops, config, rng)
 
-    first = Crop(0, 30, 0, 35, 3)
-    crops, batch = read_sounds(Damaged(), lambda: first, lambda _: Crop(0, 30, 0, 20, 0), 4, 2, SHORT, rng())
+    first = CropPlace(0, 30, 0, 35, 3)
+    crops, batch = read_sounds(Damaged(), lambda: first, lambda _: CropPlace(0, 30, 0, 20, 0), 4, 2, SHORT, rng())
     assert crops == [first] * 4
     assert batch["target"].tolist() == [3] * 4
 

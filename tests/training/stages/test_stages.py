@@ -12,11 +12,12 @@ from synchformer.config import BASE, MINI
 from synthetic import Event
 from training import run
 from training.datasets.recipe import HELD_OUT, Recipe
-from training.evaluate import draw_trial, summarize, wilson
 from training.evaluation.metrics import accuracy, chance
+from training.evaluation.report import summarize, wilson
+from training.evaluation.trials import draw_trial
 from training.readers.feature_cache import FeatureCache
 from training.readers.rendered import ClipPool, Renderer
-from training.sampling.crops import Crop, draw_offset
+from training.sampling.crops import CropPlace, draw_offset
 from training.sampling.event_targets import AUDIO_WIDTH, audio_centers, time_bins, token_targets, video_centers
 from training.stages.export import export_model
 from training.stages.offset import SyncTask, event_times, stage2
@@ -86,7 +87,7 @@ def test_trials_stay_inside_their_clip():
 
 
 def test_summary_counts_by_hand():
-    from training.evaluate import Trial
+    from training.evaluation.trials import Trial
 
     trials = [Trial(0, 0.0, 10, 10, 0.9, 1), Trial(1, 0.0, 10, 11, 0.9, 1), Trial(2, 0.0, 10, 3, 0.2, 0)]
     rows = {row.clips: row for row in summarize(trials, 21)}
@@ -140,7 +141,7 @@ def test_cached_features_equal_encoded_ones(cache):
 
     features, heads = cache
     clip, first, shift = 9, 1 + 2 * 8, 15  # the phase of clip 9 is 1
-    batch = features.read([Crop(clip, first, clip, first + shift, 0)], TINY)
+    batch = features.read([CropPlace(clip, first, clip, first + shift, 0)], TINY)
     frames, wave = features.clips(clip)
     with torch.inference_mode():
         segment = normalize_frames(frames[first + 24 : first + 40])[None]

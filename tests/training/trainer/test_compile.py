@@ -10,7 +10,7 @@ from synchformer.modeling.synchformer import Synchformer
 from tests.support.quadratic import Quadratic
 from tests.support.runs import TINY
 from training import run
-from training.config.optimization import Options
+from training.config.optimization import OptimConfig
 from training.stages.unimodal import EventHeads
 from training.trainer.loop import train
 from training.trainer.run_log import LOG, read_log
@@ -22,7 +22,7 @@ def test_training_goes_on_where_compiling_fails(tmp_path, monkeypatch, capsys):
     def broken(*_):
         raise OSError("no compiler to be found")
 
-    options = Options(steps=5, batch=2, lr=0.1, valid_every=5, save_every=5)
+    options = OptimConfig(steps=5, batch=2, lr=0.1, valid_every=5, save_every=5)
     found = []
     for compiled in (False, True):
         torch.manual_seed(0)

@@ -12,14 +12,14 @@ import torch
 
 from tests.support.paths import ROOT
 from tests.support.quadratic import Quadratic
-from training.config.optimization import Options
+from training.config.optimization import OptimConfig
 from training.trainer.checkpoint import load_state
 from training.trainer.divergence import DivergedError, Watch
 from training.trainer.loop import train
 from training.trainer.optimizer import learning_rate
 
-OPTIONS = Options(steps=60, batch=1, lr=0.3, valid_every=60, save_every=7, log_every=20)
-SHORT = Options(steps=9, batch=2, lr=0.1, clip=1e6, valid_every=9, save_every=9, log_every=3)
+OPTIONS = OptimConfig(steps=60, batch=1, lr=0.3, valid_every=60, save_every=7, log_every=20)
+SHORT = OptimConfig(steps=9, batch=2, lr=0.1, clip=1e6, valid_every=9, save_every=9, log_every=3)
 
 
 def quadratic(seed=0, **changes):
@@ -139,13 +139,13 @@ def test_log_is_cut_back_to_the_saved_state(tmp_path):
 
 
 def test_learning_rates_by_hand():
-    cycle = Options(steps=100, lr=1.0, warmup=0.1)
+    cycle = OptimConfig(steps=100, lr=1.0, warmup=0.1)
     rates = [learning_rate(step, cycle) for step in range(100)]
     assert rates[0] == pytest.approx(0.1)
     assert rates[9] == pytest.approx(1.0)
     assert rates[55] == pytest.approx(0.5, abs=0.01)
     assert rates[99] < 0.001
-    published = Options(steps=5000, lr=2e-6, scale_lr=True, schedule="constant", warmup=1000)
+    published = OptimConfig(steps=5000, lr=2e-6, scale_lr=True, schedule="constant", warmup=1000)
     measured = [learning_rate(step, published, processes=8) for step in (0, 1000, 4999)]
     assert measured == pytest.approx([1.6e-7, 1.6e-5, 1.6e-5]), "as measured on the published code with 8 GPUs"
 
