@@ -16,6 +16,7 @@ from synchformer.config import SynchformerConfig
 from synchformer.inference.prediction import Encoding, Precision, encode
 from synchformer.media.crop import Crop, load_clip, possible_starts
 from synchformer.media.probe import MediaError, probe
+from synchformer.media.video_files import find_videos
 from synchformer.modeling.synchformer import Synchformer
 from synchformer.storage.atomic import written_whole
 
@@ -23,7 +24,6 @@ EXAMPLES = Path(__file__).parent.parent / "assets" / "examples"
 EVERY = 2.5  # s between the starts of two crops of one file
 PER_FILE = 3
 FEWEST = 2
-SUFFIXES = frozenset((".mp4", ".mov", ".mkv", ".webm", ".avi", ".ts", ".m4v", ".mpg"))
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def model_digest(model: Synchformer) -> str:
 def _files(places: Sequence[Path]) -> Iterable[Path]:
     for place in places:
         if place.is_dir():
-            yield from sorted(path for path in place.iterdir() if path.suffix.lower() in SUFFIXES)
+            yield from find_videos(place)[0]
         else:
             yield place
 

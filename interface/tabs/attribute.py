@@ -18,12 +18,11 @@ from attribution.result import Attribution
 from attribution.settings import MODALITIES, Settings
 from interface.session.errors import PageError, number
 from interface.session.examples import truth_of
-from interface.tabs.components import JOB, QUICK, Shared
+from interface.tabs.components import JOB, QUICK, VIDEO_TYPES, Shared
 from interface.views.timeline import attributed, base_figure_data
 
 MOST_SAMPLES = 20_000
 USUAL = Settings()
-VIDEOS = ["video", ".mkv", ".avi", ".ts", ".mts", ".mpg"]
 REFERENCES = (("what the model says", "prediction"), ("the offset I applied", "applied"))
 LEVELS = (("features (fast, as in the paper)", "token"), ("frames and samples (slow, nothing leaks)", "input"))
 MEASURES = (
@@ -100,7 +99,7 @@ def settings_form(evidence: Evidence) -> None:
     with gr.Row():
         fields["seed"] = gr.Number(value=USUAL.seed, precision=0, minimum=0, label="Seed")
         fields["distractors"] = gr.File(
-            file_count="multiple", file_types=VIDEOS, height=110, elem_id="distractors",
+            file_count="multiple", file_types=list(VIDEO_TYPES), height=110, elem_id="distractors",
             label="Hidden moments are filled from other clips: ours, unless you give at least two crops of your own",
         )  # fmt: skip
 

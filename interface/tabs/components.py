@@ -10,9 +10,10 @@ from typing import Any
 import gradio as gr
 
 from interface.session.model_registry import Models
+from synchformer.media.video_files import VIDEO_SUFFIXES
 
 STATIC = Path(__file__).parent.parent / "static"
-SUFFIXES = ("video", ".mkv", ".avi", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".flv", ".3gp", ".wmv", ".ogv")
+VIDEO_TYPES = ("video", *sorted(VIDEO_SUFFIXES))  # what an upload field takes: browsers know few of the suffixes
 
 # Short work waits for nobody but the accelerator's lock; long work is done one at a time, and its place in the queue
 # is shown.

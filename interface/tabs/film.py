@@ -34,7 +34,7 @@ from interface.session.film_jobs import (
 from interface.session.session import Session
 from interface.session.upload_checks import clock
 from interface.tabs.attribute import sorry
-from interface.tabs.components import FILM, QUICK, SUFFIXES, Shared, panels
+from interface.tabs.components import FILM, QUICK, VIDEO_TYPES, Shared, panels
 from interface.views.film_card import STAGES, fixed, left, progress, scanned
 from interface.views.film_figure import film
 from synchformer.modeling.synchformer import Synchformer
@@ -88,7 +88,7 @@ class Film:
 def tab(shared: Shared, plotly: Path) -> None:
     """Lay out and connect the tab."""
     with gr.Row(elem_id="film-ask"):
-        upload = gr.File(label="Film", file_types=list(SUFFIXES), height=112, elem_id="film-file", scale=2)
+        upload = gr.File(label="Film", file_types=list(VIDEO_TYPES), height=112, elem_id="film-file", scale=2)
         with gr.Column(scale=3):
             scan = _scan_fields()
     with gr.Row(elem_classes="bar-row"):

@@ -20,7 +20,7 @@ from interface.session.session import Session
 from interface.session.workspace import Upload
 from interface.tabs import synchronizability
 from interface.tabs.attribute import IDLE, states
-from interface.tabs.components import QUICK, SUFFIXES, Shared, script
+from interface.tabs.components import QUICK, VIDEO_TYPES, Shared, script
 from interface.views import timeline
 from interface.views.result_card import View, answer_view, empty_view, error_view, moved_view
 
@@ -66,7 +66,7 @@ def chooser(models: Models) -> tuple[gr.Dropdown, gr.UploadButton, gr.HTML]:
 
 def clip_column() -> tuple[gr.File, gr.Video, gr.Row, gr.HTML, gr.UploadButton]:
     """Where the video is dropped and then played."""
-    kinds = list(SUFFIXES)
+    kinds = list(VIDEO_TYPES)
     upload = gr.File(label="Video", show_label=False, file_types=kinds, height=PICTURE_HEIGHT, elem_id="clip")
     player = gr.Video(
         show_label=False,

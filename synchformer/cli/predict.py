@@ -71,14 +71,14 @@ def _contradiction(options: argparse.Namespace) -> str | None:
 
 
 def _write_table(model: Synchformer, options: argparse.Namespace) -> int:
-    from synchformer.media.video_files import find_files
+    from synchformer.media.video_files import find_videos
     from synchformer.offsets.batch import write_table
 
     files: list[Path] = []
     others: list[Path] = []
     try:
         for name in map(Path, options.videos):
-            found, rest = find_files(name, options.recursive) if name.is_dir() else ([name], [])
+            found, rest = find_videos(name, options.recursive) if name.is_dir() else ([name], [])
             files, others = [*files, *found], [*others, *rest]
         with bar("videos", "videos") as move:
             counts = write_table(

@@ -12,18 +12,18 @@ if TYPE_CHECKING:
     from synchformer.media.crop import load_clip
     from synchformer.media.decode import read_media
     from synchformer.media.probe import MediaError, MediaInfo
-    from synchformer.media.video_files import VIDEO_SUFFIXES, find_files
+    from synchformer.media.video_files import VIDEO_SUFFIXES, find_videos
 
 _HOMES = {
     "MediaError": "probe",
     "MediaInfo": "probe",
     "VIDEO_SUFFIXES": "video_files",
-    "find_files": "video_files",
+    "find_videos": "video_files",
     "load_clip": "crop",
     "read_media": "decode",
 }
 
-__all__ = ["VIDEO_SUFFIXES", "MediaError", "MediaInfo", "find_files", "load_clip", "read_media"]
+__all__ = ["VIDEO_SUFFIXES", "MediaError", "MediaInfo", "find_videos", "load_clip", "read_media"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Which files of a folder are videos."""
+"""Which files are videos, by their suffix: the one list that the commands, data sets and the page go by."""
 
 from __future__ import annotations
 
@@ -10,8 +10,17 @@ VIDEO_SUFFIXES = frozenset(
 )  # fmt: skip
 
 
-def find_files(folder: str | Path, recursive: bool = False) -> tuple[list[Path], list[Path]]:
-    """Video files below a folder in order of name, and the other files that are no videos by their suffix.
+def is_video(path: Path) -> bool:
+    """Whether a file's suffix is that of a video, in capitals or not; the file is not opened."""
+    return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def find_videos(folder: str | Path, recursive: bool = False) -> tuple[list[Path], list[Path]]:
+    """Video files of a folder in order of name, and its other files; hidden files are passed over.
+
+    Args:
+        folder: where to look.
+        recursive: look into its subfolders too.
 
     Raises:
         ValueError: when there is no such folder.
@@ -19,7 +28,6 @@ def find_files(folder: str | Path, recursive: bool = False) -> tuple[list[Path],
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(f"{folder} is no folder; give a folder with video files")
-    found = sorted(path for path in (folder.rglob("*") if recursive else folder.iterdir()) if path.is_file())
-    visible = [path for path in found if not path.name.startswith(".")]
-    videos = [path for path in visible if path.suffix.lower() in VIDEO_SUFFIXES]
-    return videos, [path for path in visible if path.suffix.lower() not in VIDEO_SUFFIXES]
+    files = sorted(path for path in (folder.rglob("*") if recursive else folder.iterdir()) if path.is_file())
+    visible = [path for path in files if not path.name.startswith(".")]
+    return [path for path in visible if is_video(path)], [path for path in visible if not is_video(path)]

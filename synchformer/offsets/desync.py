@@ -31,7 +31,7 @@ from synchformer.media.crop import Crop, center_crop
 from synchformer.media.decode import read_media, read_picture, read_sound
 from synchformer.media.preprocess import mel_spectrogram, normalize_frames
 from synchformer.media.probe import MediaError
-from synchformer.media.video_files import find_files
+from synchformer.media.video_files import find_videos
 from synchformer.modeling.synchformer import Synchformer
 from synchformer.stats.bootstrap import Mean, mean_of, sign_flip_p
 from synchformer.storage.prefetch import read_ahead
@@ -115,7 +115,7 @@ def pair_by_name(pictures: str | Path, sounds: tuple[Path, ...] = (), recursive:
     Raises:
         ValueError: when a folder does not exist or holds no videos, or two systems have the same name.
     """
-    videos = {_stem(path, Path(pictures)): path for path in find_files(pictures, recursive)[0]}
+    videos = {_stem(path, Path(pictures)): path for path in find_videos(pictures, recursive)[0]}
     if not videos:
         raise ValueError(f"{pictures} holds no video files; give the folder with the clips")
     if not sounds:
@@ -125,7 +125,7 @@ def pair_by_name(pictures: str | Path, sounds: tuple[Path, ...] = (), recursive:
         raise ValueError(f"the systems' folders need different names, not {' and '.join(names)}")
     found = []
     for folder in sounds:
-        both = find_files(folder, recursive)
+        both = find_videos(folder, recursive)
         tracks = {_stem(path, folder): path for path in sorted([*both[0], *both[1]])}
         for name in sorted(videos.keys() | tracks.keys()):
             found.append(Pairing(name, folder.name, videos.get(name), tracks.get(name, _MISSING)))

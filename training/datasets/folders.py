@@ -7,11 +7,9 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from synchformer.media.video_files import VIDEO_SUFFIXES, is_video
 from training.datasets.source import SPLITS, FileSource, LeftOut, Sample, Split
 
-SUFFIXES = frozenset(
-    (".mp4", ".mkv", ".webm", ".mov", ".m4v", ".avi", ".mpg", ".mpeg", ".ts", ".flv", ".wmv", ".3gp", ".ogv", ".mts")
-)
 SPLIT_FOLDERS: dict[str, Split] = {
     "train": "train",
     "valid": "valid",
@@ -39,7 +37,7 @@ def open_folder(folder: Path) -> FileSource:
     for path in walk(folder):
         name = path.relative_to(folder).with_suffix("").as_posix()
         split = SPLIT_FOLDERS.get(name.split("/")[0]) if divided else checksum_split(group_of(name))
-        if path.suffix.lower() not in SUFFIXES:
+        if not is_video(path):
             left_out.append(LeftOut(name, split, f"no video file ({path.suffix or 'no suffix'})"))
         elif name in records:
             left_out.append(LeftOut(name, split, f"another file has the same name ({records[name].path})"))
@@ -50,7 +48,7 @@ def open_folder(folder: Path) -> FileSource:
             labels = ("/".join(inside),) if inside else ()
             records[name] = Sample(name, split, _bare(group_of(name), divided), path, labels)
     if not records:
-        raise ValueError(f"{folder} holds no video; known suffixes are {', '.join(sorted(SUFFIXES))}")
+        raise ValueError(f"{folder} holds no video; known suffixes are {', '.join(sorted(VIDEO_SUFFIXES))}")
     return FileSource(f"folder:{folder}", tuple(records.values()), tuple(left_out))
 
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from training.datasets.folders import SUFFIXES, group_of, walk
+from synchformer.media.video_files import is_video
+from training.datasets.folders import group_of, walk
 from training.datasets.published_lists import (
     read_audioset,
     read_clean,
@@ -100,7 +101,7 @@ def open_audioset(folder: Path, annotations: Path) -> FileSource:
     Raises:
         ValueError: as `assemble`, or an annotation is damaged.
     """
-    files = find_files(folder)
+    files = videos_by_name(folder)
     named = {_long(item): labels for item, labels in read_audioset(annotations)}
     ids = named or dict.fromkeys(files, ())
     splits: dict[Split, list[str]] = {
@@ -123,7 +124,7 @@ def assemble(
     Raises:
         ValueError: when the folder is missing or holds none of the listed clips.
     """
-    files = find_files(folder) if files is None else files
+    files = videos_by_name(folder) if files is None else files
     records, left_out, listed = [], [], set[str]()
     for split, ids in listing.splits.items():
         for item in sorted(set(ids)):
@@ -143,17 +144,13 @@ def assemble(
     return FileSource(name, tuple(records), tuple(left_out))
 
 
-def find_files(folder: Path) -> dict[str, Path]:
+def videos_by_name(folder: Path) -> dict[str, Path]:
     """Every video below a folder by its path without the suffix.
 
     Raises:
         ValueError: when there is no such folder.
     """
-    return {
-        path.relative_to(folder).with_suffix("").as_posix(): path
-        for path in walk(folder)
-        if path.suffix.lower() in SUFFIXES
-    }
+    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in walk(folder) if is_video(path)}
 
 
 def _vggsound(annotations: Path) -> Listing:

@@ -25,8 +25,9 @@ from webdataset.writer import TarWriter
 from synchformer.checkpoints.download import cache_folder
 from synchformer.config import SynchformerConfig
 from synchformer.media.probe import Media, MediaInfo, probe
+from synchformer.media.video_files import VIDEO_SUFFIXES
 from synchformer.storage.atomic import written_whole
-from training.datasets.folders import SPLIT_FOLDERS, SUFFIXES, checksum_split, group_of
+from training.datasets.folders import SPLIT_FOLDERS, checksum_split, group_of
 from training.datasets.manifest import Entry, read_manifests
 from training.datasets.source import SPLITS, LeftOut, Place, Sample, Split, read_file
 
@@ -163,7 +164,7 @@ def scan(path: Path) -> Iterator[dict[str, Any]]:
                     if sample["key"] is not None:
                         yield sample
                     sample = {"key": key, "offset": 0, "size": 0, "suffix": None, "meta": {}}
-                if f".{ending.lower()}" in SUFFIXES:
+                if f".{ending.lower()}" in VIDEO_SUFFIXES:
                     sample |= {"offset": member.offset_data, "size": member.size, "suffix": f".{ending.lower()}"}
                 elif ending == "json" and (file := archive.extractfile(member)):
                     sample["meta"] = json.load(file)
