@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from synchformer.checkpoints.download import cache_folder
+from synchformer.checkpoints.fingerprint import fingerprint
 from synchformer.config import SynchformerConfig
 from synchformer.inference.prediction import Encoding, Precision, encode
 from synchformer.media.crop import Crop, load_clip, possible_starts
@@ -74,26 +75,17 @@ def load_bank(model: Synchformer, places: Sequence[Path] = (EXAMPLES,), *, preci
     Raises:
         ValueError: when fewer than two crops can be used; says what was found.
     """
-    digest = model_digest(model)
+    weights = fingerprint(model)
     found: list[Distractor] = []
     notes: list[str] = []
     files = list(_files(places))
     for path in files:
         try:
-            found += [_distractor(model, digest, path, start, precision) for start in _starts(path, model.config)]
+            found += [_distractor(model, weights, path, start, precision) for start in _starts(path, model.config)]
         except MediaError as error:
             notes.append(str(error))
     _check(len(found), files or list(places), notes)
     return Bank(tuple(found), tuple(notes))
-
-
-def model_digest(model: Synchformer) -> str:
-    """Fingerprint of a model's weights and sizes: features of other weights are never mixed."""
-    digest = hashlib.blake2b(repr(model.config).encode(), digest_size=8)
-    for name, value in model.state_dict().items():
-        digest.update(name.encode())
-        digest.update(value.detach().float().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _files(places: Sequence[Path]) -> Iterable[Path]:
@@ -109,10 +101,10 @@ def _starts(path: Path, config: SynchformerConfig) -> list[float]:
     return [first + EVERY * number for number in range(PER_FILE) if first + EVERY * number <= last]
 
 
-def _distractor(model: Synchformer, digest: str, path: Path, start: float, precision: Precision) -> Distractor:
+def _distractor(model: Synchformer, weights: str, path: Path, start: float, precision: Precision) -> Distractor:
     status = path.stat()
-    identity = f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}|{start:.3f}|{precision}"
-    name = f"{digest}-{hashlib.blake2b(identity.encode(), digest_size=12).hexdigest()}.safetensors"
+    identity = f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}|{start:.3f}|{precision}|{model.config}"
+    name = f"{weights}-{hashlib.blake2b(identity.encode(), digest_size=12).hexdigest()}.safetensors"
     kept = cache_folder() / "distractors" / name
     device = next(model.parameters()).device
     try:

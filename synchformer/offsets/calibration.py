@@ -1,18 +1,18 @@
 """Constants that turn a model's distributions into continuous offsets and probabilities, measured for one model.
 
 They are measured by `python -m training.calibration.fit` on generated clips and kept in `assets/calibration.json` under
-the digest of the model's weights, so that they are never used for other weights.
+the fingerprint of the model's weights, so that they are never used for other weights.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
 from synchformer.checkpoints.assets import asset
+from synchformer.checkpoints.fingerprint import fingerprint
 from synchformer.modeling.synchformer import Synchformer
 from synchformer.offsets.response import Response, assumed_profile
 
@@ -59,7 +59,7 @@ class Calibration:
 
 def calibration_of(model: Synchformer) -> Calibration:
     """The constants measured for these weights, or cautious assumptions (`measured` is then empty)."""
-    kept = _known().get(model_digest(model))
+    kept = _known().get(fingerprint(model))
     return from_dict(kept) if kept else assumed(model.config.grid)
 
 
@@ -91,14 +91,5 @@ def from_dict(values: dict[str, Any]) -> Calibration:
 @lru_cache(maxsize=1)
 def _known() -> dict[str, dict[str, Any]]:
     place = asset(CALIBRATION_FILE)
-    found: dict[str, dict[str, Any]] = json.loads(place.read_text()) if place.is_file() else {}
-    return found
-
-
-def model_digest(model: Synchformer) -> str:
-    """The first 16 hexadecimal digits of the SHA-256 of all weights, in float32, by name."""
-    digest = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.detach().float().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
+    constants: dict[str, dict[str, Any]] = json.loads(place.read_text()) if place.is_file() else {}
+    return constants

@@ -4,8 +4,8 @@ python -m training.calibration.fit runs/trials --model mini --count 600 --pictur
 
 Clips are made and measured by `training.calibration.trials` into the folder, which an interrupted run goes on with.
 The table and the picture are cross-fitted: the clips are dealt into folds, and each is measured with constants that
-were fitted on the other folds. The constants that are written to `assets/calibration.json`, under the digest of the
-weights, are fitted on all.
+were fitted on the other folds. The constants that are written to `assets/calibration.json`, under the fingerprint of
+the weights, are fitted on all.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from synchformer.checkpoints.assets import asset
+from synchformer.checkpoints.fingerprint import fingerprint
 from synchformer.checkpoints.registry import load_model
 from synchformer.offsets.batch import calibrated
-from synchformer.offsets.calibration import CALIBRATION_FILE, LEVEL, Calibration, Combination, as_dict, model_digest
+from synchformer.offsets.calibration import CALIBRATION_FILE, LEVEL, Calibration, Combination, as_dict
 from synchformer.offsets.continuous import WIDEST, combine
 from synchformer.offsets.plots import draw_reliability, save
 from synchformer.offsets.posterior import Posterior, evidence, offset_grid, to_posterior
@@ -220,11 +221,11 @@ def expected_calibration_error(said: Floats, happened: NDArray[np.bool_], bins: 
     return float(sum(gaps))
 
 
-def write(constants: Calibration, digest: str, place: Path) -> None:
-    """Put a model's constants into the file, beside those of other models."""
+def write(constants: Calibration, weights: str, place: Path) -> None:
+    """Put constants into the file under the fingerprint of their weights, beside those of other models."""
     known = json.loads(place.read_text()) if place.exists() else {}
     with written_whole(place) as part:
-        part.write_text(json.dumps(known | {digest: as_dict(constants)}, indent=1) + "\n")
+        part.write_text(json.dumps(known | {weights: as_dict(constants)}, indent=1) + "\n")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -242,7 +243,7 @@ def main(argv: list[str] | None = None) -> int:
     recipe, model = Recipe(), load_model(asked.model, "cpu")
     grid = model.config.grid
     trials = collect(asked.model, recipe, range(asked.seed, asked.seed + asked.count), asked.folder, asked.workers)
-    write(fit(trials, grid, f"{len(trials)} generated clips of {recipe.duration:g} s"), model_digest(model), asked.to)
+    write(fit(trials, grid, f"{len(trials)} generated clips of {recipe.duration:g} s"), fingerprint(model), asked.to)
     outcomes = cross_fit(trials, grid, asked.folds)
     print(table(outcomes, recipe))
     said, raw, happened = (np.concatenate([getattr(each, name) for each in outcomes]) for name in NAMES)

@@ -23,11 +23,11 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from synchformer.checkpoints.fingerprint import fingerprint
 from synchformer.checkpoints.registry import load_model
 from synchformer.inference.sliding_windows import Window, read_windows
 from synchformer.media.remux import write_shifted
 from synchformer.modeling.synchformer import Synchformer
-from synchformer.offsets.calibration import model_digest
 from synchformer.offsets.continuous import fine_plan
 from synchformer.storage.atomic import written_whole
 from synthetic import SEEDS, require_held_out, sample_scene, write_clip
@@ -82,7 +82,7 @@ def collect(name_or_path: str, recipe: Recipe, seeds: range, folder: Path, worke
     """
     require_held_out(seeds)
     model = load_model(name_or_path, "cpu")
-    identity = {"model": model_digest(model), "recipe": repr(recipe), "plan": repr(fine_plan(model.config))}
+    identity = {"model": fingerprint(model), "recipe": repr(recipe), "plan": repr(fine_plan(model.config))}
     _claim(folder, identity)
     missing = [seed for seed in seeds if not _place(folder, seed).exists()]
     if missing:

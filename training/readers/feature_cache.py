@@ -18,9 +18,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from synchformer.checkpoints.fingerprint import fingerprint
 from synchformer.config import SynchformerConfig
 from synchformer.media.crop import center_crop
-from training.readers.feature_encoder import Encoder, Features, Layout, Whole, as_wave, encoder_digest
+from training.readers.feature_encoder import Encoder, Features, Layout, Whole, as_wave
 from training.runtime.batches import Batch
 from training.runtime.disk_arrays import build, map_array
 from training.runtime.distributed import CPU
@@ -84,7 +85,7 @@ class FeatureCache:
         require_room(folder, shapes)
         self.video, self.audio = (map_array(folder / f"{name}.f16", HALF, shape) for name, shape in shapes.items())
         self._lost_file = folder / LOST
-        identity = {"weights": encoder_digest(video_encoder, audio_encoder), **clips.identity}
+        identity = {"weights": fingerprint(video_encoder, audio_encoder), **clips.identity}
         if views > 1:
             identity |= {"views": views, "seed": seed}
         if precision != "fp32":

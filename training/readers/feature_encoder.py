@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -54,16 +53,6 @@ class Whole(Protocol):
             MediaError: when it cannot be read.
         """
         ...
-
-
-def encoder_digest(*modules: nn.Module) -> str:
-    """Fingerprint of weights: features of other weights are never mixed."""
-    digest = hashlib.sha256()
-    for module in modules:
-        for name, value in module.state_dict().items():
-            digest.update(name.encode())
-            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,13 @@ import pytest
 import torch
 
 from synchformer import cli
+from synchformer.checkpoints.fingerprint import fingerprint
 from synchformer.checkpoints.registry import load_model
 from synchformer.config import MINI
 from synchformer.media.probe import MediaError
 from synchformer.modeling.synchformer import Synchformer
 from synchformer.offsets import judge
-from synchformer.offsets.calibration import assumed, calibration_of, model_digest
+from synchformer.offsets.calibration import assumed, calibration_of
 from synchformer.offsets.continuous import fine
 from synchformer.offsets.posterior import Posterior, evidence, offset_grid, to_posterior
 from synchformer.offsets.response import Response, distance_grid, measure_profile
@@ -110,10 +111,10 @@ def test_the_worst_part_counts():
 def test_constants_belong_to_weights():
     model = load_model("mini", "cpu")
     assert calibration_of(model).measured
-    before = model_digest(model)
+    before = fingerprint(model)
     with torch.no_grad():
         next(model.parameters()).mul_(1.001)
-    assert model_digest(model) != before
+    assert fingerprint(model) != before
     assert calibration_of(model) == assumed(GRID)
     assert "no calibration exists" in assumed(GRID).note
 
