@@ -12,8 +12,6 @@ import os
 import sys
 from pathlib import Path
 
-EXAMPLES = Path(__file__).parent / "assets" / "examples"
-
 
 def main(argv: list[str] | None = None) -> int:
     """Load the model, build the page and serve it until it is interrupted."""
@@ -23,6 +21,7 @@ def main(argv: list[str] | None = None) -> int:
     from interface.session.examples import find_examples
     from interface.session.model_registry import Models
     from interface.session.session import Session
+    from synchformer.checkpoints.assets import asset
     from synchformer.checkpoints.registry import load_model
 
     try:
@@ -31,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"app.py: --model {options.model}: {error}", file=sys.stderr)
         return 2
-    page = build_interface(models, examples=find_examples(EXAMPLES))
+    page = build_interface(models, examples=find_examples(asset("examples")))
     serve(page, host=options.host, port=options.port, share=options.share)
     return 0
 

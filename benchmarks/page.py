@@ -29,9 +29,10 @@ from interface.serve import serve
 from interface.session.examples import find_examples
 from interface.session.model_registry import Models
 from interface.session.session import Session
+from synchformer.checkpoints.assets import asset
 from synchformer.checkpoints.registry import load_model
 
-EXAMPLES = Path(__file__).parent.parent / "assets" / "examples"
+EXAMPLES = asset("examples")
 CLIP = EXAMPLES / "clap_and_lamp.mp4"
 CHROMIUM = "/usr/bin/chromium"
 MOVES = 60  # of which the first ten are not counted

@@ -18,13 +18,14 @@ from time import perf_counter
 
 import torch
 
+from synchformer.checkpoints.assets import asset
 from synchformer.checkpoints.registry import load_model
 from synchformer.config import BASE
 from synchformer.inference.prediction import Timing, decide, encode, predict_file
 from synchformer.media.crop import load_clip
 from synchformer.modeling.synchformer import Synchformer
 
-CLIP = Path(__file__).parent.parent / "assets" / "examples" / "hammer.mp4"
+CLIP = asset("examples") / "hammer.mp4"
 STAGES = ("decode", "video", "audio", "synchronization")
 
 

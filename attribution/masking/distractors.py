@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from synchformer.checkpoints.assets import asset
 from synchformer.checkpoints.download import cache_folder
 from synchformer.checkpoints.fingerprint import fingerprint
 from synchformer.config import SynchformerConfig
@@ -21,7 +22,7 @@ from synchformer.media.video_files import find_videos
 from synchformer.modeling.synchformer import Synchformer
 from synchformer.storage.atomic import written_whole
 
-EXAMPLES = Path(__file__).parent.parent / "assets" / "examples"
+EXAMPLES = asset("examples")
 EVERY = 2.5  # s between the starts of two crops of one file
 PER_FILE = 3
 FEWEST = 2
