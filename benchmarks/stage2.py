@@ -23,7 +23,7 @@ from synchformer.checkpoints.registry import load_model
 from synchformer.config import SynchformerConfig
 from synchformer.media.crop import load_clip
 from synchformer.modeling.synchformer import Synchformer
-from synthetic import write_clip
+from synthetic import SEEDS, write_clip
 from training.datasets.recipe import Recipe
 from training.readers.feature_cache import FeatureCache
 from training.readers.rendered import Renderer
@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--clips", type=int, default=6, help="generated clips (default 6)")
     parser.add_argument("--samples", type=int, default=12, help="samples that are decoded and encoded (default 12)")
     arguments = parser.parse_args(argv)
-    model, recipe = load_model("mini", "cpu"), Recipe(seed=600_000, count=arguments.clips)
+    model, recipe = load_model("mini", "cpu"), Recipe(seed=SEEDS["benchmarks"][0], count=arguments.clips)
     config, rng = model.config, np.random.Generator(np.random.PCG64(0))
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)

@@ -27,11 +27,11 @@ from typing import Any, TypeVar
 import av
 from av.packet import Packet
 
-from synthetic import sample_scene, write_clip
+from synthetic import SEEDS, sample_scene, write_clip
 
 SECONDS = Fraction(48, 5)  # of a repeated clip, 9.6 s: 240 frames, and 150 of the 1024 samples that AAC takes together
 REPEATED = 12  # different clips in a film
-FILM_SEED, SET_SEED = 3_800_000, 3_820_000
+FILM_SEED, SET_SEED = SEEDS["benchmarks"][0], SEEDS["benchmarks"][20_000]
 SIZE = (256, 340)  # pixels, height and width
 MINUTE = 60.0  # s
 MODES = ("avbench", "synchformer")

@@ -13,6 +13,7 @@ SEEDS: dict[str, range] = {
     "calibration": range(3_000_000, 3_100_000),  # the constants of continuous offsets are fitted on these
     "synchronizability": range(3_000_000, 3_100_000),
     "examples": range(3_000_000, 3_001_000),
+    "benchmarks": range(3_800_000, 3_900_000),
     "films": range(3_900_000, 4_000_000),
     "attribution": range(4_000_000, 5_000_000),
 }

@@ -140,7 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--place-seed", type=int, default=0, help="seed of random places (default 0)")
     parser.add_argument("--count", type=int, default=500, help="clips at most (default 500)")
     parser.add_argument("--all", action="store_true", help="every clip of the data set")
-    parser.add_argument("--seed", type=int, default=SEEDS["test"][0], help="first generated clip (default 2000000)")
+    parser.add_argument("--seed", type=int, default=SEEDS["test"][0], help="first generated clip (default %(default)s)")
     parser.add_argument(
         "--events", default="1-4", help="fewest-most events per clip that are seen and heard (default 1-4)"
     )

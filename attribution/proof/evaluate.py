@@ -37,8 +37,7 @@ from synchformer.config import SynchformerConfig
 from synchformer.inference.prediction import Encoding, encode
 from synchformer.media.crop import Crop, load_clip
 from synchformer.modeling.synchformer import Synchformer
-from synthetic import Scene, sample_scene, write_clip
-from synthetic.seeds import SEEDS
+from synthetic import SEEDS, Scene, require_held_out, sample_scene, write_clip
 
 TRIES = 200  # random places of a crop before a scene is passed over
 EDGE = 0.3  # s: no event so close to the end of what the segments cover
@@ -193,8 +192,13 @@ def _cell(rows: list[dict[str, float]], column: str) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the tables; returns 0."""
-    options = _parser().parse_args(argv)
+    """Print the tables; exit status 2 on wrong usage, seeds on which weights were shaped included."""
+    parser = _parser()
+    options = parser.parse_args(argv)
+    try:
+        require_held_out(range(options.seed, options.seed + options.count))
+    except ValueError as error:
+        parser.error(str(error))
     low, _, high = options.events.partition("-")
     events = int(low), int(high or low)
     model = load_model(options.model, options.device)
@@ -249,7 +253,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--count", type=int, default=40, help="clips (default 40)")
     parser.add_argument(
-        "--seed", type=int, default=SEEDS["attribution"][0], help="seed of the first scene (default 4000000)"
+        "--seed", type=int, default=SEEDS["attribution"][0], help="seed of the first scene (default %(default)s)"
     )
     parser.add_argument("--events", default="1-1", help="fewest-most shared events of a clip (default 1-1)")
     parser.add_argument("--samples", type=int, default=2000, help="masks per stream (default 2000)")

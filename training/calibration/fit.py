@@ -229,7 +229,7 @@ def write(constants: Calibration, weights: str, place: Path) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Collect, fit, write, and print the table of the clips that were left out."""
+    """Collect, fit, write, and print the table of the clips that were left out; exit status 2 on wrong usage."""
     parser = argparse.ArgumentParser(prog="python -m training.calibration.fit", description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="where the trials are kept")
     parser.add_argument("--model", default="mini")
@@ -242,7 +242,11 @@ def main(argv: list[str] | None = None) -> int:
     asked = parser.parse_args(argv)
     recipe, model = Recipe(), load_model(asked.model, "cpu")
     grid = model.config.grid
-    trials = collect(asked.model, recipe, range(asked.seed, asked.seed + asked.count), asked.folder, asked.workers)
+    seeds = range(asked.seed, asked.seed + asked.count)
+    try:
+        trials = collect(asked.model, recipe, seeds, asked.folder, asked.workers)
+    except ValueError as error:
+        parser.error(str(error))
     write(fit(trials, grid, f"{len(trials)} generated clips of {recipe.duration:g} s"), fingerprint(model), asked.to)
     outcomes = cross_fit(trials, grid, asked.folds)
     print(table(outcomes, recipe))

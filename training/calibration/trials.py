@@ -157,7 +157,7 @@ def _windows(kept: np.lib.npyio.NpzFile) -> Iterator[Window]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Collect trials into a folder."""
+    """Collect trials into a folder; exit status 2 on wrong usage, seeds on which weights were shaped included."""
     parser = argparse.ArgumentParser(prog="python -m training.calibration.trials", description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", default="mini")
@@ -165,7 +165,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--workers", type=int, default=2)
     asked = parser.parse_args(argv)
-    collect(asked.model, Recipe(), range(asked.seed, asked.seed + asked.count), asked.folder, asked.workers)
+    try:
+        collect(asked.model, Recipe(), range(asked.seed, asked.seed + asked.count), asked.folder, asked.workers)
+    except ValueError as error:
+        parser.error(str(error))
     return 0
 
 

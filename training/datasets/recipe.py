@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from synthetic import Kind, Scene, sample_scene
+from synthetic import SEEDS, Kind, Scene, sample_scene
 
-HELD_OUT = 1_000_000  # seeds from here on are never trained on
+HELD_OUT = SEEDS["valid"][0]  # seeds from here on are never trained on
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--annotations", type=Path, help="folder of the published lists")
     parser.add_argument("--split", choices=get_args(Split), default="test")
     parser.add_argument("--count", type=int, default=500, help="clips at most (default 500)")
-    parser.add_argument("--seed", type=int, default=SEEDS["test"][0], help="first generated clip (default 2000000)")
+    parser.add_argument("--seed", type=int, default=SEEDS["test"][0], help="first generated clip (default %(default)s)")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--workers", type=int, default=2, help="processes that read clips (default 2)")
     parser.add_argument("--out", type=Path, help="JSON file; a table of the clips goes beside it")

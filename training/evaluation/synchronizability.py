@@ -270,7 +270,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--split", choices=get_args(Split), default="test")
     parser.add_argument("--count", type=int, default=500, help="clips at most (default 500)")
     parser.add_argument("--rounds", type=int, default=1, help="crops of each clip, pooled (default 1)")
-    parser.add_argument("--seed", type=int, default=SEEDS["test"][0], help="first generated clip (default 2000000)")
+    parser.add_argument("--seed", type=int, default=SEEDS["test"][0], help="first generated clip (default %(default)s)")
     parser.add_argument("--place-seed", type=int, default=0, help="seed of random places (default 0)")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--workers", type=int, default=2, help="processes that read clips (default 2)")
