@@ -22,7 +22,7 @@ from torchaudio.transforms import GriffinLim, InverseMelScale
 from interface.export.mp4 import write_mp4
 from synchformer.config import SynchformerConfig
 from synchformer.media.crop import Crop
-from synchformer.media.preprocess import LOG_FLOOR, MEL_MEAN, MEL_STD
+from synchformer.media.preprocess import denormalize_frames, mel_power
 
 FFT = 1024  # as the model's spectrogram
 ROUNDS = 32  # of Griffin and Lim's phase search
@@ -36,7 +36,7 @@ GAP = 4  # pixels between pictures
 def fed_frames(clip: Crop) -> Tensor:
     """The frames that the video encoder gets, each once: uint8 (T, 3, H, W); T = 120 of the crop's 125."""
     pieces = _nearest(clip.frames(), clip.config.segment_stride, clip.config.segment_frames, axis=1)
-    return ((pieces + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    return denormalize_frames(pieces)
 
 
 def fed_sound(clip: Crop) -> Tensor:
@@ -64,7 +64,7 @@ def fed_mel(clip: Crop) -> Tensor:
     whole = config.segment_samples // config.hop_length + 1  # columns of a segment that hold sound; the rest is padding
     stride = config.segment_stride * config.samples_per_frame // config.hop_length
     pieces = _nearest(clip.mel()[..., :whole], stride, whole, axis=2)
-    return ((pieces * 2 * MEL_STD + MEL_MEAN).exp() - LOG_FLOOR).clamp(min=0)
+    return mel_power(pieces)
 
 
 def fed_times(config: SynchformerConfig) -> tuple[float, float]:

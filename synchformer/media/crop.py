@@ -18,7 +18,7 @@ from torch import Tensor
 
 from synchformer.config import BASE, SynchformerConfig
 from synchformer.media.decode import read_media
-from synchformer.media.preprocess import mel_spectrogram, normalize_frames
+from synchformer.media.preprocess import mel_spectrogram, normalize_frames, normalize_frames_as_published
 from synchformer.media.probe import Media, MediaError, MediaInfo, probe
 
 SPARE = 0.1  # s that a stream may end too early: the last frame is held, the sound is silent
@@ -58,9 +58,7 @@ class Crop:
         """Normalized frames of the segments: float32 (S, F, 3, H, W) in [-1, 1]."""
         length = self.config.segment_frames
         video = torch.stack([self.video[first : first + length] for first in self.config.segment_starts])
-        if self.as_published:  # the published code computes this in half precision
-            return ((video.half() / 255 - 0.5) / 0.5).float()
-        return normalize_frames(video)
+        return normalize_frames_as_published(video) if self.as_published else normalize_frames(video)
 
     def mel(self) -> Tensor:
         """Normalized log-mel spectrograms of the segments: float32 (S, M, C)."""

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from synchformer.config import SynchformerConfig
-from synchformer.media.preprocess import LOG_FLOOR, MEL_MEAN, MEL_STD, mel_spectrogram
+from synchformer.media.preprocess import LOG_FLOOR, denormalize_mel, mel_spectrogram, unit_frames
 from training.readers.base import model_frames
 
 WIDTH, GAP = 112, 2  # pixels of a segment's column, and behind it
@@ -30,7 +30,7 @@ def fed_picture(frames: Tensor, waves: Tensor, config: SynchformerConfig) -> Ten
         waves: (S, n).
         config: sizes.
     """
-    shown = (model_frames(frames[:, [0, config.segment_frames // 2, -1]].cpu()) + 1) / 2
+    shown = unit_frames(model_frames(frames[:, [0, config.segment_frames // 2, -1]].cpu()))
     columns = F.interpolate(shown.flatten(0, 1).float(), (WIDTH, WIDTH), mode="area").unflatten(0, shown.shape[:2])
     pictures = _side_by_side(columns.permute(0, 2, 1, 3, 4).flatten(2, 3))
     return torch.cat([pictures, _side_by_side(_spectrograms(waves, config))], dim=1)
@@ -43,7 +43,7 @@ def _side_by_side(columns: Tensor) -> Tensor:
 
 def _spectrograms(waves: Tensor, config: SynchformerConfig) -> Tensor:
     """The model's spectrograms in colors, low notes at the bottom: (S, 3, M, WIDTH)."""
-    energies = mel_spectrogram(waves.float(), config) * 2 * MEL_STD + MEL_MEAN  # (S, M, C), logarithms
+    energies = denormalize_mel(mel_spectrogram(waves.float(), config))  # (S, M, C), logarithms
     floor = math.log(LOG_FLOOR)
     shades = ((energies - floor) / (LOUDEST - floor)).clamp(0, 1).flip(1)
     columns = F.interpolate(shades[:, None], (config.mel_bins, WIDTH), mode="nearest")[:, 0]

@@ -6,7 +6,15 @@ import torch
 from scipy.signal import get_window
 
 from synchformer.config import BASE, MINI
-from synchformer.media.preprocess import mel_spectrogram, normalize_frames
+from synchformer.media.preprocess import (
+    denormalize_frames,
+    denormalize_mel,
+    log_mel,
+    mel_power,
+    mel_spectrogram,
+    normalize_frames,
+    unit_frames,
+)
 
 
 def mel_by_definition(wave):
@@ -69,3 +77,19 @@ def test_frames_reach_from_minus_one_to_one():
     frames = torch.tensor([0, 51, 255], dtype=torch.uint8).view(1, 3, 1, 1)
     assert normalize_frames(frames).flatten().tolist() == pytest.approx([-1.0, -0.6, 1.0])
     assert frames.flatten().tolist() == [0, 51, 255], "the input stays as it was"
+
+
+def test_the_way_back_to_pixels():
+    frames = torch.arange(256, dtype=torch.uint8)
+    assert torch.equal(denormalize_frames(normalize_frames(frames)), frames), "every value"
+    assert torch.equal(denormalize_frames(torch.tensor([-1.5, -1.0, 0.0, 1.5])), torch.tensor([0, 0, 128, 255]).byte())
+    assert unit_frames(torch.tensor([-1.0, 0.0, 1.0])).tolist() == [0.0, 0.5, 1.0]
+
+
+def test_the_way_back_to_power(waves):
+    normalized = mel_spectrogram(torch.from_numpy(waves), MINI)
+    logarithm = log_mel(torch.from_numpy(waves), MINI)
+    assert torch.allclose(denormalize_mel(normalized)[..., :65], logarithm, atol=1e-5)
+    assert torch.allclose(denormalize_mel(normalized)[..., 65], torch.zeros(()), atol=1e-6), "the padding"
+    assert torch.allclose(mel_power(normalized)[..., :65], logarithm.exp() - 1e-6, rtol=1e-4, atol=1e-8)
+    assert float(mel_power(torch.tensor([-10.0]))) == 0, "below the floor of the logarithm there is nothing"
