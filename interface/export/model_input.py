@@ -17,14 +17,13 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
-from torchaudio.transforms import GriffinLim, InverseMelScale
 
 from interface.export.mp4 import write_mp4
 from synchformer.config import SynchformerConfig
+from synchformer.media.audio_transforms import search_phase, unmix_mel
 from synchformer.media.crop import Crop
-from synchformer.media.preprocess import denormalize_frames, mel_power
+from synchformer.media.preprocess import FFT, denormalize_frames, to_mel_power
 
-FFT = 1024  # as the model's spectrogram
 ROUNDS = 32  # of Griffin and Lim's phase search
 FADE_SECONDS = 0.01  # at both ends of the rebuilt sound
 SHOWN_SIZE = 384  # pixels: small frames are enlarged to about this, pixel by pixel
@@ -47,10 +46,9 @@ def fed_sound(clip: Crop) -> Tensor:
     """
     config = clip.config
     mel = fed_mel(clip)
-    linear = InverseMelScale(FFT // 2 + 1, config.mel_bins, config.sample_rate, driver="gelsd")(mel)  # (FFT/2 + 1, C)
+    power = unmix_mel(mel, config.sample_rate, fft=FFT)  # (FFT/2 + 1, C)
     count = config.span_frames * config.samples_per_frame
-    search = GriffinLim(FFT, ROUNDS, config.window_length, config.hop_length, power=2.0, length=count, rand_init=False)
-    wave = search(linear)
+    wave = search_phase(power, fft=FFT, window=config.window_length, hop=config.hop_length, length=count, rounds=ROUNDS)
     fade = torch.linspace(0, 1, round(FADE_SECONDS * config.sample_rate))
     wave[: len(fade)] *= fade
     wave[-len(fade) :] *= fade.flip(0)
@@ -64,7 +62,7 @@ def fed_mel(clip: Crop) -> Tensor:
     whole = config.segment_samples // config.hop_length + 1  # columns of a segment that hold sound; the rest is padding
     stride = config.segment_stride * config.samples_per_frame // config.hop_length
     pieces = _nearest(clip.mel()[..., :whole], stride, whole, axis=2)
-    return mel_power(pieces)
+    return to_mel_power(pieces)
 
 
 def fed_times(config: SynchformerConfig) -> tuple[float, float]:

@@ -19,8 +19,8 @@ from av.container import InputContainer
 from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 from torch import Tensor
-from torchaudio.functional import resample
 
+from synchformer.media.audio_transforms import resample
 from synchformer.media.probe import (
     Media,
     MediaError,
@@ -237,12 +237,11 @@ def _sound_from(container: InputContainer, info: MediaInfo, begin: float) -> Ite
 
 
 def _to_rate(track: Tensor, rate: int, wanted: int) -> Tensor:
-    """Resample with torchaudio's windowed sinc, which keeps every sample in its place."""
+    """Resample with a windowed sinc, which keeps every sample in its place."""
     if rate == wanted:
         return track
     if rate // math.gcd(rate, wanted) <= LARGEST_RATIO:
-        result: Tensor = resample(track, rate, wanted)
-        return result
+        return resample(track, rate, wanted)
     frame = av.AudioFrame.from_ndarray(track[None].numpy(), format="fltp", layout="mono")
     frame.sample_rate = rate
     swr = av.AudioResampler(format="fltp", layout="mono", rate=wanted)

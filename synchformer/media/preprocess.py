@@ -5,15 +5,14 @@ Shape legend: n samples, M mel bands, T spectrogram columns.
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchaudio.transforms import MelSpectrogram
 
 from synchformer.config import SynchformerConfig
+from synchformer.media import audio_transforms
 
+FFT = 1024  # samples of the transform behind a column
 LOG_FLOOR = 1e-6
 MEL_MEAN, MEL_STD = -4.2677393, 4.5689974  # of AudioSet log-mel values; the spread is used twice, as AST does
 
@@ -50,20 +49,19 @@ def denormalize_mel(spectrograms: Tensor) -> Tensor:
     return spectrograms * 2 * MEL_STD + MEL_MEAN
 
 
-def mel_power(spectrograms: Tensor) -> Tensor:
+def to_mel_power(spectrograms: Tensor) -> Tensor:
     """Normalized log-mel spectrograms to mel power: normalization and logarithm undone; any shape."""
     return (denormalize_mel(spectrograms).exp() - LOG_FLOOR).clamp(min=0)
 
 
 def log_mel(waveforms: Tensor, config: SynchformerConfig) -> Tensor:
     """Waveforms (..., n) of any length to log-mel spectrograms (..., M, 1 + n // hop), column k centered on k hops."""
-    mel = _transform(
-        config.sample_rate, config.window_length, config.hop_length, config.mel_bins, str(waveforms.device)
+    power = audio_transforms.mel_power(
+        waveforms,
+        config.sample_rate,
+        fft=FFT,
+        window=config.window_length,
+        hop=config.hop_length,
+        bands=config.mel_bins,
     )
-    return torch.log(mel(waveforms) + LOG_FLOOR)
-
-
-@lru_cache(maxsize=8)
-def _transform(sample_rate: int, window: int, hop: int, bins: int, device: str) -> MelSpectrogram:
-    mel = MelSpectrogram(sample_rate, n_fft=1024, win_length=window, hop_length=hop, n_mels=bins)
-    return mel.to(device)
+    return torch.log(power + LOG_FLOOR)

@@ -16,10 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torchaudio.functional import lowpass_biquad, phase_vocoder, resample
-from torchaudio.transforms import Vol
 from torchvision.transforms import v2
 
+from synchformer.media.audio_transforms import amplify, lowpass, resample, stretch_spectrum
 from training.augmentation.reverb import reverberate
 
 SMALLER = 192 / 224  # side of the smaller crop, as a share of the model's input
@@ -137,9 +136,9 @@ def sound_effects(sample_rate: int) -> dict[str, Callable[[Tensor], Tensor]]:
     """The effects on a waveform (n,) by name, in the order in which they are applied."""
     return {
         "reverb": lambda wave: reverberate(wave, sample_rate),
-        "volume": Vol(GAIN, "amplitude"),
+        "volume": lambda wave: amplify(wave, GAIN),
         "pitch": raise_pitch,
-        "low-pass": lambda wave: lowpass_biquad(wave, sample_rate, CUTOFF),
+        "low-pass": lambda wave: lowpass(wave, sample_rate, CUTOFF),
         "noise": lambda wave: wave + NOISE * torch.randn_like(wave),
     }
 
@@ -148,8 +147,7 @@ def raise_pitch(wave: Tensor) -> Tensor:
     """A waveform (n,) higher by 16 : 9 and as long as before: stretched by a phase vocoder, then resampled."""
     hop, window = PITCH_FFT // 4, torch.hann_window(PITCH_FFT, dtype=wave.dtype, device=wave.device)
     spectrum = torch.stft(wave, PITCH_FFT, hop, window=window, return_complex=True)
-    advance = torch.linspace(0, np.pi * hop, spectrum.shape[-2], device=wave.device)[:, None]
-    slower = phase_vocoder(spectrum, PITCH[1] / PITCH[0], advance)
+    slower = stretch_spectrum(spectrum, PITCH[1] / PITCH[0], hop)
     longer = torch.istft(slower, PITCH_FFT, hop, window=window)
     higher = resample(longer, PITCH[0], PITCH[1])[..., : wave.shape[-1]]
     return torch.nn.functional.pad(higher, (0, wave.shape[-1] - higher.shape[-1]))

@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 from torch import Tensor
-from torchaudio.functional import fftconvolve
+
+from synchformer.media.audio_transforms import convolve
 
 COMBS = (1116, 1188, 1277, 1356, 1422, 1491, 1557, 1617)  # samples at 44.1 kHz, Jezar's
 ALLPASSES = (225, 341, 441, 556)
@@ -28,7 +29,7 @@ SECONDS = 1.0  # the response is cut here, some 40 dB down
 def reverberate(wave: Tensor, sample_rate: int) -> Tensor:
     """The reverberation alone of waves (..., n), without the direct sound and as loud as the input was."""
     response = torch.from_numpy(impulse_response(sample_rate)).to(wave)
-    wet = fftconvolve(wave, response.expand(*wave.shape[:-1], -1))[..., : wave.shape[-1]]
+    wet = convolve(wave, response.expand(*wave.shape[:-1], -1))[..., : wave.shape[-1]]
     loud = wave.square().mean(-1, keepdim=True).sqrt()
     result: Tensor = wet * loud / wet.square().mean(-1, keepdim=True).sqrt().clamp(min=1e-9)
     return result

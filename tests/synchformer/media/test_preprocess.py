@@ -10,9 +10,9 @@ from synchformer.media.preprocess import (
     denormalize_frames,
     denormalize_mel,
     log_mel,
-    mel_power,
     mel_spectrogram,
     normalize_frames,
+    to_mel_power,
     unit_frames,
 )
 
@@ -91,5 +91,5 @@ def test_the_way_back_to_power(waves):
     logarithm = log_mel(torch.from_numpy(waves), MINI)
     assert torch.allclose(denormalize_mel(normalized)[..., :65], logarithm, atol=1e-5)
     assert torch.allclose(denormalize_mel(normalized)[..., 65], torch.zeros(()), atol=1e-6), "the padding"
-    assert torch.allclose(mel_power(normalized)[..., :65], logarithm.exp() - 1e-6, rtol=1e-4, atol=1e-8)
-    assert float(mel_power(torch.tensor([-10.0]))) == 0, "below the floor of the logarithm there is nothing"
+    assert torch.allclose(to_mel_power(normalized)[..., :65], logarithm.exp() - 1e-6, rtol=1e-4, atol=1e-8)
+    assert float(to_mel_power(torch.tensor([-10.0]))) == 0, "below the floor of the logarithm there is nothing"
