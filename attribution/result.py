@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,7 +14,8 @@ from attribution.estimation.smoothing import smoothed
 from attribution.masking.units import Unit
 from attribution.scoring.decision import Target
 from attribution.settings import Modality, Settings
-from synchformer.storage.atomic import written_whole
+from synchformer.storage.atomic import write_json, written_whole
+from synchformer.storage.csv_rows import write_csv
 
 MEASURES = ("score", "effect", "margin")
 APART = 0.35  # s: the decision holds within 0.2 s, and a peak points at an event within 0.15 s
@@ -177,13 +176,9 @@ class Attribution:
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        with written_whole(folder / "attribution.json") as part:
-            part.write_text(json.dumps(self.as_json(), indent=1))
+        write_json(folder / "attribution.json", self.as_json())
         table = rows(self, self.curves)
-        with written_whole(folder / "attribution.csv") as part, part.open("w", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(table[0]))
-            writer.writeheader()
-            writer.writerows(table)
+        write_csv(folder / "attribution.csv", table)
         with written_whole(folder / "attribution.npz") as part:
             columns: dict[str, Any] = {name: np.array([row[name] for row in table]) for name in table[0]}
             np.savez_compressed(part, **columns)

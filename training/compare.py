@@ -20,7 +20,8 @@ from typing import Any
 from synchformer.config import SynchformerConfig
 from synchformer.modeling.segment_avclip import CLIP_SECONDS
 from synchformer.modeling.synchformer import Synchformer
-from synchformer.storage.atomic import written_whole
+from synchformer.storage.atomic import write_json, written_whole
+from synchformer.storage.csv_rows import write_csv
 from training.baselines.model import Baseline, baseline_config
 from training.config.model_size import parameter_count
 from training.config.names import Stage
@@ -28,7 +29,6 @@ from training.evaluation.comparison import Comparison, Course, Entry
 from training.evaluation.metrics import chance
 from training.evaluation.plots import comparison_figure
 from training.evaluation.report import read_report
-from training.runtime.tables import write_json, write_table
 from training.stages.assemble import stage_state
 from training.trainer.run_log import LOG, Row, read_log
 
@@ -68,7 +68,7 @@ def write_comparison(comparison: Comparison, out: Path) -> list[Path]:
     files = [out.with_name(f"{out.name}.{ending}") for ending in ("md", "csv", "json", "png")]
     with written_whole(files[0]) as part:
         part.write_text(comparison.markdown + "\n")
-    write_table(files[1], comparison.entries)
+    write_csv(files[1], comparison.entries)
     values = {**asdict(comparison), "chance": chance(comparison.classes), "differences": comparison.differences}
     write_json(files[2], values)
     with written_whole(files[3]) as part:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import csv
 import io
 import json
 import re
@@ -33,6 +32,7 @@ from synchformer.inference.prediction import Prediction, Synchronizability
 from synchformer.media.crop import Crop
 from synchformer.media.preprocess import log_mel
 from synchformer.storage.atomic import written_whole
+from synchformer.storage.csv_rows import as_csv
 
 TEMPLATE = Path(__file__).parent / "report.html"
 THEMES = ("light", "dark")
@@ -235,14 +235,14 @@ def _sweep_part(sweep: Sequence[Prediction]) -> dict[str, Any]:
 
 def sweep_csv(sweep: Sequence[Prediction]) -> str:
     """A sweep as CSV: a row per applied offset with the answer, its residual, and the whole distribution."""
-    store = io.StringIO()
-    writer = csv.writer(store)
     head = ["applied_offset", "predicted_offset", "residual", "confidence", "near", "telling"]
-    writer.writerow([*head, *(f"p({offset:+.1f})" for offset in (sweep[0].grid if sweep else ()))])
-    for each in sweep:
-        answer = [each.applied_offset, each.offset, round(each.offset - each.applied_offset, 6)]
-        writer.writerow([*answer, each.confidence, each.near, each.telling, *each.probabilities])
-    return store.getvalue()
+    classes = [f"p({offset:+.1f})" for offset in (sweep[0].grid if sweep else ())]
+    return as_csv([_sweep_row(each) for each in sweep], [*head, *classes])
+
+
+def _sweep_row(each: Prediction) -> list[Any]:
+    answer = [each.applied_offset, each.offset, round(each.offset - each.applied_offset, 6)]
+    return [*answer, each.confidence, each.near, each.telling, *each.probabilities]
 
 
 def _attribution_part(findings: Findings) -> dict[str, Any]:
@@ -273,12 +273,7 @@ def _attribution_part(findings: Findings) -> dict[str, Any]:
 
 def attribution_csv(found: Attribution) -> str:
     """An attribution as CSV: a row per moment, as in `Attribution.save`."""
-    table = rows(found, found.curves)
-    store = io.StringIO()
-    writer = csv.DictWriter(store, fieldnames=list(table[0]))
-    writer.writeheader()
-    writer.writerows(table)
-    return store.getvalue()
+    return as_csv(rows(found, found.curves))
 
 
 def _shown(moment: Moment, clip: Crop) -> dict[str, str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 from synchformer.offsets.broadcast_tolerances import Verdict, judge
 from synchformer.offsets.continuous import in_milliseconds
 from synchformer.offsets.drift_or_jumps import Kind
+from synchformer.storage.csv_rows import as_csv
 
 SURE = 0.9  # an explanation with less probability is named with its rival
 WIDEST = 0.4  # s: an interval wider than two classes is no measurement
@@ -166,14 +165,13 @@ class Timeline:
 
     def as_csv(self) -> str:
         """A row per window."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(("start", "stop", "offset", "low", "high", "confidence", "synchronizability"))
-        for moment in self.moments:
-            values = (moment.start, moment.stop, moment.offset, *moment.interval, moment.confidence)
-            extra = "" if moment.synchronizability is None else f"{moment.synchronizability:.4f}"
-            writer.writerow([*(f"{value:.4f}" for value in values), extra])
-        return text.getvalue()
+        columns = ("start", "stop", "offset", "low", "high", "confidence", "synchronizability")
+        return as_csv([_cells(moment) for moment in self.moments], columns, line_end="\n")
+
+
+def _cells(moment: Moment) -> list[str | None]:
+    values = (moment.start, moment.stop, moment.offset, *moment.interval, moment.confidence, moment.synchronizability)
+    return [None if value is None else f"{value:.4f}" for value in values]
 
 
 _NAMES: dict[Kind, str] = {"constant": "a constant offset", "drift": "a drift", "jumps": "a jump"}

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -28,3 +31,15 @@ def written_whole(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):  # an error above is the one to tell
             part.unlink(missing_ok=True)
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write plain values and dataclasses as JSON, indented by one space.
+
+    Raises:
+        OSError: when the folder cannot be written to.
+        TypeError: when a value is neither plain nor a dataclass.
+    """
+    text = json.dumps(values, indent=1, default=asdict)
+    with written_whole(path) as part:
+        part.write_text(text)

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self, TextIO
 
 from synchformer.storage.atomic import written_whole
+from synchformer.storage.csv_rows import as_csv, write_csv
 
 SUFFIXES = (".csv", ".parquet")
 
@@ -39,11 +40,7 @@ class Table:
 
     def __enter__(self) -> Self:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        whole = self.rows
-        with written_whole(self.journal) as part, part.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, self.columns)
-            writer.writeheader()
-            writer.writerows(whole)
+        write_csv(self.journal, self.rows, self.columns)
         self._file = self.journal.open("a", newline="", encoding="utf-8")
         return self
 
@@ -68,7 +65,7 @@ class Table:
         """Write a row at once; columns that it lacks stay empty."""
         assert self._file is not None, "a table is used as a context"
         full = {name: _text({**row, **self.fixed}.get(name)) for name in self.columns}
-        csv.DictWriter(self._file, self.columns).writerow(full)
+        self._file.write(as_csv([full], self.columns, header=False))
         self._file.flush()
         self.rows.append(full)
 

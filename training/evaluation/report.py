@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from scipy.stats import bootstrap
 from torchmetrics.functional.classification import binary_calibration_error, multiclass_confusion_matrix
 
+from synchformer.storage.atomic import write_json
+from synchformer.storage.csv_rows import write_csv
 from training.datasets.source import LeftOut, count_reasons
 from training.evaluation.metrics import chance
 from training.evaluation.trials import Trial
-from training.runtime.tables import write_json, write_table
 
 RESAMPLES = 2000  # bootstrap samples behind every interval
 LEVEL = 0.95
@@ -125,12 +126,17 @@ class Report:
     def write(self, path: Path) -> list[Path]:
         """Write `path` (JSON), and beside it the tables and the trials as CSV; returns the files."""
         write_json(path, self.as_dict())
-        tables = {"summary": self.summary, "offsets": self.by_offset, "labels": self.by_label, "trials": self.trials}
+        tables: dict[str, Sequence[Row | Trial]] = {
+            "summary": self.summary,
+            "offsets": self.by_offset,
+            "labels": self.by_label,
+            "trials": self.trials,
+        }
         files = [path]
         for name, rows in tables.items():
             if rows:
                 files.append(path.with_name(f"{path.stem}-{name}.csv"))
-                write_table(files[-1], rows)
+                write_csv(files[-1], rows)
         return files
 
 

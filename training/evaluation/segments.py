@@ -28,6 +28,8 @@ from synchformer.media.crop import center_crop
 from synchformer.media.preprocess import mel_spectrogram, normalize_frames
 from synchformer.media.probe import Media, MediaError
 from synchformer.modeling.segment_avclip import WINDOW_SEGMENTS, SegmentAVCLIP, window_precision
+from synchformer.storage.atomic import write_json
+from synchformer.storage.csv_rows import write_csv
 from synthetic import SEEDS
 from training.datasets.generated import GeneratedSource, describe
 from training.datasets.registry import SourceOptions, open_source
@@ -35,7 +37,6 @@ from training.datasets.source import LeftOut, Sample, Source, Split, count_reaso
 from training.datasets.validation import spread
 from training.evaluation.report import RESAMPLES, percent
 from training.runtime.processes import in_order
-from training.runtime.tables import write_json, write_table
 
 SEGMENTS = 14  # without overlap (section 3.2)
 
@@ -147,7 +148,7 @@ def main(argv: list[str] | None = None) -> int:
         values = {"said": said, "left_out": count_reasons(left_out), "markdown": markdown, "precision": mean}
         more = {"interval": bounds, "chance": chance, "left_out_clips": left_out, "clips": list(map(asdict, found))}
         write_json(arguments.out, values | more)
-        write_table(arguments.out.with_name(f"{arguments.out.stem}-clips.csv"), found)
+        write_csv(arguments.out.with_name(f"{arguments.out.stem}-clips.csv"), found)
     return 0
 
 

@@ -31,6 +31,8 @@ from synchformer.inference.prediction import predict, predict_synchronizability
 from synchformer.media.crop import cut_crop
 from synchformer.media.probe import MediaInfo
 from synchformer.modeling.synchformer import Synchformer
+from synchformer.storage.atomic import write_json
+from synchformer.storage.csv_rows import write_csv
 from synthetic import SEEDS
 from training.datasets.generated import GeneratedSource, describe
 from training.datasets.registry import SourceOptions, open_source
@@ -41,7 +43,6 @@ from training.evaluation.protocols import generator, random_start
 from training.evaluation.report import RESAMPLES, count_row, percent
 from training.evaluation.trials import Reading, Trial, read_places, shared_events
 from training.runtime.processes import in_order
-from training.runtime.tables import write_json, write_table
 
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)  # the published ones
 FAR = 5  # classes between an offset prediction and the target that a wrongly passed crop is given, as published
@@ -238,7 +239,7 @@ class SyncReport:
         """Write JSON at `path`, and beside it the trials as CSV and figure 4 as PNG; returns the files."""
         write_json(path, self.as_dict())
         trials, picture = path.with_name(f"{path.stem}-trials.csv"), path.with_name(f"{path.stem}.png")
-        write_table(trials, self.trials)
+        write_csv(trials, self.trials)
         false_rate, true_rate, _ = binary_roc(*self.scores)
         rows = [count_row("", self.passed(threshold)) for threshold in THRESHOLDS]
         has_offsets = any(trial.predicted is not None for trial in self.trials)

@@ -12,11 +12,10 @@ seeds is trained or validated on.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -31,6 +30,7 @@ from synchformer.checkpoints.registry import load_model
 from synchformer.config import SynchformerConfig
 from synchformer.media.crop import Crop, load_clip
 from synchformer.modeling.synchformer import Synchformer
+from synchformer.storage.atomic import write_json
 from synthetic import SEEDS, Scene, require_held_out, sample_scene, write_clip
 from training.runtime.processes import process_pool
 from training.sampling.crops import CropError, CropPlace, draw_far, draw_foreign, draw_offset
@@ -191,7 +191,7 @@ def main(argv: list[str] | None = None) -> int:
         trials = list(tqdm(pool.map(run, range(arguments.count), chunksize=4), total=arguments.count, desc="trials"))
     print(table(trials))
     if arguments.out:
-        arguments.out.write_text(json.dumps([asdict(trial) for trial in trials], indent=1))
+        write_json(arguments.out, trials)
     return 0
 
 

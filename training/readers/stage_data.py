@@ -12,6 +12,7 @@ from torch import nn
 from tqdm import tqdm
 
 from synchformer.modeling.segment_avclip import segment_count
+from synchformer.storage.csv_rows import write_csv
 from training.augmentation.policy import Change
 from training.config.names import Stage
 from training.config.request import StageConfig
@@ -27,7 +28,6 @@ from training.readers.feature_encoder import Whole
 from training.readers.rendered import ClipPool, Renderer
 from training.readers.video_files import DAMAGED, Footage
 from training.runtime.distributed import CPU
-from training.runtime.tables import write_table
 
 Split = Literal["train", "valid"]
 FOLDERS: dict[Split, str] = {"train": "train", "valid": "held-out"}
@@ -177,7 +177,7 @@ class Data:
         path.unlink(missing_ok=True)
         if not items:
             return
-        write_table(path, items)
+        write_csv(path, items)
         for item in items[:TOLD]:
             tqdm.write(f"{what}: {item.id} ({item.split or 'no split'}): {item.reason}")
         tqdm.write(f"{what}: {len(items)} in all, listed in {path}")
