@@ -5,46 +5,9 @@ python app.py --model audioset --device cuda
 python app.py --host 0.0.0.0 --port 8000
 """
 
-from __future__ import annotations
-
-import argparse
-import os
 import sys
-from pathlib import Path
 
-
-def main(argv: list[str] | None = None) -> int:
-    """Load the model, build the page and serve it until it is interrupted."""
-    options = _parser().parse_args(argv)
-    from interface.page import build_interface
-    from interface.serve import serve
-    from interface.session.examples import find_examples
-    from interface.session.model_registry import Models
-    from interface.session.session import Session
-    from synchformer.checkpoints.assets import asset
-    from synchformer.checkpoints.registry import load_model
-
-    try:
-        session = Session(load_model(options.model, device=options.device), name=Path(options.model).name)
-        models = Models(session, device=options.device)
-    except (ValueError, OSError) as error:
-        print(f"app.py: --model {options.model}: {error}", file=sys.stderr)
-        return 2
-    page = build_interface(models, examples=find_examples(asset("examples")))
-    serve(page, host=options.host, port=options.port, share=options.share)
-    return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="app.py", description="A page that measures how far a video's sound is off.")
-    parser.add_argument("--model", default="mini", help="a name from `python -m synchformer models`, or a file")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    # A Space on Hugging Face sets these two variables.
-    parser.add_argument("--host", default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"))
-    parser.add_argument("--port", type=int, default=int(os.environ.get("GRADIO_SERVER_PORT", "7860")))
-    parser.add_argument("--share", action="store_true", help="also open a public address through gradio's tunnel")
-    return parser
-
+from interface.__main__ import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(program="app.py"))
