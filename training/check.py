@@ -32,9 +32,9 @@ def main(argv: list[str] | None = None) -> int:
             source = open_source(name, SourceOptions(annotations=arguments.annotations))
         except ValueError as error:
             parser.error(str(error))
-        sample = None if arguments.all else arguments.sample
-        findings = check_source(source, PRESETS[arguments.preset], sample, arguments.workers)
-        counts = ", ".join(f"{len(source.records(split))} {split}" for split in SPLITS)
+        count = None if arguments.all else arguments.sample
+        findings = check_source(source, PRESETS[arguments.preset], count, arguments.workers)
+        counts = ", ".join(f"{len(source.samples(split))} {split}" for split in SPLITS)
         print(f"{name}: {counts} clips\n\n{table(findings)}\n")
         failed |= any(finding.level == "error" for finding in findings)
     return int(failed)

@@ -59,14 +59,14 @@ def evaluate(
         workers: processes that read or write clips.
     """
     left_out: list[LeftOut] = [item for item in source.left_out if item.split == split]
-    records = spread(source.records(split), count)
+    samples = spread(source.samples(split), count)
     through_files = isinstance(source, GeneratedSource) and protocol is None and split == "test"
     protocol = protocol or usual_protocol(source.name)
     if isinstance(source, GeneratedSource) and through_files:
         found = generated_trials(model, source, workers)
     else:
-        found = source_trials(model, source, records, protocol, left_out, seed, workers)
-    total = len(records) * protocol.rounds
+        found = source_trials(model, source, samples, protocol, left_out, seed, workers)
+    total = len(samples) * protocol.rounds
     trials = tuple(tqdm(found, total=total, desc="crops", mininterval=2))
     said = WRITTEN if through_files else protocol.sentence
     config = model.config

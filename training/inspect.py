@@ -143,12 +143,12 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         source = open_source(arguments.source, SourceOptions(annotations=arguments.annotations))
-        records = source.records(arguments.split)
-        if not 0 <= arguments.clip < len(records):
-            parser.error(f"--clip must be below {len(records)}, the number of {arguments.split} clips")
-        record = records[arguments.clip]
+        samples = source.samples(arguments.split)
+        if not 0 <= arguments.clip < len(samples):
+            parser.error(f"--clip must be below {len(samples)}, the number of {arguments.split} clips")
+        sample = samples[arguments.clip]
         config = PRESETS[arguments.preset]
-        media = source.read(record, config)
+        media = source.read(sample, config)
     except MediaError as error:
         print(error, file=sys.stderr)
         return 1
@@ -157,7 +157,7 @@ def main(argv: list[str] | None = None) -> int:
     frame = _first_frame(media.audio, len(media.video), arguments.start, config)
     frames = media.video[frame : frame + config.segment_frames]
     segment = Segment(frames, media.audio, frame * config.samples_per_frame, config)
-    title = f"{record.id}, {frame / config.video_fps:.2f} s: one segment of {config.segment_seconds:g} s"
+    title = f"{sample.id}, {frame / config.video_fps:.2f} s: one segment of {config.segment_seconds:g} s"
     figure_of(segment, title, arguments.seed).savefig(arguments.out, dpi=110)
     print(arguments.out)
     return 0

@@ -49,7 +49,7 @@ class Encoding:
 class Job:
     """One input file to prepare."""
 
-    record: Sample
+    sample: Sample
     path: Path
     folder: Path
     encoding: Encoding
@@ -57,22 +57,22 @@ class Job:
     @property
     def output(self) -> Path:
         """Where the prepared file goes: the id as a path, always MP4."""
-        return self.folder / f"{self.record.id}.mp4"
+        return self.folder / f"{self.sample.id}.mp4"
 
     def entry(self) -> Entry:
         """What is known before anything was done."""
-        state, fixed = self.path.stat(), self.record.fixed
+        state, fixed = self.path.stat(), self.sample.fixed
         return Entry(
-            id=self.record.id,
+            id=self.sample.id,
             outcome="failed",
             input=str(self.path),
             input_bytes=state.st_size,
             input_time=state.st_mtime_ns,
             settings=repr(self.encoding),
             output=self.output.relative_to(self.folder).as_posix(),
-            split=self.record.split,
-            group=self.record.group,
-            labels=self.record.labels,
+            split=self.sample.split,
+            group=self.sample.group,
+            labels=self.sample.labels,
             start=fixed.start if fixed else None,
             offset=fixed.offset if fixed else None,
         )
@@ -157,17 +157,17 @@ def _parts(job: Job, end: float, notes: list[str]) -> Iterator[Part]:
 
 
 def jobs_of(source: Source, folder: Path, encoding: Encoding) -> list[Job]:
-    """A job for every record of the source, whether it is done or not.
+    """A job for every sample of the source, whether it is done or not.
 
     Raises:
         ValueError: when the source's clips are no files, or the outputs would lie among the inputs.
     """
     jobs = []
     for split in SPLITS:
-        for record in source.records(split):
-            if record.path is None:
+        for sample in source.samples(split):
+            if sample.path is None:
                 raise ValueError(f"{source.name} has no files to prepare; give a folder or a data set on disk")
-            jobs.append(Job(record, record.path, folder, encoding))
+            jobs.append(Job(sample, sample.path, folder, encoding))
     place = Path(source.name.partition(":")[2]).resolve()
     if folder.resolve().is_relative_to(place):
         raise ValueError(f"{folder} lies inside {place}, where a second run would find its own outputs; choose another")
@@ -176,7 +176,7 @@ def jobs_of(source: Source, folder: Path, encoding: Encoding) -> list[Job]:
 
 def is_done(job: Job, manifest: Manifest) -> bool:
     """Whether the manifest knows a job as done, and neither its input nor its settings have changed since."""
-    known, now = manifest.entries.get(job.record.id), job.entry()
+    known, now = manifest.entries.get(job.sample.id), job.entry()
     same = known is not None and (known.input_bytes, known.input_time, known.settings) == (
         now.input_bytes,
         now.input_time,

@@ -83,7 +83,7 @@ def test_second_run_does_only_what_is_missing(ran, capsys):
     source = open_source(f"folder:{raw}")
     manifest = Manifest(out / "manifest.jsonl")
     jobs = prepare.jobs_of(source, out, prepare.Encoding())
-    assert [job.record.id for job in jobs if not prepare.is_done(job, manifest)] == ["broken"]
+    assert [job.sample.id for job in jobs if not prepare.is_done(job, manifest)] == ["broken"]
     finer = prepare.jobs_of(source, out, prepare.Encoding(crf=10))
     assert not any(prepare.is_done(job, manifest) for job in finer)
 
@@ -117,18 +117,18 @@ def test_shards_hold_what_the_folder_holds(ran):
     assert pack(out, 1).startswith("2 shards written, 0 kept")
     assert pack(out, 1).startswith("0 shards written, 2 kept")
     source = open_source(f"shards:{out}/*.tar")
-    record = next(record for record in source.members if record.id == "clap/film_0_1")
-    assert (record.group, record.labels, record.path) == ("clap/film", ("clap",), None)
+    sample = next(sample for sample in source.members if sample.id == "clap/film_0_1")
+    assert (sample.group, sample.labels, sample.path) == ("clap/film", ("clap",), None)
     direct = read_media(out / "clap/film_0_1.mp4", 0.2, 1.4, short_side=MINI.short_side)
-    inside = source.read(record, MINI, 0.2, 1.4)
+    inside = source.read(sample, MINI, 0.2, 1.4)
     assert np.array_equal(direct.video, inside.video)
     assert np.array_equal(direct.audio, inside.audio)
-    assert source.info(record).seconds == pytest.approx(3.3, abs=0.05)
-    samples = [
+    assert source.info(sample).seconds == pytest.approx(3.3, abs=0.05)
+    packed = [
         sample for path in sorted(out.glob("*.tar")) for sample in webdataset.WebDataset(str(path), shardshuffle=False)
     ]
-    assert {json.loads(sample["json"])["id"] for sample in samples} == {"clap/film_0_1", "fine"}
-    assert {len(sample["mp4"]) for sample in samples} == {member.size for member in source.members.values()}
+    assert {json.loads(each["json"])["id"] for each in packed} == {"clap/film_0_1", "fine"}
+    assert {len(each["mp4"]) for each in packed} == {member.size for member in source.members.values()}
 
 
 def test_shards_of_others(tmp_path):
@@ -140,10 +140,10 @@ def test_shards_of_others(tmp_path):
         archive.add(video, "AAAAAAAAAAA_0_8000.webm")
         archive.add(__file__, "other.txt")
     source = open_source(f"shards:{tmp_path}/val-{{000..000}}.tar")
-    (record,) = source.records("valid")
-    assert (record.id, record.group) == ("AAAAAAAAAAA_0_8000", "AAAAAAAAAAA")
+    (sample,) = source.samples("valid")
+    assert (sample.id, sample.group) == ("AAAAAAAAAAA_0_8000", "AAAAAAAAAAA")
     assert source.left_out[0].reason == "no video in the sample"
-    assert read_crop(source, record, Place(0.5, 0.2), MINI).video.shape == (125, 3, 96, 96)
+    assert read_crop(source, sample, Place(0.5, 0.2), MINI).video.shape == (125, 3, 96, 96)
     (tmp_path / "bad.tar").write_bytes(b"no tar at all" * 100)
     with pytest.raises(ValueError, match="no whole WebDataset shard"):
         list(scan(tmp_path / "bad.tar"))

@@ -31,7 +31,7 @@ def open_folder(folder: Path) -> FileSource:
     Raises:
         ValueError: when there is no such folder, or it holds no video.
     """
-    records: dict[str, Sample] = {}
+    samples: dict[str, Sample] = {}
     left_out = []
     divided = any((folder / name).is_dir() for name in SPLIT_FOLDERS)
     for path in walk(folder):
@@ -39,17 +39,17 @@ def open_folder(folder: Path) -> FileSource:
         split = SPLIT_FOLDERS.get(name.split("/")[0]) if divided else checksum_split(group_of(name))
         if not is_video(path):
             left_out.append(LeftOut(name, split, f"no video file ({path.suffix or 'no suffix'})"))
-        elif name in records:
-            left_out.append(LeftOut(name, split, f"another file has the same name ({records[name].path})"))
+        elif name in samples:
+            left_out.append(LeftOut(name, split, f"another file has the same name ({samples[name].path})"))
         elif split is None:
             left_out.append(LeftOut(name, None, f"outside the folders {', '.join(SPLITS)}"))
         else:
             inside = name.split("/")[1:-1] if divided else name.split("/")[:-1]
             labels = ("/".join(inside),) if inside else ()
-            records[name] = Sample(name, split, _bare(group_of(name), divided), path, labels)
-    if not records:
+            samples[name] = Sample(name, split, _bare(group_of(name), divided), path, labels)
+    if not samples:
         raise ValueError(f"{folder} holds no video; known suffixes are {', '.join(sorted(VIDEO_SUFFIXES))}")
-    return FileSource(f"folder:{folder}", tuple(records.values()), tuple(left_out))
+    return FileSource(f"folder:{folder}", tuple(samples.values()), tuple(left_out))
 
 
 def walk(folder: Path) -> Iterator[Path]:

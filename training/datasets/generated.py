@@ -72,31 +72,31 @@ class GeneratedSource:
         count = {"train": self.train, "valid": self.valid, "test": self.test}[split]
         return range(first, first + count)
 
-    def records(self, split: Split) -> Sequence[Sample]:
+    def samples(self, split: Split) -> Sequence[Sample]:
         """The clips in order of their seeds, labeled with the kinds of their shared events."""
         return [
             Sample(id=f"synthetic-{seed:07d}", split=split, group=str(seed), labels=shared_kinds(self._scene(seed)))
             for seed in self.seeds(split)
         ]
 
-    def scene(self, record: Sample) -> Scene:
-        """The scene behind a record, with the truth about its events."""
-        return self._scene(int(record.group))
+    def scene(self, sample: Sample) -> Scene:
+        """The scene behind a sample, with the truth about its events."""
+        return self._scene(int(sample.group))
 
-    def info(self, record: Sample) -> MediaInfo:
+    def info(self, sample: Sample) -> MediaInfo:
         """What a file of this clip would say; see `Source.info`."""
-        duration = self.scene(record).duration
+        duration = self.scene(sample).duration
         span = Span(0.0, duration, "generated")
-        return MediaInfo(Path(record.id), "generated", 0.0, span, span, 25.0, SIDE, SIDE, 16_000, 1)
+        return MediaInfo(Path(sample.id), "generated", 0.0, span, span, 25.0, SIDE, SIDE, 16_000, 1)
 
     def read(
-        self, record: Sample, config: SynchformerConfig, start: float | None = None, stop: float | None = None
+        self, sample: Sample, config: SynchformerConfig, start: float | None = None, stop: float | None = None
     ) -> Media:
         """Draw and sound an interval as squares of the short side; see `Source.read`."""
-        scene, fps = self.scene(record), config.video_fps
+        scene, fps = self.scene(sample), config.video_fps
         begin, end = start or 0.0, scene.duration if stop is None else min(stop, scene.duration)
         if not 0 <= begin < end:
-            raise MediaError(f"{record.id} lasts {scene.duration:g} s; it has nothing from {begin:g} s to {end:g} s")
+            raise MediaError(f"{sample.id} lasts {scene.duration:g} s; it has nothing from {begin:g} s to {end:g} s")
         first, last = round(begin * fps), math.ceil(round(end * fps, 6))
         side = config.short_side
         frames = render_frames(scene, frame_times(scene, fps)[first:last], (side, side))
@@ -104,7 +104,7 @@ class GeneratedSource:
             first * config.samples_per_frame : last * config.samples_per_frame
         ]
         sound = torch.from_numpy(wave.copy())
-        return Media(self.info(record), first / fps, frames, sound, fps, config.sample_rate)
+        return Media(self.info(sample), first / fps, frames, sound, fps, config.sample_rate)
 
     def _scene(self, seed: int) -> Scene:
         return sample_scene(seed, self.events, self.duration, without=self.without, only=self.only)

@@ -27,7 +27,7 @@ LONGEST = 10.0  # s: clips of twice this length and more are cut into pieces of 
 class Piece:
     """A clip, or a part of a long one: `frames` frames of the model's rate from frame `first` of its clock on."""
 
-    record: Sample
+    sample: Sample
     first: int
     frames: int
 
@@ -62,18 +62,18 @@ class Inventory:
     def pieces(self, least: int) -> list[Piece]:
         """Everything that can be used where at least `least` frames are needed; long clips in several pieces."""
         found = []
-        for record, known in self.entries:
+        for sample, known in self.entries:
             frames = self._frames(known)
             count = max(1, frames // round(LONGEST * self.fps))
             each = frames // count
             if each >= least:
-                found += [Piece(record, number * each, each) for number in range(count)]
+                found += [Piece(sample, number * each, each) for number in range(count)]
         return found
 
     def left_out(self, least: int) -> list[LeftOut]:
         """Everything else, with the reason."""
-        reasons = ((record, self._reason(known, least)) for record, known in self.entries)
-        return [LeftOut(record.id, record.split, reason) for record, reason in reasons if reason]
+        reasons = ((sample, self._reason(known, least)) for sample, known in self.entries)
+        return [LeftOut(sample.id, sample.split, reason) for sample, reason in reasons if reason]
 
     def _frames(self, known: Known) -> int:
         return math.floor(round(known.seconds * self.fps, 6))
@@ -90,25 +90,25 @@ def build_inventory(
     """Look into every clip of a split that was not looked into before; `folder` keeps what was found."""
     path = folder / f"{split}.jsonl"
     folder.mkdir(parents=True, exist_ok=True)
-    records = source.records(split)
+    samples = source.samples(split)
     found = {known.key: known for known in _read(path)}
-    missing = [record for record in records if _key(source, record) not in found]
+    missing = [sample for sample in samples if _key(source, sample) not in found]
     if missing:
         with path.open("a") as file:
             file.write("\n")  # a line that a killed run left half written ends here
             looks = in_order(partial(look, source), missing, workers)
-            for record, probe in tqdm(looks, f"look at {split}", len(missing), mininterval=5):
-                known = Known(*_key(source, record), _seconds(probe.info), probe.error)
+            for sample, probe in tqdm(looks, f"look at {split}", len(missing), mininterval=5):
+                known = Known(*_key(source, sample), _seconds(probe.info), probe.error)
                 found[known.key] = known
                 file.write(json.dumps(asdict(known)) + "\n")
-    return Inventory(tuple((record, found[_key(source, record)]) for record in records), config.video_fps)
+    return Inventory(tuple((sample, found[_key(source, sample)]) for sample in samples), config.video_fps)
 
 
-def _key(source: Source, record: Sample) -> tuple[str, str, int, int]:
-    if record.path is None or not record.path.exists():
-        return source.name, record.id, 0, 0
-    state = record.path.stat()
-    return source.name, record.id, state.st_size, state.st_mtime_ns
+def _key(source: Source, sample: Sample) -> tuple[str, str, int, int]:
+    if sample.path is None or not sample.path.exists():
+        return source.name, sample.id, 0, 0
+    state = sample.path.stat()
+    return source.name, sample.id, state.st_size, state.st_mtime_ns
 
 
 def _seconds(info: MediaInfo | None) -> float:

@@ -26,7 +26,7 @@ class Entry:
         output: the file that was written, relative to the manifest's folder.
         seconds: length of the output.
         cpu_seconds: processor time that it took.
-        split, group, labels, start, offset: from the record, so that shards keep them.
+        split, group, labels, start, offset: from the sample, so that shards keep them.
     """
 
     id: str

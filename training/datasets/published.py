@@ -125,7 +125,7 @@ def assemble(
         ValueError: when the folder is missing or holds none of the listed clips.
     """
     files = videos_by_name(folder) if files is None else files
-    records, left_out, listed = [], [], set[str]()
+    samples, left_out, listed = [], [], set[str]()
     for split, ids in listing.splits.items():
         for item in sorted(set(ids)):
             listed.add(item)
@@ -134,14 +134,14 @@ def assemble(
                 left_out.append(LeftOut(item, split, reason))
             else:
                 labels, fixed = listing.labels.get(item, ()), listing.fixed.get(item) if split != "train" else None
-                records.append(Sample(item, split, group(item), files[item], labels, fixed))
+                samples.append(Sample(item, split, group(item), files[item], labels, fixed))
     left_out += [LeftOut(item, None, "in no list of this data set") for item in files if item not in listed]
-    if not records:
+    if not samples:
         raise ValueError(
             f"{folder} holds none of the {len(listed)} clips that the lists name ({len(files)} videos found, such as "
             f"{next(iter(files), 'none')}); give the folder that holds {next(iter(sorted(listed)), 'them')}.mp4"
         )
-    return FileSource(name, tuple(records), tuple(left_out))
+    return FileSource(name, tuple(samples), tuple(left_out))
 
 
 def videos_by_name(folder: Path) -> dict[str, Path]:

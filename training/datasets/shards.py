@@ -50,27 +50,27 @@ class ShardSource:
     members: dict[Sample, Member]
     left_out: tuple[LeftOut, ...] = ()
 
-    def records(self, split: Split) -> Sequence[Sample]:
+    def samples(self, split: Split) -> Sequence[Sample]:
         """The clips of a split in the order of the shards, so that reading them in turn reads each front to back."""
-        return [record for record in self.members if record.split == split]
+        return [sample for sample in self.members if sample.split == split]
 
-    def info(self, record: Sample) -> MediaInfo:
+    def info(self, sample: Sample) -> MediaInfo:
         """Look into the clip; see `Source.info`."""
-        with self._file(record) as path:
-            return replace(probe(path), path=Path(record.id))
+        with self._file(sample) as path:
+            return replace(probe(path), path=Path(sample.id))
 
     def read(
-        self, record: Sample, config: SynchformerConfig, start: float | None = None, stop: float | None = None
+        self, sample: Sample, config: SynchformerConfig, start: float | None = None, stop: float | None = None
     ) -> Media:
         """Decode the clip; see `Source.read`."""
-        with self._file(record) as path:
+        with self._file(sample) as path:
             media = read_file(path, config, start, stop)
-        return replace(media, info=replace(media.info, path=Path(record.id)))
+        return replace(media, info=replace(media.info, path=Path(sample.id)))
 
     @contextmanager
-    def _file(self, record: Sample) -> Iterator[Path]:
+    def _file(self, sample: Sample) -> Iterator[Path]:
         """The clip as a file of its own, as the decoder needs one that it can seek in."""
-        member = self.members[record]
+        member = self.members[sample]
         with local_shard(member.shard).open("rb") as shard, tempfile.NamedTemporaryFile(suffix=member.suffix) as file:
             shard.seek(member.offset)
             file.write(shard.read(member.size))
@@ -89,14 +89,14 @@ def open_shards(pattern: str) -> ShardSource:
     left_out: list[LeftOut] = []
     seen: set[str] = set()
     for shard in shards:
-        for sample in read_index(shard):
-            record = _record(sample, shard)
-            if sample["suffix"] is None or record.id in seen:
-                reason = "no video in the sample" if sample["suffix"] is None else "another clip has the same id"
-                left_out.append(LeftOut(record.id, record.split, reason))
+        for stored in read_index(shard):
+            sample = _sample(stored, shard)
+            if stored["suffix"] is None or sample.id in seen:
+                reason = "no video in the sample" if stored["suffix"] is None else "another clip has the same id"
+                left_out.append(LeftOut(sample.id, sample.split, reason))
                 continue
-            seen.add(record.id)
-            members[record] = Member(shard, sample["offset"], sample["size"], sample["suffix"])
+            seen.add(sample.id)
+            members[sample] = Member(shard, stored["offset"], stored["size"], stored["suffix"])
     if not members:
         raise ValueError(f"{pattern} names {len(shards)} shards, which hold no video; check the pattern")
     return ShardSource(f"shards:{pattern}", members, tuple(left_out))
@@ -136,13 +136,13 @@ def read_index(shard: str) -> list[dict[str, Any]]:
     if index.is_file():
         kept = json.loads(index.read_text())
         if kept.get("bytes") == path.stat().st_size:
-            samples: list[dict[str, Any]] = kept["samples"]
-            return samples
-    samples = list(scan(path))
+            stored: list[dict[str, Any]] = kept["samples"]
+            return stored
+    stored = list(scan(path))
     if os.access(path.parent, os.W_OK):
         with written_whole(index) as part:
-            part.write_text(json.dumps({"bytes": path.stat().st_size, "samples": samples}))
-    return samples
+            part.write_text(json.dumps({"bytes": path.stat().st_size, "samples": stored}))
+    return stored
 
 
 def scan(path: Path) -> Iterator[dict[str, Any]]:
@@ -151,7 +151,7 @@ def scan(path: Path) -> Iterator[dict[str, Any]]:
     Raises:
         ValueError: when it is no tar file.
     """
-    sample: dict[str, Any] = {"key": None}
+    stored: dict[str, Any] = {"key": None}
     try:
         with tarfile.open(path, "r:") as archive:
             for member in archive:
@@ -160,23 +160,23 @@ def scan(path: Path) -> Iterator[dict[str, Any]]:
                 key = f"{folder}/{base}".lstrip("/")
                 if not member.isfile():
                     continue
-                if key != sample["key"]:
-                    if sample["key"] is not None:
-                        yield sample
-                    sample = {"key": key, "offset": 0, "size": 0, "suffix": None, "meta": {}}
+                if key != stored["key"]:
+                    if stored["key"] is not None:
+                        yield stored
+                    stored = {"key": key, "offset": 0, "size": 0, "suffix": None, "meta": {}}
                 if f".{ending.lower()}" in VIDEO_SUFFIXES:
-                    sample |= {"offset": member.offset_data, "size": member.size, "suffix": f".{ending.lower()}"}
+                    stored |= {"offset": member.offset_data, "size": member.size, "suffix": f".{ending.lower()}"}
                 elif ending == "json" and (file := archive.extractfile(member)):
-                    sample["meta"] = json.load(file)
+                    stored["meta"] = json.load(file)
     except (tarfile.TarError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is no whole WebDataset shard ({error}); write it anew") from error
-    if sample["key"] is not None:
-        yield sample
+    if stored["key"] is not None:
+        yield stored
 
 
-def _record(sample: dict[str, Any], shard: str) -> Sample:
-    meta: dict[str, Any] = sample["meta"] if isinstance(sample["meta"], dict) else {}
-    item = str(meta.get("id", sample["key"]))
+def _sample(stored: dict[str, Any], shard: str) -> Sample:
+    meta: dict[str, Any] = stored["meta"] if isinstance(stored["meta"], dict) else {}
+    item = str(meta.get("id", stored["key"]))
     group = str(meta.get("group") or group_of(item))
     named = SPLIT_FOLDERS.get(str(meta.get("split") or Path(shard).name.split("-")[0]).lower())
     labels = meta.get("labels") or ([meta["label"]] if "label" in meta else [])
@@ -216,7 +216,7 @@ def _is_whole(path: Path, folder: Path, group: list[Entry]) -> bool:
     """Whether a shard holds exactly these clips at their present sizes."""
     if not path.is_file():
         return False
-    found = [(sample["meta"].get("id"), sample["size"]) for sample in read_index(str(path))]
+    found = [(stored["meta"].get("id"), stored["size"]) for stored in read_index(str(path))]
     return found == [(entry.id, (folder / entry.output).stat().st_size) for entry in group]
 
 

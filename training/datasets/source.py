@@ -1,4 +1,4 @@
-"""What a data set gives to training and evaluation: records of clips, and their picture and sound.
+"""What a data set gives to training and evaluation: samples, and their picture and sound.
 
 Shape legend: T frames, H x W pixels, n samples.
 """
@@ -59,7 +59,7 @@ class LeftOut:
 
 
 class Source(Protocol):
-    """A data set: records of every split, and how to read them. Sources can be pickled into worker processes."""
+    """A data set: samples of every split, and how to read them. Sources can be pickled into worker processes."""
 
     @property
     def name(self) -> str:
@@ -68,14 +68,14 @@ class Source(Protocol):
 
     @property
     def left_out(self) -> Sequence[LeftOut]:
-        """What is not in `records`, with the reason."""
+        """What is not in `samples`, with the reason."""
         ...
 
-    def records(self, split: Split) -> Sequence[Sample]:
+    def samples(self, split: Split) -> Sequence[Sample]:
         """The clips of a split, in an order that does not change between runs."""
         ...
 
-    def info(self, record: Sample) -> MediaInfo:
+    def info(self, sample: Sample) -> MediaInfo:
         """Streams, rates and lengths of a clip, without decoding it.
 
         Raises:
@@ -84,7 +84,7 @@ class Source(Protocol):
         ...
 
     def read(
-        self, record: Sample, config: SynchformerConfig, start: float | None = None, stop: float | None = None
+        self, sample: Sample, config: SynchformerConfig, start: float | None = None, stop: float | None = None
     ) -> Media:
         """Picture uint8 (T, 3, H, W) and sound float32 (n,) from `start` to `stop` seconds, the short side scaled.
 
@@ -94,13 +94,13 @@ class Source(Protocol):
         ...
 
 
-def read_crop(source: Source, record: Sample, place: Place, config: SynchformerConfig) -> Crop:
-    """The model's crop of a record at `place`: `load_clip` for any source. Decodes no more than the crop needs.
+def read_crop(source: Source, sample: Sample, place: Place, config: SynchformerConfig) -> Crop:
+    """The model's crop of a sample at `place`: `load_clip` for any source. Decodes no more than the crop needs.
 
     Raises:
         MediaError: as `Source.read`, or the place lies outside the clip.
     """
-    media = source.read(record, config, *crop_interval(place.start, place.offset, config))
+    media = source.read(sample, config, *crop_interval(place.start, place.offset, config))
     return cut_crop(media, place.start, place.offset, config=config)
 
 
@@ -112,30 +112,30 @@ class FileSource:
     entries: tuple[Sample, ...]
     left_out: tuple[LeftOut, ...] = ()
 
-    def records(self, split: Split) -> Sequence[Sample]:
+    def samples(self, split: Split) -> Sequence[Sample]:
         """The clips of a split, ordered by id."""
-        return [record for record in self.entries if record.split == split]
+        return [sample for sample in self.entries if sample.split == split]
 
-    def info(self, record: Sample) -> MediaInfo:
+    def info(self, sample: Sample) -> MediaInfo:
         """Look into the file; see `Source.info`."""
-        return probe(path_of(record))
+        return probe(path_of(sample))
 
     def read(
-        self, record: Sample, config: SynchformerConfig, start: float | None = None, stop: float | None = None
+        self, sample: Sample, config: SynchformerConfig, start: float | None = None, stop: float | None = None
     ) -> Media:
         """Decode the file; see `Source.read`."""
-        return read_file(path_of(record), config, start, stop)
+        return read_file(path_of(sample), config, start, stop)
 
 
-def path_of(record: Sample) -> Path:
-    """The file of a record.
+def path_of(sample: Sample) -> Path:
+    """The file of a sample.
 
     Raises:
-        ValueError: when the record has none.
+        ValueError: when the sample has none.
     """
-    if record.path is None:
-        raise ValueError(f"{record.id} is no file; read it through its source")
-    return record.path
+    if sample.path is None:
+        raise ValueError(f"{sample.id} is no file; read it through its source")
+    return sample.path
 
 
 def read_file(path: Path, config: SynchformerConfig, start: float | None, stop: float | None) -> Media:

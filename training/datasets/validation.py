@@ -58,26 +58,24 @@ _UNEVEN = ("note", "picture and sound end more than 0.5 s apart", "only what bot
 _PLACE = ("error", "fixed start and offset lie outside the clip", "the tables belong to clips of 10 s; check the files")
 
 
-def check_source(
-    source: Source, config: SynchformerConfig, sample: int | None = 500, workers: int = 0
-) -> list[Finding]:
-    """Look at the lists as a whole, and into `sample` clips of each split.
+def check_source(source: Source, config: SynchformerConfig, count: int | None = 500, workers: int = 0) -> list[Finding]:
+    """Look at the lists as a whole, and into `count` clips of each split.
 
     Args:
         source: the data set.
         config: sizes of the model that it is meant for.
-        sample: clips of each split to look into, spread evenly over it; all when None.
+        count: clips of each split to look into, spread evenly over it; all when None.
         workers: processes that look; 0: this one.
 
     Returns:
         Findings, the worst first; empty when there is nothing to say.
     """
     found = [*_check_lists(source)]
-    clips = [record for split in SPLITS for record in spread(source.records(split), sample)]
+    clips = [sample for split in SPLITS for sample in spread(source.samples(split), count)]
     by_kind: dict[tuple[str, str, str], list[str]] = defaultdict(list)
-    for record, probe in in_order(partial(look, source), clips, workers):
-        for kind in judge(record, probe, config):
-            by_kind[kind].append(f"{record.id} ({probe.error})" if probe.error else record.id)
+    for sample, probe in in_order(partial(look, source), clips, workers):
+        for kind in judge(sample, probe, config):
+            by_kind[kind].append(f"{sample.id} ({probe.error})" if probe.error else sample.id)
     for level in LEVELS:
         found += [
             Finding(level, what, len(ids), tuple(ids[:EXAMPLES]), remedy)
@@ -87,15 +85,15 @@ def check_source(
     return sorted(found, key=lambda finding: LEVELS.index(finding.level))
 
 
-def look(source: Source, record: Sample) -> Probe:
+def look(source: Source, sample: Sample) -> Probe:
     """Look into one clip."""
     try:
-        return Probe(source.info(record))
+        return Probe(source.info(sample))
     except (MediaError, OSError) as error:
         return Probe(None, str(error))
 
 
-def judge(record: Sample, probe: Probe, config: SynchformerConfig) -> Iterator[tuple[str, str, str]]:
+def judge(sample: Sample, probe: Probe, config: SynchformerConfig) -> Iterator[tuple[str, str, str]]:
     """Everything there is to say about one clip: level, what, remedy."""
     info = probe.info
     if info is None:
@@ -115,31 +113,31 @@ def judge(record: Sample, probe: Probe, config: SynchformerConfig) -> Iterator[t
         _SMALL: side < config.image_size,
         _APART: abs(info.video.start - info.audio.start) > LATE,
         _UNEVEN: abs(info.video.stop - info.audio.stop) > 0.5,
-        _PLACE: not _holds(info, record, config),
+        _PLACE: not _holds(info, sample, config),
     }
     yield from (kind for kind, applies in wrong.items() if applies)
 
 
-def _holds(info: MediaInfo, record: Sample, config: SynchformerConfig) -> bool:
-    if record.fixed is None:
+def _holds(info: MediaInfo, sample: Sample, config: SynchformerConfig) -> bool:
+    if sample.fixed is None:
         return True
     try:
-        first, last = possible_starts(info, config, record.fixed.offset)
+        first, last = possible_starts(info, config, sample.fixed.offset)
     except MediaError:
         return False
     frame = 1 / config.video_fps  # the published tables are cut to frames downwards
-    return first - frame <= record.fixed.start <= last + SPARE
+    return first - frame <= sample.fixed.start <= last + SPARE
 
 
 def _check_lists(source: Source) -> Iterator[Finding]:
-    splits = {split: source.records(split) for split in SPLITS}
+    splits = {split: source.samples(split) for split in SPLITS}
     for split in ("train", "valid"):
         if not splits[split]:
             yield Finding("warning", f"no clips to {split} on", 0, (), f"give a data set with a {split} split")
     homes: dict[str, set[str]] = defaultdict(set)
-    for split, records in splits.items():
-        for record in records:
-            homes[record.group].add(split)
+    for split, samples in splits.items():
+        for sample in samples:
+            homes[sample.group].add(split)
     leaks = sorted(group for group, found in homes.items() if len(found) > 1)
     if leaks:
         what = "recordings with clips in several splits: results would be too good"
@@ -149,11 +147,11 @@ def _check_lists(source: Source) -> Iterator[Finding]:
         yield Finding("note", f"left out: {reason}", count, tuple(ids), "nothing, if that is meant")
 
 
-def spread(records: Sequence[Item], count: int | None) -> list[Item]:
-    """`count` records (or other items) at even distances, or all."""
-    if count is None or len(records) <= count:
-        return list(records)
-    return [records[index * len(records) // count] for index in range(count)]
+def spread(samples: Sequence[Item], count: int | None) -> list[Item]:
+    """`count` samples (or other items) at even distances, or all."""
+    if count is None or len(samples) <= count:
+        return list(samples)
+    return [samples[index * len(samples) // count] for index in range(count)]
 
 
 def table(findings: Iterable[Finding]) -> str:
@@ -165,13 +163,13 @@ def table(findings: Iterable[Finding]) -> str:
     return "\n".join(lines) if len(lines) > 2 else "Nothing is wrong with it."
 
 
-def require_usable(source: Source, config: SynchformerConfig, sample: int | None = 500, workers: int = 0) -> str:
+def require_usable(source: Source, config: SynchformerConfig, count: int | None = 500, workers: int = 0) -> str:
     """Check a data set before training; returns the table to print.
 
     Raises:
         ValueError: when it has errors; the message holds the table.
     """
-    findings = check_source(source, config, sample, workers)
+    findings = check_source(source, config, count, workers)
     if any(finding.level == "error" for finding in findings):
         raise ValueError(f"{source.name} cannot be trained on as it is:\n{table(findings)}")
     return table(findings)

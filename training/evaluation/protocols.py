@@ -30,17 +30,17 @@ class Protocol:
     fixed: bool
     sentence: str
 
-    def places(self, record: Sample, info: MediaInfo, config: SynchformerConfig, seed: int = 0) -> list[Place]:
+    def places(self, sample: Sample, info: MediaInfo, config: SynchformerConfig, seed: int = 0) -> list[Place]:
         """The crops of one clip; random ones are a function of the clip's id, the round and `seed`.
 
         Raises:
             MediaError: when the clip has no fixed place, or is too short for one of the crops.
         """
         if self.fixed:
-            if record.fixed is None:
-                raise MediaError(f"{record.id} has no fixed start and offset in the annotations; use another protocol")
-            return [record.fixed]
-        return [random_place(info, config, generator(record.id, number, seed)) for number in range(self.rounds)]
+            if sample.fixed is None:
+                raise MediaError(f"{sample.id} has no fixed start and offset in the annotations; use another protocol")
+            return [sample.fixed]
+        return [random_place(info, config, generator(sample.id, number, seed)) for number in range(self.rounds)]
 
 
 def repeated(rounds: int) -> Protocol:

@@ -50,13 +50,13 @@ class Precision:
 
 
 def precisions(
-    model: SegmentAVCLIP, source: Source, records: Iterable[Sample], left_out: list[LeftOut], workers: int = 0
+    model: SegmentAVCLIP, source: Source, samples: Iterable[Sample], left_out: list[LeftOut], workers: int = 0
 ) -> Iterator[Precision]:
     """The precision of every clip; clips that cannot be used are added to `left_out` with the reason."""
     config = model.config
-    for record, found in in_order(partial(read_middle, source, config), records, workers, ahead=2):
+    for sample, found in in_order(partial(read_middle, source, config), samples, workers, ahead=2):
         if isinstance(found, str):
-            left_out.append(LeftOut(record.id, record.split, found))
+            left_out.append(LeftOut(sample.id, sample.split, found))
             continue
         frames, waves = segments_of(found, config)
         device = next(model.parameters()).device
@@ -64,23 +64,23 @@ def precisions(
             mel = mel_spectrogram(waves, config).to(device)
             video, audio = model.embed(frames[None].to(device), mel[None])
             value = window_precision(video[None], audio[None])
-        yield Precision(record.id, float(value))
+        yield Precision(sample.id, float(value))
 
 
-def read_middle(source: Source, config: SynchformerConfig, record: Sample) -> Media | str:
+def read_middle(source: Source, config: SynchformerConfig, sample: Sample) -> Media | str:
     """The middle of a clip, as long as all segments together, or a sentence about why there is none."""
     length = SEGMENTS * config.segment_seconds
     try:
-        info = source.info(record)
+        info = source.info(sample)
         end = min(info.video.stop, info.audio.stop)
         if end < length - 1e-6:
             return f"picture and sound share {end:.2f} s; {SEGMENTS} segments need {length:.2f} s"
         start = int((end - length) / 2 * config.video_fps) / config.video_fps
-        media = source.read(record, config, start, start + length)
+        media = source.read(sample, config, start, start + length)
     except (MediaError, OSError) as error:
         return str(error)
     missing = len(media.video) < SEGMENTS * config.segment_frames
-    return f"{record.id} is damaged: its picture ends early" if missing else media
+    return f"{sample.id} is damaged: its picture ends early" if missing else media
 
 
 def segments_of(media: Media, config: SynchformerConfig) -> tuple[torch.Tensor, torch.Tensor]:
@@ -123,9 +123,9 @@ def main(argv: list[str] | None = None) -> int:
     except ValueError as error:
         parser.error(str(error))
     left_out = [item for item in source.left_out if item.split == arguments.split]
-    records = spread(source.records(arguments.split), arguments.count)
-    work = precisions(model, source, records, left_out, arguments.workers)
-    found = list(tqdm(work, total=len(records), desc="clips", mininterval=2))
+    samples = spread(source.samples(arguments.split), arguments.count)
+    work = precisions(model, source, samples, left_out, arguments.workers)
+    found = list(tqdm(work, total=len(samples), desc="clips", mininterval=2))
     for reason, number in count_reasons(left_out).items():
         print(f"left out: {number} clips, {reason}", file=sys.stderr)
     if not found:

@@ -77,7 +77,7 @@ def rank_area(scores: NDArray[np.floating], truth: NDArray[np.integer], axis: in
 
 
 def draw_crops(
-    rounds: int, seed: int, longest: float, record: Sample, info: MediaInfo, config: SynchformerConfig
+    rounds: int, seed: int, longest: float, sample: Sample, info: MediaInfo, config: SynchformerConfig
 ) -> list[Place]:
     """Crops of one clip; `longest` is the crop in seconds that must fit, the offset model's if it is the longer one.
 
@@ -87,7 +87,7 @@ def draw_crops(
     room = replace(config, crop_frames=round(longest * config.video_fps))
     places = []
     for number in range(rounds):
-        rng = generator(record.id, number, seed)
+        rng = generator(sample.id, number, seed)
         synchronizable = rng.random() < 0.5
         shift = float(rng.choice([-1.0, 1.0])) * config.crop_seconds
         offset = config.grid[int(rng.integers(config.offset_classes))] if synchronizable else shift
@@ -99,7 +99,7 @@ def sync_trials(
     model: Synchformer,
     offset_model: Synchformer | None,
     source: Source,
-    records: Iterable[Sample],
+    samples: Iterable[Sample],
     rounds: int,
     left_out: list[LeftOut],
     seed: int = 0,
@@ -111,16 +111,16 @@ def sync_trials(
     room = replace(config, crop_frames=round(longest * config.video_fps))
     draw = partial(draw_crops, rounds, seed, longest)
     work = partial(_read, source, draw, config, room)
-    for record, reading in in_order(work, records, workers, ahead=2):
+    for sample, reading in in_order(work, samples, workers, ahead=2):
         if reading.error:
-            left_out.append(LeftOut(record.id, record.split, reading.error))
+            left_out.append(LeftOut(sample.id, sample.split, reading.error))
         crops = [(media, place) for media, places in reading.parts for place in places]
         for number, (media, place) in enumerate(crops):
             sure = predict_synchronizability(model, cut_crop(media, place.start, place.offset, config=config))
             can = abs(place.offset) <= config.max_offset + 1e-6
-            trial = SyncTrial(record.id, number, place.start, place.offset, can, sure.probability)
+            trial = SyncTrial(sample.id, number, place.start, place.offset, can, sure.probability)
             if isinstance(source, GeneratedSource):
-                trial = replace(trial, shared=shared_events(source.scene(record), place, config))
+                trial = replace(trial, shared=shared_events(source.scene(sample), place, config))
             if offset_model is not None:
                 grid = offset_model.config
                 found = predict(offset_model, cut_crop(media, place.start, place.offset, config=grid))
@@ -130,14 +130,14 @@ def sync_trials(
             yield trial
 
 
-def _read(source: Source, draw: Any, config: SynchformerConfig, room: SynchformerConfig, record: Sample) -> Reading:
+def _read(source: Source, draw: Any, config: SynchformerConfig, room: SynchformerConfig, sample: Sample) -> Reading:
     """Decode enough for both models: the places are drawn for `config`, the crops may be as long as `room`'s."""
 
-    def places(record: Sample, info: MediaInfo, _: SynchformerConfig) -> list[Place]:
-        drawn: list[Place] = draw(record, info, config)
+    def places(sample: Sample, info: MediaInfo, _: SynchformerConfig) -> list[Place]:
+        drawn: list[Place] = draw(sample, info, config)
         return drawn
 
-    return read_places(source, places, room, record)
+    return read_places(source, places, room, sample)
 
 
 @dataclass(frozen=True)
@@ -289,11 +289,11 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.rounds < 1:
         parser.error(f"--rounds must be at least 1, not {arguments.rounds}")
     left_out = [item for item in source.left_out if item.split == arguments.split]
-    records = spread(source.records(arguments.split), arguments.count)
+    samples = spread(source.samples(arguments.split), arguments.count)
     found = sync_trials(
-        model, offset_model, source, records, arguments.rounds, left_out, arguments.place_seed, arguments.workers
+        model, offset_model, source, samples, arguments.rounds, left_out, arguments.place_seed, arguments.workers
     )
-    trials = tuple(tqdm(found, total=len(records) * arguments.rounds, desc="crops", mininterval=2))
+    trials = tuple(tqdm(found, total=len(samples) * arguments.rounds, desc="crops", mininterval=2))
     for reason, number in count_reasons(left_out).items():
         print(f"left out: {number} clips, {reason}", file=sys.stderr)
     if not trials:

@@ -73,25 +73,25 @@ def shared_events(scene: Scene, place: Place, config: SynchformerConfig) -> int:
 def generated_trials(model: TwoStreams, source: GeneratedSource, workers: int = 2) -> Iterator[Trial]:
     """One trial for every generated test clip, written as MP4 and read back: the path that a user's file takes."""
     with tempfile.TemporaryDirectory() as folder:
-        written = in_order(partial(write_record, source, Path(folder)), source.records("test"), workers)
-        for record, path in written:
-            start, target, shared = draw_trial(source.scene(record), model.config)
+        written = in_order(partial(write_sample, source, Path(folder)), source.samples("test"), workers)
+        for sample, path in written:
+            start, target, shared = draw_trial(source.scene(sample), model.config)
             found = predict(model, load_clip(path, start, model.config.grid[target], config=model.config))
             path.unlink()
             guess = model.config.offset_class(found.offset)
-            seed = int(record.group)
-            yield Trial(seed, start, target, guess, found.confidence, shared, record.id, 0, record.labels)
+            seed = int(sample.group)
+            yield Trial(seed, start, target, guess, found.confidence, shared, sample.id, 0, sample.labels)
 
 
-def write_record(source: GeneratedSource, folder: Path, record: Sample) -> Path:
+def write_sample(source: GeneratedSource, folder: Path, sample: Sample) -> Path:
     """Write a generated clip as a file of its own."""
-    return write_clip(source.scene(record), folder / f"{record.id}.mp4", size=(256, 256))
+    return write_clip(source.scene(sample), folder / f"{sample.id}.mp4", size=(256, 256))
 
 
 def source_trials(
     model: TwoStreams,
     source: Source,
-    records: Iterable[Sample],
+    samples: Iterable[Sample],
     protocol: Protocol,
     left_out: list[LeftOut],
     seed: int = 0,
@@ -100,22 +100,22 @@ def source_trials(
     """Trials of every clip under a protocol; clips that cannot be used are added to `left_out` with the reason."""
     config = model.config
     draw = partial(_protocol_places, protocol, seed)
-    for number, (record, clips) in enumerate(crops_of(source, records, draw, config, left_out, workers)):
+    for number, (sample, clips) in enumerate(crops_of(source, samples, draw, config, left_out, workers)):
         for index, clip in enumerate(clips):
             found = predict(model, clip)
             shared = (
-                shared_events(source.scene(record), Place(clip.start, clip.offset), config)
+                shared_events(source.scene(sample), Place(clip.start, clip.offset), config)
                 if isinstance(source, GeneratedSource)
                 else None
             )
             target, guess = config.offset_class(clip.offset), config.offset_class(found.offset)
-            yield Trial(number, clip.start, target, guess, found.confidence, shared, record.id, index, record.labels)
+            yield Trial(number, clip.start, target, guess, found.confidence, shared, sample.id, index, sample.labels)
 
 
 def _protocol_places(
-    protocol: Protocol, seed: int, record: Sample, info: MediaInfo, config: SynchformerConfig
+    protocol: Protocol, seed: int, sample: Sample, info: MediaInfo, config: SynchformerConfig
 ) -> list[Place]:
-    return protocol.places(record, info, config, seed)
+    return protocol.places(sample, info, config, seed)
 
 
 @dataclass(frozen=True)
@@ -128,33 +128,33 @@ class Reading:
 
 def crops_of(
     source: Source,
-    records: Iterable[Sample],
+    samples: Iterable[Sample],
     draw: Draw,
     config: SynchformerConfig,
     left_out: list[LeftOut],
     workers: int = 0,
 ) -> Iterator[tuple[Sample, Iterator[Crop]]]:
     """The crops that `draw` wants of each clip, decoded in `workers` processes; unusable clips go to `left_out`."""
-    for record, reading in in_order(partial(read_places, source, draw, config), records, workers, ahead=2):
+    for sample, reading in in_order(partial(read_places, source, draw, config), samples, workers, ahead=2):
         if reading.error:
-            left_out.append(LeftOut(record.id, record.split, reading.error))
+            left_out.append(LeftOut(sample.id, sample.split, reading.error))
             continue
         places = ((media, place) for media, part in reading.parts for place in part)
-        yield record, (cut_crop(media, place.start, place.offset, config=config) for media, place in places)
+        yield sample, (cut_crop(media, place.start, place.offset, config=config) for media, place in places)
 
 
-def read_places(source: Source, draw: Draw, config: SynchformerConfig, record: Sample) -> Reading:
+def read_places(source: Source, draw: Draw, config: SynchformerConfig, sample: Sample) -> Reading:
     """Draw the crops of one clip and decode what they need, together when they are near each other."""
     try:
-        places = tuple(draw(record, source.info(record), config))
+        places = tuple(draw(sample, source.info(sample), config))
         spans = [crop_interval(place.start, place.offset, config) for place in places]
         first, last = min(begin for begin, _ in spans), max(end for _, end in spans)
         parts: tuple[tuple[Media, tuple[Place, ...]], ...]
         if last - first <= TOGETHER:
-            parts = ((_checked(source.read(record, config, first, last), places, config), places),)
+            parts = ((_checked(source.read(sample, config, first, last), places, config), places),)
         else:
             parts = tuple(
-                (_checked(source.read(record, config, *span), (place,), config), (place,))
+                (_checked(source.read(sample, config, *span), (place,), config), (place,))
                 for span, place in zip(spans, places, strict=True)
             )
     except (MediaError, OSError) as error:

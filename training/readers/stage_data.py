@@ -89,7 +89,7 @@ class Data:
     @property
     def _lookers(self) -> int:
         """Processes that look into clips: none of their own where they would start longer than they work."""
-        listed = 0 if self.generated else sum(len(self.source.records(split)) for split in FOLDERS)
+        listed = 0 if self.generated else sum(len(self.source.samples(split)) for split in FOLDERS)
         return self.request.workers if listed > FEW else 0
 
     @property
@@ -154,7 +154,7 @@ class Data:
         pieces = self._inventories[split].pieces(least)
         if not pieces:
             wanted = "train" if split == "train" else "validate"
-            listed = len(self.source.records(split))
+            listed = len(self.source.samples(split))
             why = f"none of its {listed} {split} clips can be used" if listed else f"it has no {split} clips"
             raise ValueError(
                 f"there is nothing to {wanted} on in {self.request.data}: {why}; the stage {self.stage} needs clips of "
@@ -245,7 +245,7 @@ class Data:
 
     def _lost(self, split: Split, caches: dict[Split, FeatureCache]) -> list[LeftOut]:
         pieces = self._pieces(split, self.request.config.span_frames)
-        return [LeftOut(pieces[clip].record.id, split, reason) for clip, reason in caches[split].lost.items()]
+        return [LeftOut(pieces[clip].sample.id, split, reason) for clip, reason in caches[split].lost.items()]
 
 
 def encoding_device(name: str) -> torch.device:

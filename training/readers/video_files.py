@@ -53,7 +53,7 @@ class Footage(PixelClips):
     @cached_property
     def identity(self) -> dict[str, Any]:
         """What tells these clips from others, as plain values."""
-        lines = [f"{piece.record.id} {piece.first} {piece.frames}\n" for piece in self.pieces]
+        lines = [f"{piece.sample.id} {piece.first} {piece.frames}\n" for piece in self.pieces]
         return {"clips": hashlib.sha256("".join(lines).encode()).hexdigest()[:16]}
 
     def frames_of(self, clip: int) -> int:
@@ -63,14 +63,14 @@ class Footage(PixelClips):
     def cut(self, crop: CropPlace, length: int, later: int = 0) -> tuple[Tensor, Tensor]:
         """Frames scaled to the short side, and sound; see `PixelClips.cut`. One reading where they lie together."""
         picture, sound, each = self.pieces[crop.clip], self.pieces[crop.sound_clip], self.config.samples_per_frame
-        frame, sample = picture.first + crop.start, (sound.first + crop.sound) * each + later
+        frame, sample_index = picture.first + crop.start, (sound.first + crop.sound) * each + later
         seen = (frame, frame + length)
-        heard = (sample // each, math.ceil(sample / each) + length)
-        if picture.record == sound.record:
+        heard = (sample_index // each, math.ceil(sample_index / each) + length)
+        if picture.sample == sound.sample:
             seen = heard = (min(seen[0], heard[0]), max(seen[1], heard[1]))
-        media = self._read(picture.record, *seen)
-        other = media if heard == seen and picture.record == sound.record else self._read(sound.record, *heard)
-        return self._picture(media, picture.record, frame, length), self._sound(other, sample, length * each)
+        media = self._read(picture.sample, *seen)
+        other = media if heard == seen and picture.sample == sound.sample else self._read(sound.sample, *heard)
+        return self._picture(media, picture.sample, frame, length), self._sound(other, sample_index, length * each)
 
     def __call__(self, index: int) -> tuple[Tensor, Tensor]:
         """A whole piece: frames (T, 3, H, W) and samples float32 (n,), shorter where the file is damaged.
@@ -79,40 +79,40 @@ class Footage(PixelClips):
             MediaError: when nothing of it can be decoded.
         """
         piece, each = self.pieces[index], self.config.samples_per_frame
-        media = self._read(piece.record, piece.first, piece.first + piece.frames)
+        media = self._read(piece.sample, piece.first, piece.first + piece.frames)
         count = min(len(media.video), len(media.audio) // each, piece.frames)
         return media.video[:count], media.audio[: count * each]
 
-    def _read(self, record: Sample, first: int, last: int) -> Media:
+    def _read(self, sample: Sample, first: int, last: int) -> Media:
         fps = self.config.video_fps
         try:
-            return self.source.read(record, self.config, max(0, first) / fps, last / fps)
+            return self.source.read(sample, self.config, max(0, first) / fps, last / fps)
         except (MediaError, OSError) as error:
-            raise self._lost(record, str(error)) from error
+            raise self._lost(sample, str(error)) from error
 
-    def _picture(self, media: Media, record: Sample, frame: int, length: int) -> Tensor:
+    def _picture(self, media: Media, sample: Sample, frame: int, length: int) -> Tensor:
         """`length` frames from `frame` of the clip's clock on; a few missing at the end are the last one again."""
         first = frame - round(media.start * media.video_fps)
         part = media.video[first : first + length]
         missing = length - len(part)
         if missing > SPARE * media.video_fps or not len(part):
             end = media.start + len(media.video) / media.video_fps
-            raise self._lost(record, f"{record.id} is damaged: its picture ends at {end:.2f} s, earlier than it says")
+            raise self._lost(sample, f"{sample.id} is damaged: its picture ends at {end:.2f} s, earlier than it says")
         return torch.cat([part, part[-1:].expand(missing, -1, -1, -1)]) if missing else part
 
     @staticmethod
-    def _sound(media: Media, sample: int, count: int) -> Tensor:
-        """`count` samples from `sample` of the clip's clock on; what is missing at the end is silence."""
-        first = sample - round(media.start * media.sample_rate)
+    def _sound(media: Media, sample_index: int, count: int) -> Tensor:
+        """`count` samples from `sample_index` of the clip's clock on; what is missing at the end is silence."""
+        first = sample_index - round(media.start * media.sample_rate)
         part = media.audio[first : first + count]
         return F.pad(part, (0, count - len(part)))
 
-    def _lost(self, record: Sample, reason: str) -> MediaError:
+    def _lost(self, sample: Sample, reason: str) -> MediaError:
         """The error to raise, after it was told and written down."""
-        if record.id not in self.told:
-            self.told.add(record.id)
-            tqdm.write(f"another clip is taken instead of {record.id}: {reason}")
+        if sample.id not in self.told:
+            self.told.add(sample.id)
+            tqdm.write(f"another clip is taken instead of {sample.id}: {reason}")
         if self.damaged is not None:
             with self.damaged.open("a") as file:
-                file.write(json.dumps({"id": record.id, "reason": reason}) + "\n")
+                file.write(json.dumps({"id": sample.id, "reason": reason}) + "\n")
         return MediaError(reason)

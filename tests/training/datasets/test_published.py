@@ -60,7 +60,7 @@ def opened(kind, videos, lists):
 
 def test_vggsound(videos, lists):
     source = opened("vggsound", videos, lists)
-    golf, rain = source.records("test")
+    golf, rain = source.samples("test")
     assert (golf.id, golf.labels, golf.fixed) == (GOLF, ("golf driving",), Place(start=3.44, offset=0.4))
     assert rain.fixed == Place(start=4.6, offset=-1.6)
     assert golf.group == "AAAAAAAAAAA"
@@ -75,14 +75,14 @@ def test_vggsound(videos, lists):
 
 def test_sparse_has_its_classes_and_no_fixed_places(videos, lists):
     source = opened("vggsound-sparse", videos, lists)
-    assert [(record.id, record.fixed) for record in source.records("test")] == [(GOLF, None)]
+    assert [(sample.id, sample.fixed) for sample in source.samples("test")] == [(GOLF, None)]
     assert LeftOut(RAIN, "test", "not of a sparse class") in source.left_out
     assert read_sparse_classes(lists) == {"golf driving", "playing tennis, hard"}
 
 
 def test_clean_keeps_what_is_in_sync(videos, lists):
     source = opened("vggsound-sparse-clean", videos, lists)
-    assert [(record.id, record.fixed) for record in source.records("test")] == [(GOLF, Place(4.64, -1.0))]
+    assert [(sample.id, sample.fixed) for sample in source.samples("test")] == [(GOLF, Place(4.64, -1.0))]
     assert LeftOut(BALL, "test", "annotated as not synchronizable") in source.left_out
 
 
@@ -98,9 +98,9 @@ def test_lrs3(tmp_path):
     )
     put(tmp_path / "lrs3", {"pretrain/aaa/00002.mp4": "", "pretrain/aaa/00004.mp4": "", "pretrain/ccc/00001.mp4": ""})
     source = opened("lrs3", tmp_path / "lrs3", tmp_path / "lists")
-    (test,) = source.records("test")
+    (test,) = source.samples("test")
     assert (test.group, test.fixed) == ("pretrain/aaa", Place(2.96, 0.2))
-    assert source.records("train")[0].fixed is None
+    assert source.samples("train")[0].fixed is None
     assert count_reasons(source.left_out) == {"filtered out by short.txt": 1}
 
 
@@ -120,7 +120,7 @@ def test_audioset(tmp_path, listed):
     names = ("eval_segments/AAAAAAAAAAA_0_10000", "unbalanced_train_segments/BBBBBBBBBBB_0_7000")
     put(tmp_path / "audioset", {f"{name}.mp4": "" for name in names})
     source = opened("audioset", tmp_path / "audioset", tmp_path / "lists")
-    (test,) = source.records("test")
+    (test,) = source.samples("test")
     assert test.fixed == Place(4.92, -1.4)
     assert test.labels == (("Speech", "Male speech, man speaking") if listed else ())
     assert [item.reason for item in source.left_out] == ["filtered out by short.txt"]

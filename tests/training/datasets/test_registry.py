@@ -18,23 +18,23 @@ from training.datasets.source import Place, read_crop
 
 def test_generated_seeds_never_overlap():
     source = open_source("synthetic:7", SourceOptions(generated=GeneratedSource(train=3, valid=2, test=2)))
-    assert [record.group for record in source.records("train")] == ["7", "8", "9"]
-    assert [record.group for record in source.records("valid")] == ["1000000", "1000001"]
-    assert [record.group for record in source.records("test")] == ["2000000", "2000001"]
+    assert [sample.group for sample in source.samples("train")] == ["7", "8", "9"]
+    assert [sample.group for sample in source.samples("valid")] == ["1000000", "1000001"]
+    assert [sample.group for sample in source.samples("test")] == ["2000000", "2000001"]
     with pytest.raises(ValueError, match="train clips have seeds from 0 to 999999"):
         GeneratedSource(seed=999_999, train=2)
 
 
 def test_generated_clip_is_cut_where_asked():
     source = GeneratedSource(train=1, valid=0, test=0)
-    record = source.records("train")[0]
-    clip = read_crop(source, record, Place(1.0, 0.4), MINI)
-    wave = render_sound(source.scene(record))
+    sample = source.samples("train")[0]
+    clip = read_crop(source, sample, Place(1.0, 0.4), MINI)
+    wave = render_sound(source.scene(sample))
     assert np.array_equal(clip.audio.numpy(), wave[round(1.4 * 16_000) : round(6.4 * 16_000)])
     assert clip.video.shape == (125, 3, 96, 96)
-    assert source.info(record).seconds == 10.0
+    assert source.info(sample).seconds == 10.0
     with pytest.raises(MediaError, match=r"choose an offset from -1\.00"):
-        read_crop(source, record, Place(1.0, -2.0), MINI)
+        read_crop(source, sample, Place(1.0, -2.0), MINI)
 
 
 def test_folder_gives_the_crop_that_load_clip_gives(tmp_path):
@@ -42,15 +42,15 @@ def test_folder_gives_the_crop_that_load_clip_gives(tmp_path):
     path = write(tmp_path / "clap" / "ID_0_8000.mp4", MediaSpec(seconds=8.0, click=3.0, size=(128, 160)))
     (tmp_path / "notes.txt").write_text("x")
     source = open_source(f"folder:{tmp_path}")
-    record = source.entries[0]
-    assert (record.id, record.group, record.labels) == ("clap/ID_0_8000", "clap/ID", ("clap",))
+    sample = source.entries[0]
+    assert (sample.id, sample.group, sample.labels) == ("clap/ID_0_8000", "clap/ID", ("clap",))
     assert source.left_out[0].reason == "no video file (.txt)"
-    clip = read_crop(source, record, Place(1.0, 0.4), MINI)
+    clip = read_crop(source, sample, Place(1.0, 0.4), MINI)
     same = load_clip(path, 1.0, 0.4, config=MINI)
     assert np.array_equal(clip.video, same.video)
     assert np.array_equal(clip.audio, same.audio)
     assert click_in(clip.audio.numpy(), 16_000) == pytest.approx(3.0 - 1.4, abs=0.002)
-    whole = source.read(record, MINI)
+    whole = source.read(sample, MINI)
     assert number_in(whole.video[30].numpy()) == 30
 
 
@@ -59,7 +59,7 @@ def test_folder_splits(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     source = open_source(f"folder:{tmp_path}")
-    assert [(record.id, record.split, record.group) for record in source.entries] == [
+    assert [(sample.id, sample.split, sample.group) for sample in source.entries] == [
         ("train/a_0_10", "train", "a"),
         ("val/b", "valid", "b"),
     ]

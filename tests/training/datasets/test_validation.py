@@ -26,13 +26,13 @@ def flawed(tmp_path_factory):
         "mute": MediaSpec(seconds=1.0, audio=None, **SMALL),
     }
     paths = {name: write(folder / f"{name}.mp4", sample) for name, sample in files.items()}
-    records = [Sample(name, "train", name, path) for name, path in paths.items()]
-    records += [
+    samples = [Sample(name, "train", name, path) for name, path in paths.items()]
+    samples += [
         Sample("copy", "valid", "fine", paths["fine"]),
         Sample("outside", "test", "outside", paths["fine"], fixed=Place(start=1.0, offset=-2.0)),
         Sample("inside", "test", "inside", paths["fine"], fixed=Place(start=2.0, offset=-2.0)),
     ]
-    return FileSource("folder:flawed", tuple(records))
+    return FileSource("folder:flawed", tuple(samples))
 
 
 def test_planted_defects_are_found(flawed):
@@ -73,6 +73,6 @@ def test_command(tmp_path, capsys):
 
 
 def test_sample_is_spread_evenly():
-    records = [Sample(str(index), "train", str(index)) for index in range(10)]
-    assert [record.id for record in spread(records, 4)] == ["0", "2", "5", "7"]
-    assert spread(records, None) == records
+    samples = [Sample(str(index), "train", str(index)) for index in range(10)]
+    assert [sample.id for sample in spread(samples, 4)] == ["0", "2", "5", "7"]
+    assert spread(samples, None) == samples

@@ -60,12 +60,12 @@ def test_random_places_fit_and_cover_the_grid(seconds):
 
 
 def test_rounds_differ_and_can_be_repeated():
-    record = Sample("a", "test", "a")
-    places = PROTOCOLS["x25"].places(record, info_of(), MINI)
+    sample = Sample("a", "test", "a")
+    places = PROTOCOLS["x25"].places(sample, info_of(), MINI)
     assert len(set(places)) > 20
-    assert places == PROTOCOLS["x25"].places(record, info_of(), MINI)
-    assert places[:2] == PROTOCOLS["x2"].places(record, info_of(), MINI)
-    assert places != PROTOCOLS["x25"].places(record, info_of(), MINI, seed=1)
+    assert places == PROTOCOLS["x25"].places(sample, info_of(), MINI)
+    assert places[:2] == PROTOCOLS["x2"].places(sample, info_of(), MINI)
+    assert places != PROTOCOLS["x25"].places(sample, info_of(), MINI, seed=1)
 
 
 def test_published_protocols():
@@ -167,14 +167,14 @@ def test_trials_name_what_they_leave_out(tmp_path):
     paths = {
         name: write(tmp_path / f"{name}.mp4", MediaSpec(seconds=s, **small)) for name, s in (("a", 9.0), ("b", 3.0))
     }
-    records = [Sample(name, "test", name, path) for name, path in paths.items()]
-    source = FileSource("folder:x", tuple(records))
+    samples = [Sample(name, "test", name, path) for name, path in paths.items()]
+    source = FileSource("folder:x", tuple(samples))
     left_out: list[LeftOut] = []
-    found = list(source_trials(Synchformer(TINY).eval(), source, records, repeated(3), left_out))
+    found = list(source_trials(Synchformer(TINY).eval(), source, samples, repeated(3), left_out))
     assert [(item.id, item.round) for item in found] == [("a", 0), ("a", 1), ("a", 2)]
     assert [item.id for item in left_out] == ["b"]
     assert "too short" in left_out[0].reason
-    (_, clips), = crops_of(source, records[:1], lambda *_: [Place(1.0, 0.4)], TINY, left_out)  # fmt: skip
+    (_, clips), = crops_of(source, samples[:1], lambda *_: [Place(1.0, 0.4)], TINY, left_out)  # fmt: skip
     assert [(clip.video_start, clip.audio_start) for clip in clips] == [(1.0, 1.4)]
 
 

@@ -62,7 +62,7 @@ def source(films):
 
 
 def footage_of(source, split="train", **more):
-    pieces = [Piece(record, 0, round(LENGTHS[record.id] * 25)) for record in source.records(split)]
+    pieces = [Piece(sample, 0, round(LENGTHS[sample.id] * 25)) for sample in source.samples(split)]
     return Footage(source, pieces, TINY, **more)
 
 
@@ -74,14 +74,14 @@ def rng(seed=0):
 
 
 def test_roll_by_hand():
-    records = [Sample(str(number), "train", str(number)) for number in range(4)]
+    samples = [Sample(str(number), "train", str(number)) for number in range(4)]
     seconds = (5.0, 0.0, 19.9, 31.0)
     known = [
-        Known("x", record.id, 0, 0, each, "" if each else "no sound")
-        for record, each in zip(records, seconds, strict=True)
+        Known("x", sample.id, 0, 0, each, "" if each else "no sound")
+        for sample, each in zip(samples, seconds, strict=True)
     ]
-    roll = Inventory(tuple(zip(records, known, strict=True)), 25)
-    found = [(piece.record.id, piece.first, piece.frames) for piece in roll.pieces(224)]
+    roll = Inventory(tuple(zip(samples, known, strict=True)), 25)
+    found = [(piece.sample.id, piece.first, piece.frames) for piece in roll.pieces(224)]
     assert found == [("2", 0, 497), ("3", 0, 258), ("3", 258, 258), ("3", 516, 258)]
     reasons = {item.id: item.reason for item in roll.left_out(224)}
     assert reasons == {"0": "picture and sound share 5.00 s, 8.96 s are needed", "1": "no sound"}
@@ -113,8 +113,8 @@ def test_cut_shows_the_frames_and_the_sound_of_their_times(source):
 
 
 def test_pieces_begin_where_they_say(source):
-    record = source.records("train")[0]
-    clips = Footage(source, [Piece(record, 0, 90), Piece(record, 50, 90)], TINY)
+    sample = source.samples("train")[0]
+    clips = Footage(source, [Piece(sample, 0, 90), Piece(sample, 50, 90)], TINY)
     frames, wave = clips.cut(CropPlace(1, 5, 1, -0, 0), 20)
     assert number_in(frames[0].numpy()) == 55
     assert click_in(wave.numpy(), 16_000) == pytest.approx(0.0, abs=0.003), "2 s are frame 50"
@@ -125,7 +125,7 @@ def test_pieces_begin_where_they_say(source):
 def test_segments_read_like_the_files(source):
     batch = footage_of(source).read([CropPlace(0, 8, 0, 8, 3)], TINY)
     assert batch["frames"].shape == (1, 14, 16, 3, 32, 32)
-    whole = source.read(source.records("train")[0], TINY)
+    whole = source.read(source.samples("train")[0], TINY)
     expected = center_crop(whole.video[8 + 5 * 8 : 8 + 5 * 8 + 16], 32)
     assert torch.equal(batch["frames"][0, 5], expected)
     assert torch.equal(batch["waves"][0, 5], whole.audio[48 * 640 : 64 * 640])
@@ -161,7 +161,7 @@ def test_jitter_moves_the_sound_within_its_bound_and_the_clip(source):
 def test_another_crop_takes_the_place_of_one_that_cannot_be_read(source, tmp_path):
     broken = Sample("broken", "train", "broken", tmp_path / "broken.mp4")
     broken.path.write_bytes(b"no film")
-    pieces = [Piece(broken, 0, 225), Piece(source.records("train")[0], 0, 225)]
+    pieces = [Piece(broken, 0, 225), Piece(source.samples("train")[0], 0, 225)]
     clips = Footage(FileSource("x", ()), pieces, TINY, damaged=tmp_path / "damaged.jsonl")
     crops = [CropPlace(1, 3, 1, 3, 0), CropPlace(0, 3, 0, 3, 0)]
     with pytest.raises(UnreadableError) as caught:
@@ -180,8 +180,8 @@ def test_another_crop_takes_the_place_of_one_that_cannot_be_read(source, tmp_pat
 
 
 def test_sound_of_another_clip_is_found_beside_short_ones(source):
-    records = source.records("train")
-    clips = Footage(source, [Piece(records[0], 0, 60), Piece(records[1], 0, 225), Piece(records[2], 0, 225)], TINY)
+    samples = source.samples("train")
+    clips = Footage(source, [Piece(samples[0], 0, 60), Piece(samples[1], 0, 225), Piece(samples[2], 0, 225)], TINY)
     for seed in range(6):
         crop = draw_foreign(clips, TINY, rng(seed))
         assert {crop.clip, crop.sound_clip} == {1, 2}
@@ -205,7 +205,7 @@ def cache(source, encoders, tmp_path_factory):
     cut = write(folder / "cut.mkv", MediaSpec(seconds=9.6, click=2.0, **FILM))
     cut.write_bytes(cut.read_bytes()[: round(0.6 * cut.stat().st_size)])
     mute = write(folder / "mute.mp4", MediaSpec(seconds=9.0, audio=None, **FILM))
-    whole = [Piece(record, 0, round(LENGTHS[record.id] * 25)) for record in source.records("train")[:2]]
+    whole = [Piece(sample, 0, round(LENGTHS[sample.id] * 25)) for sample in source.samples("train")[:2]]
     more = [Piece(Sample(path.stem, "train", path.stem, path), 0, 240) for path in (mute, cut)]
     clips = Footage(source, [whole[0], *more, whole[1]], TINY)
     return FeatureCache(folder / "features", clips, TINY, *encoders, workers=0, views=2, seed=7, jitter=1)
