@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -24,9 +23,9 @@ from tqdm import tqdm
 from synchformer.modeling.synchformer import TwoStreams
 from synthetic import KINDS, SEEDS
 from training.baselines.model import load_any
-from training.datasets.generated import GeneratedSource, describe
+from training.datasets.generated import GeneratedSource
 from training.datasets.registry import SourceOptions, open_source
-from training.datasets.source import LeftOut, Source, Split, count_reasons
+from training.datasets.source import SPLITS, LeftOut, Source, Split, count_reasons
 from training.datasets.validation import spread
 from training.evaluation.plots import report_figure
 from training.evaluation.protocols import PROTOCOLS, Protocol, repeated, usual_protocol
@@ -60,9 +59,9 @@ def evaluate(
     """
     left_out: list[LeftOut] = [item for item in source.left_out if item.split == split]
     samples = spread(source.samples(split), count)
-    through_files = isinstance(source, GeneratedSource) and protocol is None and split == "test"
+    through_files = source.is_generated and protocol is None and split == "test"
     protocol = protocol or usual_protocol(source.name)
-    if isinstance(source, GeneratedSource) and through_files:
+    if through_files:
         found = generated_trials(model, source, workers)
     else:
         found = source_trials(model, source, samples, protocol, left_out, seed, workers)
@@ -71,7 +70,7 @@ def evaluate(
     said = WRITTEN if through_files else protocol.sentence
     config = model.config
     clips = len({trial.clip for trial in trials})
-    data = f"{describe(source)} ({split})"
+    data = source.description(split)
     setting = Setting(name, data, said, protocol.rounds, clips, seed, config.offset_classes, config.offset_step)
     return Report(setting, trials, tuple(left_out))
 
@@ -107,19 +106,17 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _source(arguments: argparse.Namespace, events: tuple[int, int]) -> Source:
+    counts = {split: arguments.count if split == arguments.split else 0 for split in SPLITS}
     generated = GeneratedSource(
-        train=0,
-        valid=0,
-        test=arguments.count,
+        train=counts["train"],
+        valid=counts["valid"],
+        test=counts["test"],
         events=events,
         without=tuple(arguments.without),
         only=tuple(arguments.only),
         first_test=arguments.seed,
     )
-    source = open_source(arguments.data, SourceOptions(arguments.annotations, generated))
-    if isinstance(source, GeneratedSource) and arguments.split != "test":
-        return replace(source, **{arguments.split: arguments.count, "test": 0})
-    return source
+    return open_source(arguments.data, SourceOptions(arguments.annotations, generated))
 
 
 def _write(report: Report, out: Path) -> None:

@@ -15,7 +15,8 @@ import torch
 from synchformer.config import SynchformerConfig
 from synchformer.media.probe import Media, MediaError, MediaInfo, Span
 from synthetic import SEEDS, Kind, Scene, frame_times, render_frames, render_sound, sample_scene
-from training.datasets.source import SPLITS, LeftOut, Sample, Source, Split
+from training.datasets.recipe import Recipe
+from training.datasets.source import SPLITS, LeftOut, Sample, Split
 
 SIDE = 256  # pixels that a generated clip is said to have; it is drawn at whatever side is asked for
 
@@ -66,6 +67,22 @@ class GeneratedSource:
         """Nothing: every seed gives a clip."""
         return ()
 
+    @property
+    def is_generated(self) -> bool:
+        """True: every clip is drawn from its seed."""
+        return True
+
+    def description(self, split: Split) -> str:
+        """The clips of a split in words: their seeds and kinds."""
+        seeds = self.seeds(split)
+        words = [
+            f"generated clips, seeds {seeds.start} to {seeds.stop - 1}",
+            f"{self.events[0]} to {self.events[1]} events",
+        ]
+        words += [f"only {', '.join(self.only)}"] if self.only else []
+        words += [f"without {', '.join(self.without)}"] if self.without else []
+        return f"{', '.join(words)} ({split})"
+
     def seeds(self, split: Split) -> range:
         """The seeds of a split."""
         first = {"train": self.seed, "valid": SEEDS["valid"][0], "test": self.first_test}[split]
@@ -78,6 +95,11 @@ class GeneratedSource:
             Sample(id=f"synthetic-{seed:07d}", split=split, group=str(seed), labels=shared_kinds(self._scene(seed)))
             for seed in self.seeds(split)
         ]
+
+    def recipe(self, split: Split) -> Recipe:
+        """Which clips of a split are generated; see `Source.recipe`."""
+        seeds = self.seeds(split)
+        return Recipe(seeds.start, len(seeds), self.events, self.duration, self.without, self.only)
 
     def scene(self, sample: Sample) -> Scene:
         """The scene behind a sample, with the truth about its events."""
@@ -113,14 +135,3 @@ class GeneratedSource:
 def shared_kinds(scene: Scene) -> tuple[str, ...]:
     """The kinds of a scene's events that are both seen and heard."""
     return tuple(sorted({event.kind for event in scene.events if event.seen and event.heard}))
-
-
-def describe(source: Source) -> str:
-    """The data set in words; generated clips with their seeds and kinds."""
-    if not isinstance(source, GeneratedSource):
-        return source.name
-    seeds = source.seeds("test")
-    words = [f"generated clips, seeds {seeds[0]} to {seeds[-1]}", f"{source.events[0]} to {source.events[1]} events"]
-    words += [f"only {', '.join(source.only)}"] if source.only else []
-    words += [f"without {', '.join(source.without)}"] if source.without else []
-    return ", ".join(words)

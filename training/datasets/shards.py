@@ -29,7 +29,7 @@ from synchformer.media.video_files import VIDEO_SUFFIXES
 from synchformer.storage.atomic import written_whole
 from training.datasets.folders import SPLIT_FOLDERS, checksum_split, group_of
 from training.datasets.manifest import Entry, read_manifests
-from training.datasets.source import SPLITS, LeftOut, Place, Sample, Split, read_file
+from training.datasets.source import SPLITS, LeftOut, Place, RecordedSource, Sample, Split, read_file
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Member:
 
 
 @dataclass(frozen=True)
-class ShardSource:
+class ShardSource(RecordedSource):
     """Clips inside shards; remote shards are fetched into the cache folder when they are needed."""
 
     name: str

@@ -9,12 +9,14 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 from synchformer.config import SynchformerConfig
 from synchformer.media.crop import Crop, crop_interval, cut_crop
 from synchformer.media.decode import read_media
 from synchformer.media.probe import Media, MediaInfo, probe
+from synthetic import Scene
+from training.datasets.recipe import Recipe
 
 Split = Literal["train", "valid", "test"]
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
@@ -71,8 +73,25 @@ class Source(Protocol):
         """What is not in `samples`, with the reason."""
         ...
 
+    @property
+    def is_generated(self) -> bool:
+        """Whether the clips are generated, so that the truth about their events is known."""
+        ...
+
+    def description(self, split: Split) -> str:
+        """A split of the data set in words, for reports."""
+        ...
+
     def samples(self, split: Split) -> Sequence[Sample]:
         """The clips of a split, in an order that does not change between runs."""
+        ...
+
+    def recipe(self, split: Split) -> Recipe | None:
+        """Which clips of a split are generated, in the order of `samples`; None for recorded ones."""
+        ...
+
+    def scene(self, sample: Sample) -> Scene | None:
+        """The truth about the events of a generated clip; None for a recorded one."""
         ...
 
     def info(self, sample: Sample) -> MediaInfo:
@@ -104,8 +123,25 @@ def read_crop(source: Source, sample: Sample, place: Place, config: SynchformerC
     return cut_crop(media, place.start, place.offset, config=config)
 
 
+class RecordedSource:
+    """What all data sets of recorded clips have in common: nobody knows the truth about their events."""
+
+    name: str
+    is_generated: ClassVar[bool] = False
+
+    def description(self, split: Split) -> str:
+        """The data set as it was asked for, and the split."""
+        return f"{self.name} ({split})"
+
+    def recipe(self, _: Split) -> None:
+        """None: nothing is generated."""
+
+    def scene(self, _: Sample) -> None:
+        """None: the truth is not known."""
+
+
 @dataclass(frozen=True)
-class FileSource:
+class FileSource(RecordedSource):
     """A data set of media files."""
 
     name: str

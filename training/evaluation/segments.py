@@ -31,7 +31,7 @@ from synchformer.modeling.segment_avclip import WINDOW_SEGMENTS, SegmentAVCLIP, 
 from synchformer.storage.atomic import write_json
 from synchformer.storage.csv_rows import write_csv
 from synthetic import SEEDS
-from training.datasets.generated import GeneratedSource, describe
+from training.datasets.generated import GeneratedSource
 from training.datasets.registry import SourceOptions, open_source
 from training.datasets.source import LeftOut, Sample, Source, Split, count_reasons
 from training.datasets.validation import spread
@@ -133,7 +133,7 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     mean, bounds, chance = summary_of(found)
     said = (
-        f"{arguments.model} on {describe(source)} ({arguments.split}); windows of 8 of 14 segments, {len(found)} clips"
+        f"{arguments.model} on {source.description(arguments.split)}; windows of 8 of 14 segments, {len(found)} clips"
     )
     lines = (
         "| | precision |",

@@ -34,7 +34,7 @@ from synchformer.modeling.synchformer import Synchformer
 from synchformer.storage.atomic import write_json
 from synchformer.storage.csv_rows import write_csv
 from synthetic import SEEDS
-from training.datasets.generated import GeneratedSource, describe
+from training.datasets.generated import GeneratedSource
 from training.datasets.registry import SourceOptions, open_source
 from training.datasets.source import LeftOut, Place, Sample, Source, Split, count_reasons
 from training.datasets.validation import spread
@@ -114,13 +114,14 @@ def sync_trials(
     for sample, reading in in_order(work, samples, workers, ahead=2):
         if reading.error:
             left_out.append(LeftOut(sample.id, sample.split, reading.error))
+        scene = source.scene(sample)
         crops = [(media, place) for media, places in reading.parts for place in places]
         for number, (media, place) in enumerate(crops):
             sure = predict_synchronizability(model, cut_crop(media, place.start, place.offset, config=config))
             can = abs(place.offset) <= config.max_offset + 1e-6
             trial = SyncTrial(sample.id, number, place.start, place.offset, can, sure.probability)
-            if isinstance(source, GeneratedSource):
-                trial = replace(trial, shared=shared_events(source.scene(sample), place, config))
+            if scene is not None:
+                trial = replace(trial, shared=shared_events(scene, place, config))
             if offset_model is not None:
                 grid = offset_model.config
                 found = predict(offset_model, cut_crop(media, place.start, place.offset, config=grid))
@@ -301,7 +302,7 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     with_offsets = f" with offsets of {arguments.offset_model}" if arguments.offset_model else ""
     said = (
-        f"{arguments.model}{with_offsets} on {describe(source)} ({arguments.split}); half of the crops moved by their "
+        f"{arguments.model}{with_offsets} on {source.description(arguments.split)}; half of the crops moved by their "
         f"own length; {arguments.rounds} per clip, {len({trial.id for trial in trials})} clips, "
         f"seed {arguments.place_seed}"
     )

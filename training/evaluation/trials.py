@@ -16,7 +16,6 @@ from synchformer.media.crop import Crop, crop_interval, cut_crop, load_clip
 from synchformer.media.probe import Media, MediaError, MediaInfo
 from synchformer.modeling.synchformer import TwoStreams
 from synthetic import Scene, write_clip
-from training.datasets.generated import GeneratedSource
 from training.datasets.source import LeftOut, Place, Sample, Source
 from training.evaluation.protocols import Protocol
 from training.runtime.processes import in_order
@@ -70,12 +69,12 @@ def shared_events(scene: Scene, place: Place, config: SynchformerConfig) -> int:
     return len(scene.shared_events((begin, begin + length), (heard, heard + length)))
 
 
-def generated_trials(model: TwoStreams, source: GeneratedSource, workers: int = 2) -> Iterator[Trial]:
+def generated_trials(model: TwoStreams, source: Source, workers: int = 2) -> Iterator[Trial]:
     """One trial for every generated test clip, written as MP4 and read back: the path that a user's file takes."""
     with tempfile.TemporaryDirectory() as folder:
         written = in_order(partial(write_sample, source, Path(folder)), source.samples("test"), workers)
         for sample, path in written:
-            start, target, shared = draw_trial(source.scene(sample), model.config)
+            start, target, shared = draw_trial(truth_of(source, sample), model.config)
             found = predict(model, load_clip(path, start, model.config.grid[target], config=model.config))
             path.unlink()
             guess = model.config.offset_class(found.offset)
@@ -83,9 +82,21 @@ def generated_trials(model: TwoStreams, source: GeneratedSource, workers: int = 
             yield Trial(seed, start, target, guess, found.confidence, shared, sample.id, 0, sample.labels)
 
 
-def write_sample(source: GeneratedSource, folder: Path, sample: Sample) -> Path:
+def truth_of(source: Source, sample: Sample) -> Scene:
+    """The scene behind a generated clip.
+
+    Raises:
+        ValueError: when the clip is a recorded one.
+    """
+    scene = source.scene(sample)
+    if scene is None:
+        raise ValueError(f"{sample.id} of {source.name} is a recording, whose events nobody knows; give synthetic:SEED")
+    return scene
+
+
+def write_sample(source: Source, folder: Path, sample: Sample) -> Path:
     """Write a generated clip as a file of its own."""
-    return write_clip(source.scene(sample), folder / f"{sample.id}.mp4", size=(256, 256))
+    return write_clip(truth_of(source, sample), folder / f"{sample.id}.mp4", size=(256, 256))
 
 
 def source_trials(
@@ -101,13 +112,10 @@ def source_trials(
     config = model.config
     draw = partial(_protocol_places, protocol, seed)
     for number, (sample, clips) in enumerate(crops_of(source, samples, draw, config, left_out, workers)):
+        scene = source.scene(sample)
         for index, clip in enumerate(clips):
             found = predict(model, clip)
-            shared = (
-                shared_events(source.scene(sample), Place(clip.start, clip.offset), config)
-                if isinstance(source, GeneratedSource)
-                else None
-            )
+            shared = None if scene is None else shared_events(scene, Place(clip.start, clip.offset), config)
             target, guess = config.offset_class(clip.offset), config.offset_class(found.offset)
             yield Trial(number, clip.start, target, guess, found.confidence, shared, sample.id, index, sample.labels)
 

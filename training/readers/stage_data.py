@@ -18,7 +18,7 @@ from training.config.names import Stage
 from training.config.request import StageConfig
 from training.datasets.generated import GeneratedSource
 from training.datasets.inventory import Inventory, Piece, build_inventory
-from training.datasets.recipe import HELD_OUT, Recipe
+from training.datasets.recipe import Recipe
 from training.datasets.registry import SourceOptions, open_source
 from training.datasets.source import LeftOut, Source
 from training.datasets.validation import check_source, require_usable, spread, table
@@ -47,7 +47,7 @@ class Data:
         """
         self.stage, self.request, self.leads = stage, request, leads
         self.source = self._open()
-        self.generated = isinstance(self.source, GeneratedSource)
+        self.generated = self.source.is_generated
         if stage == "unimodal" and not self.generated:
             raise ValueError(
                 f"--data {request.data}: the unimodal stage needs to be told what happens when, which only generated "
@@ -63,7 +63,7 @@ class Data:
             without=request.without,
         )
         source = open_source(request.data, SourceOptions(request.annotations, generated))
-        if not isinstance(source, GeneratedSource) and (request.without or request.resident):
+        if not source.is_generated and (request.without or request.resident):
             asked = "--without leaves out kinds of events" if request.without else "--resident keeps clips in memory"
             raise ValueError(f"{asked}, and {request.data} has no generated clips; leave it out")
         return source
@@ -113,10 +113,9 @@ class Data:
     # Generated clips
 
     def _recipe(self, split: Split) -> Recipe:
-        assert isinstance(self.source, GeneratedSource)
-        seeds = self.source.seeds(split)
-        first = self.source.seed if split == "train" else HELD_OUT
-        return Recipe(first, len(seeds), self.source.events, self.source.duration, self.source.without)
+        recipe = self.source.recipe(split)
+        assert recipe is not None, "only generated clips have one"
+        return recipe
 
     def pools(self) -> tuple[ClipPool, ClipPool]:
         """Generated clips to train and to validate on, rendered where they were not yet."""

@@ -25,6 +25,21 @@ def test_generated_seeds_never_overlap():
         GeneratedSource(seed=999_999, train=2)
 
 
+def test_generated_clips_tell_their_truth_and_recorded_ones_do_not(tmp_path):
+    source = GeneratedSource(seed=7, train=3, valid=2, test=2, without=("clap",))
+    assert (
+        source.description("valid") == "generated clips, seeds 1000000 to 1000001, 1 to 4 events, without clap (valid)"
+    )
+    for split in ("train", "valid", "test"):
+        recipe, samples = source.recipe(split), source.samples(split)
+        assert [recipe.scene(index) for index in range(recipe.count)] == [source.scene(sample) for sample in samples]
+    (tmp_path / "a.mp4").touch()
+    files = open_source(f"folder:{tmp_path}")
+    assert not files.is_generated
+    assert files.description("test") == f"folder:{tmp_path} (test)"
+    assert (files.recipe("train"), files.scene(files.entries[0])) == (None, None)
+
+
 def test_generated_clip_is_cut_where_asked():
     source = GeneratedSource(train=1, valid=0, test=0)
     sample = source.samples("train")[0]
