@@ -31,7 +31,7 @@ from training.config.ablations import NAMES, ablate
 from training.config.names import BASELINE_KINDS, Exported
 from training.config.optimization import CPU_RECIPE, RECIPES, OptimConfig
 from training.config.request import StageConfig
-from training.readers.stage_data import Data
+from training.readers.stage_data import StageData
 from training.runtime.distributed import world
 from training.stages.builder import build_task
 from training.stages.export import export_model
@@ -64,7 +64,7 @@ def _run(arguments: argparse.Namespace) -> None:
         config, choices = ablate(PRESETS[arguments.preset], arguments.ablation)
         given = {"augment": AUGMENTS[arguments.recipe], **_given(arguments, StageConfig), **choices}
         request = StageConfig(config=config, options=options, **given)
-        data = Data(arguments.stage, request, here.leads)
+        data = StageData(arguments.stage, request, here.leads)
         if here.leads:
             print(data.check())
         here.wait()  # what the leading process looks into, renders and encodes, the others read

@@ -22,7 +22,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
@@ -33,6 +32,7 @@ from synchformer.modeling.synchformer import Synchformer
 from synchformer.storage.atomic import write_json
 from synthetic import SEEDS, Scene, require_held_out, sample_scene, write_clip
 from training.runtime.processes import process_pool
+from training.sampling.clips import SceneClips
 from training.sampling.crops import CropError, CropPlace, draw_far, draw_foreign, draw_offset
 
 Kind = Literal["shared", "far", "foreign", "unshared"]
@@ -57,29 +57,6 @@ class Trial:
         return self.kind == "shared"
 
 
-@dataclass(frozen=True)
-class Scenes:
-    """Scenes as a timeline of crops at every frame."""
-
-    scenes: Sequence[Scene]
-    fps: int
-
-    def __len__(self) -> int:
-        return len(self.scenes)
-
-    def starts(self, clip: int, span: int) -> NDArray[np.int64]:
-        """All frames that leave room for `span` frames."""
-        return np.arange(self.last_sound(clip, span) + 1)
-
-    def last_sound(self, clip: int, span: int) -> int:
-        """Last frame at which sound of `span` frames may begin."""
-        return round(self.scenes[clip].duration * self.fps) - span
-
-    def shared(self, clip: int, picture: tuple[float, float], sound: tuple[float, float]) -> int:
-        """Events seen inside `picture` and heard inside `sound` (seconds)."""
-        return len(self.scenes[clip].shared_events(picture, sound))
-
-
 def draw_trial(number: int, config: SynchformerConfig, first: int = FIRST_SEED) -> tuple[Kind, CropPlace, list[Scene]]:
     """Kind, crop and the two scenes it may refer to, a function of the trial's number.
 
@@ -99,8 +76,8 @@ def draw_trial(number: int, config: SynchformerConfig, first: int = FIRST_SEED) 
 
 def _draw(kind: Kind, scenes: list[Scene], config: SynchformerConfig, rng: np.random.Generator) -> CropPlace:
     if kind == "foreign":
-        return draw_foreign(Scenes(scenes, config.video_fps), config, rng)
-    own = Scenes(scenes[:1], config.video_fps)
+        return draw_foreign(SceneClips(scenes, config.video_fps), config, rng)
+    own = SceneClips(scenes[:1], config.video_fps)
     return draw_far(own, config, rng) if kind == "far" else draw_offset(own, config, rng, kind == "shared")
 
 

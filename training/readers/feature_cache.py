@@ -21,7 +21,8 @@ from torch import nn
 from synchformer.checkpoints.fingerprint import fingerprint
 from synchformer.config import SynchformerConfig
 from synchformer.media.crop import center_crop
-from training.readers.feature_encoder import Encoder, Features, Layout, Whole, as_wave
+from training.readers.base import CropReader, Features, WholeClips
+from training.readers.feature_encoder import Encoder, Layout, as_wave
 from training.runtime.batches import Batch
 from training.runtime.disk_arrays import build, map_array
 from training.runtime.distributed import CPU
@@ -31,17 +32,19 @@ LOST = "lost.jsonl"
 HALF = np.dtype(np.float16)
 
 
-class FeatureCache:
+class FeatureCache(CropReader):
     """Memory-mapped features: `video` float16 (rows, t_v, D), V * P rows a clip, and `audio` (rows, t_a, D), Q a clip.
 
     Building goes on where an interrupted one stopped; a cache of other weights or clips is refused. Clips that cannot
     be read are listed in `lost`, with the reason, and never drawn.
     """
 
+    is_encoded = True
+
     def __init__(
         self,
         folder: Path,
-        clips: Whole,
+        clips: WholeClips,
         config: SynchformerConfig,
         video_encoder: nn.Module,
         audio_encoder: nn.Module,
@@ -50,7 +53,7 @@ class FeatureCache:
         views: int = 1,
         seed: int = 0,
         jitter: int = 0,
-        least: int = 0,
+        min_frames: int = 0,
         device: torch.device = CPU,
         precision: str = "fp32",
     ) -> None:
@@ -66,7 +69,7 @@ class FeatureCache:
             views: of the picture; the first is the center crop.
             seed: of the other views.
             jitter: frames by which the sound of a crop may be earlier or later than its label says, in training.
-            least: frames of the shortest clip that is drawn.
+            min_frames: frames of the shortest clip that is drawn.
             device: where the encoders run.
             precision: of the encoders: fp32, or bf16 or fp16 for autocast.
 
@@ -92,9 +95,9 @@ class FeatureCache:
             identity |= {"precision": precision}
         encoder = Encoder(clips, self.layout, video_encoder.eval(), audio_encoder.eval(), seed, precision, device)
         build(folder, identity, len(clips), encoder, self._keep, workers)
-        self._choose(least)
+        self._choose(min_frames)
 
-    def _choose(self, least: int) -> None:
+    def _choose(self, min_frames: int) -> None:
         """Number the clips that are long enough."""
         kept = {int(entry["clip"]): entry for entry in map(json.loads, self._lost_lines())}
         self.lost = {clip: str(entry["reason"]) for clip, entry in sorted(kept.items())}
@@ -102,7 +105,7 @@ class FeatureCache:
         for clip, entry in kept.items():
             if clip < len(self._frames):
                 self._frames[clip] = entry["frames"]
-        self._chosen = np.flatnonzero(self._frames >= max(1, least))
+        self._chosen = np.flatnonzero(self._frames >= max(1, min_frames))
         scenes = self.clips.scenes
         self.scenes = None if scenes is None else [scenes[int(clip)] for clip in self._chosen]
 
@@ -112,6 +115,10 @@ class FeatureCache:
     def __len__(self) -> int:
         return len(self._chosen)
 
+    def frames_of(self, clip: int) -> int:
+        """Frames of a clip that could be read and encoded."""
+        return int(self._frames[self._chosen[clip]])
+
     def phase(self, clip: int) -> int:
         """First frame of the clip's first video position."""
         return self.layout.phase(int(self._chosen[clip]))
@@ -119,17 +126,9 @@ class FeatureCache:
     def starts(self, clip: int, span: int) -> NDArray[np.int64]:
         """Frames at which a picture of `span` frames may begin: every stride-th from the clip's phase on."""
         config, which, first = self.config, int(self._chosen[clip]), self.phase(clip)
-        there = (int(self._frames[which]) - first - config.segment_frames) // config.segment_stride + 1
+        there = (self.frames_of(clip) - first - config.segment_frames) // config.segment_stride + 1
         count = min(there, self.layout.positions(which)) - (span - config.segment_frames) // config.segment_stride
         return first + np.arange(max(0, count)) * config.segment_stride
-
-    def last_sound(self, clip: int, span: int) -> int:
-        """Last frame at which sound of `span` frames may begin."""
-        return int(self._frames[self._chosen[clip]]) - span
-
-    def shared(self, clip: int, picture: tuple[float, float], sound: tuple[float, float]) -> int | None:
-        """Events seen inside `picture` and heard inside `sound` (seconds); None where the truth is not known."""
-        return None if self.scenes is None else len(self.scenes[clip].shared_events(picture, sound))
 
     def read(self, crops: list[CropPlace], config: SynchformerConfig, rng: np.random.Generator | None = None) -> Batch:
         """Features of crops of `config.segments` segments: video (B, S, t_v, D) and audio (B, S, t_a, D), float32.
@@ -161,9 +160,9 @@ class FeatureCache:
             [self.audio[self._heard[clip] : self._heard[clip + 1]] for clip in chosen]
         )
 
-    def look(self, crop: CropPlace, config: SynchformerConfig) -> Batch:
-        """What a crop's features were made of: "frames" (1, S, F, 3, H, W) and "waves" (1, S, n); the clip is read."""
-        picture, sound = (self.clips(int(self._chosen[clip])) for clip in (crop.clip, crop.sound_clip))
+    def preview(self, crop: CropPlace, config: SynchformerConfig, _: np.random.Generator) -> Batch:
+        """What a crop's features were made of, read out of its clips; see `CropReader.preview`."""
+        picture, sound = (self.clips.read_whole(int(self._chosen[clip])) for clip in (crop.clip, crop.sound_clip))
         frames = picture[0][crop.start : crop.start + config.span_frames]
         windows = center_crop(frames, config.image_size).unfold(0, config.segment_frames, config.segment_stride)
         wave = as_wave(sound[1])[crop.sound * config.samples_per_frame :][

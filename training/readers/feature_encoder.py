@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -14,45 +13,12 @@ from torch import Tensor, nn
 from synchformer.config import SynchformerConfig
 from synchformer.media.preprocess import mel_spectrogram, normalize_frames
 from synchformer.media.probe import MediaError
-from synthetic import Scene
 from training.augmentation.published import AUGMENTATIONS, crop, picture_changes, seeded
 from training.config.optimization import PRECISION
+from training.readers.base import Features, WholeClips
 from training.runtime.distributed import CPU
 
 ENCODE_TOGETHER = {"cpu": 40, "cuda": 256}  # segments per forward pass
-
-
-Features = tuple[NDArray[np.float16], NDArray[np.float16]]
-
-
-class Whole(Protocol):
-    """Clips that can be read whole: rendered ones, or files. They can be pickled into worker processes."""
-
-    @property
-    def scenes(self) -> Sequence[Scene] | None:
-        """The truth about generated clips; None for others."""
-        ...
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What tells these clips from others, as plain values."""
-        ...
-
-    def __len__(self) -> int:
-        """Number of clips."""
-        ...
-
-    def frames_of(self, clip: int) -> int:
-        """Frames of a clip, as far as is known before it is read."""
-        ...
-
-    def __call__(self, index: int) -> tuple[Tensor, Tensor]:
-        """Frames uint8 (T, 3, H, W), not smaller than the model's square, and samples (n,), int16 or float32.
-
-        Raises:
-            MediaError: when it cannot be read.
-        """
-        ...
 
 
 @dataclass(frozen=True)
@@ -91,7 +57,7 @@ class Encoder:
     The encoders move to `device` with the first clip, in whatever process that is.
     """
 
-    clips: Whole
+    clips: WholeClips
     layout: Layout
     video_encoder: nn.Module
     audio_encoder: nn.Module
@@ -103,7 +69,7 @@ class Encoder:
     def __call__(self, index: int) -> Features | str:
         """Features of clip `index`: picture (V, P, t_v, D) and sound (Q, t_a, D); or why there are none."""
         try:
-            frames, sound = self.clips(index)
+            frames, sound = self.clips.read_whole(index)
         except MediaError as error:
             return str(error)
         if len(frames) < self.layout.config.span_frames:

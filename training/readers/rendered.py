@@ -1,4 +1,4 @@
-"""A pool of generated clips, rendered once at the model's resolution and read at random.
+"""Generated clips, rendered once at the model's resolution and read at random.
 
 Shape legend: N clips, T frames, n samples.
 """
@@ -17,34 +17,30 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from synchformer.config import SynchformerConfig
-from synchformer.media.crop import center_crop
 from synthetic import Scene, frame_times, render_frames, render_sound
 from training.augmentation.policy import Change, light
 from training.datasets.recipe import Recipe
-from training.readers.base import PixelClips
+from training.readers.base import WholeClips
+from training.readers.pixel_reader import PixelReader
 from training.runtime.batches import Batch
 from training.runtime.disk_arrays import build, map_array
 from training.sampling.crops import CropPlace
 
 
-@dataclass(frozen=True)
-class Renderer:
+class Renderer(WholeClips):
     """Draws and sounds the clips of a recipe as the model's center crop shows them.
 
-    With `whole`, frames are squares of the short side, of which the center crop is the middle.
+    With `full_frame`, frames are squares of the short side, of which the center crop is the middle.
     """
 
-    recipe: Recipe
-    config: SynchformerConfig
-    whole: bool = False
+    scenes: Sequence[Scene]
+
+    def __init__(self, recipe: Recipe, config: SynchformerConfig, full_frame: bool = False) -> None:
+        self.recipe, self.config, self.full_frame = recipe, config, full_frame
+        self.scenes = [recipe.scene(index) for index in range(recipe.count)]
 
     def __len__(self) -> int:
         return self.recipe.count
-
-    @cached_property
-    def scenes(self) -> list[Scene]:
-        """The truth about every clip."""
-        return [self.recipe.scene(index) for index in range(self.recipe.count)]
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -54,15 +50,15 @@ class Renderer:
     @property
     def side(self) -> int:
         """Pixels of a frame's side."""
-        return self.config.short_side if self.whole else self.config.image_size
+        return self.config.short_side if self.full_frame else self.config.image_size
 
     def frames_of(self, _: int) -> int:
-        """Frames of a clip."""
+        """Frames of a clip: as many in all."""
         return round(self.recipe.duration * self.config.video_fps)
 
-    def __call__(self, index: int) -> tuple[Tensor, Tensor]:
-        """Frames uint8 (T, 3, H, W) and samples int16 (n,) of clip `index`."""
-        scene, config, side = self.recipe.scene(index), self.config, self.side
+    def read_whole(self, clip: int) -> tuple[Tensor, Tensor]:
+        """Frames uint8 (T, 3, H, W) and samples int16 (n,) of a clip."""
+        scene, config, side = self.scenes[clip], self.config, self.side
         frames = render_frames(scene, frame_times(scene, config.video_fps), (side, side), side / config.short_side)
         sound = np.round(render_sound(scene, config.sample_rate) * 32767).astype(np.int16)
         return frames, torch.from_numpy(sound)
@@ -70,7 +66,7 @@ class Renderer:
 
 @dataclass(frozen=True)
 class Writer:
-    """Renders clips into the files of a pool, from whatever process: clips are too large to be sent to another one."""
+    """Renders clips into files, from whatever process: clips are too large to be sent to another one."""
 
     renderer: Renderer
     folder: Path
@@ -90,16 +86,19 @@ class Writer:
     def __call__(self, index: int) -> None:
         """Render clip `index` and write it where it belongs."""
         frames, audio = self.arrays
-        frames[index], audio[index] = self.renderer(index)
+        frames[index], audio[index] = self.renderer.read_whole(index)
 
 
-class ClipPool(PixelClips):
+class RenderedClips(PixelReader):
     """Rendered clips on disk, memory-mapped: `frames` uint8 (N, T, 3, H, W), `audio` int16 (N, n), `scenes`.
 
-    Building goes on where an interrupted one stopped. Frames are whole squares where training cuts them at random.
+    Building goes on where an interrupted one stopped. Frames are full squares where training cuts them at random.
+    `device_frames` are the frames of all clips one after the other, uint8 (rows, 3, H, W), where a device keeps them:
+    batches with random numbers then name rows of it.
     """
 
     scenes: Sequence[Scene]
+    device_frames: Tensor | None = None
 
     def __init__(
         self,
@@ -113,7 +112,8 @@ class ClipPool(PixelClips):
         self.recipe, self.config, self.change, self.scenes = recipe, config, change, renderer.scenes
         folder.mkdir(parents=True, exist_ok=True)
         self.frames, self.audio = Writer(renderer, folder).arrays
-        identity = {**renderer.identity, "config": repr(config), **({"side": renderer.side} if renderer.whole else {})}
+        side = {"side": renderer.side} if renderer.full_frame else {}
+        identity = {**renderer.identity, "config": repr(config), **side}
         build(folder, identity, recipe.count, Writer(renderer, folder), lambda *_: None, workers)
 
     def __len__(self) -> int:
@@ -123,8 +123,19 @@ class ClipPool(PixelClips):
         """Frames of a clip: as many in all."""
         return int(self.frames.shape[1])
 
-    def hold(self, device: torch.device) -> None:
-        """Keep all frames in a device's memory as well, so that batches only name them; see `PixelClips.store`.
+    def picture(self, clip: int, start: int, length: int) -> Tensor:
+        """`length` frames (T, 3, H, W) from frame `start` on."""
+        return torch.from_numpy(np.array(self.frames[clip, start : start + length]))
+
+    def sound(self, clip: int, sample_index: int, length: int) -> Tensor:
+        """The sound (n,) of `length` frames, float32, from an audio sample on."""
+        sound = self.audio[clip, sample_index : sample_index + length * self.config.samples_per_frame]
+        return torch.from_numpy(sound.astype(np.float32) / np.float32(32767))
+
+    # Frames that a device keeps
+
+    def keep_on_device(self, device: torch.device) -> None:
+        """Keep all frames in a device's memory as well, so that batches only name them.
 
         Raises:
             ValueError: when frames are cut or changed where batches are made, or the device has no room.
@@ -136,50 +147,38 @@ class ClipPool(PixelClips):
                 f"--resident: {len(self)} clips take {self.frames.nbytes / 1e9:.0f} GB and {device} has "
                 f"{free / 1e9:.0f} GB free; take fewer (--count), or leave them on disk"
             )
-        self.store = torch.empty(self.frames.shape, dtype=torch.uint8, device=device).flatten(0, 1)
+        self.device_frames = torch.empty(self.frames.shape, dtype=torch.uint8, device=device).flatten(0, 1)
         for clip, frames in enumerate(self.frames):
-            self.store[clip * len(frames) : (clip + 1) * len(frames)] = torch.from_numpy(frames)
+            self.device_frames[clip * len(frames) : (clip + 1) * len(frames)] = torch.from_numpy(frames)
 
     def _segments(
         self, crop: CropPlace, count: int, stride: int, length: int, rng: np.random.Generator | None
     ) -> Batch:
-        if self.store is None or rng is None:
+        if self.device_frames is None or rng is None:
             return super()._segments(crop, count, stride, length, rng)
-        each, first = self.config.samples_per_frame, crop.clip * self.frames_of(crop.clip) + crop.start
-        sound = self._sound(crop.sound_clip, crop.sound * each, (count - 1) * stride + length)
+        each = self.config.samples_per_frame
+        sound = self.sound(crop.sound_clip, crop.sound * each, (count - 1) * stride + length)
         batch = {
-            "rows": first + torch.arange(count)[:, None] * stride + torch.arange(length),
+            "rows": self._row(crop.clip, crop.start) + torch.arange(count)[:, None] * stride + torch.arange(length),
             "waves": sound.unfold(0, length * each, stride * each),
         }
         return light(batch, rng) if self.change.kind == "light" else batch
 
-    def cut(self, crop: CropPlace, length: int, later: int = 0) -> tuple[Tensor, Tensor]:
-        """Frames and sound of a crop; see `PixelClips.cut`."""
-        first = crop.sound * self.config.samples_per_frame + later
-        return self._picture(crop.clip, crop.start, length), self._sound(crop.sound_clip, first, length)
-
-    def _picture(self, clip: int, start: int, length: int) -> Tensor:
-        """`length` frames (T, 3, H, W) from frame `start`."""
-        return torch.from_numpy(np.array(self.frames[clip, start : start + length]))
-
-    def _sound(self, clip: int, first: int, length: int) -> Tensor:
-        """The samples (n,) of `length` frames, float32, from sample `first`."""
-        samples = self.audio[clip, first : first + length * self.config.samples_per_frame]
-        return torch.from_numpy(samples.astype(np.float32) / np.float32(32767))
-
     def video_segments(self, places: Sequence[tuple[int, int]], changed: bool) -> Batch:
-        """The model's squares of segments at `places` (clip, first frame): "frames" uint8 (N, F, 3, H, W).
+        """Pictures of single segments, or "rows" (N, F) of `device_frames`; see `PixelReader.video_segments`."""
+        if self.device_frames is None or not changed:
+            return super().video_segments(places, changed)
+        rows = torch.tensor([self._row(clip, start) for clip, start in places])
+        return {"rows": rows[:, None] + torch.arange(self.config.segment_frames)}
 
-        Where they are to be `changed` and a device holds them, "rows" (N, F) of `store`.
-        """
-        length = self.config.segment_frames
-        if changed and self.store is not None:
-            firsts = torch.tensor([clip * self.frames_of(clip) + start for clip, start in places])
-            return {"rows": firsts[:, None] + torch.arange(length)}
-        frames = torch.stack([self._picture(clip, start, length) for clip, start in places])
-        return {"frames": center_crop(frames, self.config.image_size)}
+    def _row(self, clip: int, start: int) -> int:
+        return clip * self.frames_of(clip) + start
 
-    def audio_segments(self, places: Sequence[tuple[int, int]]) -> Tensor:
-        """Samples (N, n) float32 of segments at `places` (clip, first frame)."""
-        each, length = self.config.samples_per_frame, self.config.segment_frames
-        return torch.stack([self._sound(clip, start * each, length) for clip, start in places])
+    def ready(self, batch: Batch, prefix: str = "") -> Batch:
+        """A batch with the frames that its "rows" (..., F) name, where there are some; see `PixelReader.ready`."""
+        done = dict(batch)
+        rows = done.pop(f"{prefix}rows", None)
+        if rows is not None:
+            assert self.device_frames is not None
+            done[f"{prefix}frames"] = self.device_frames[rows.to(self.device_frames.device)]
+        return super().ready(done, prefix)

@@ -22,11 +22,11 @@ from training.datasets.recipe import Recipe
 from training.datasets.registry import SourceOptions, open_source
 from training.datasets.source import LeftOut, Source
 from training.datasets.validation import check_source, require_usable, spread, table
-from training.readers.base import PixelClips
+from training.readers.base import WholeClips
 from training.readers.feature_cache import FeatureCache
-from training.readers.feature_encoder import Whole
-from training.readers.rendered import ClipPool, Renderer
-from training.readers.video_files import DAMAGED, Footage
+from training.readers.pixel_reader import PixelReader
+from training.readers.rendered import RenderedClips, Renderer
+from training.readers.video_files import DAMAGED, VideoFiles
 from training.runtime.distributed import CPU
 
 Split = Literal["train", "valid"]
@@ -36,7 +36,7 @@ FEW = 1000  # clips that one process looks into in seconds
 TOLD = 5  # clips that are named on the screen; the file names all
 
 
-class Data:
+class StageData:
     """What a command's `--data` names, for one stage."""
 
     def __init__(self, stage: Stage, request: StageConfig, leads: bool = True) -> None:
@@ -98,10 +98,10 @@ class Data:
         return self._count("train")
 
     def _count(self, split: Split) -> int:
-        return self._recipe(split).count if self.generated else len(self._pieces(split, self.least))
+        return self._recipe(split).count if self.generated else len(self._pieces(split, self.min_frames))
 
     @property
-    def least(self) -> int:
+    def min_frames(self) -> int:
         """Frames of the shortest clip that the stage can use."""
         config = self.request.config
         if self.stage == "avclip":
@@ -117,12 +117,12 @@ class Data:
         assert recipe is not None, "only generated clips have one"
         return recipe
 
-    def pools(self) -> tuple[ClipPool, ClipPool]:
+    def pools(self) -> tuple[RenderedClips, RenderedClips]:
         """Generated clips to train and to validate on, rendered where they were not yet."""
         request, change = self.request, self._change
         whole = "-whole" if change.settings.random_crop else ""
         train, valid = (
-            ClipPool(
+            RenderedClips(
                 request.out / "clips" / f"{FOLDERS[split]}{whole}",
                 self._recipe(split),
                 request.config,
@@ -132,7 +132,7 @@ class Data:
             for split in FOLDERS
         )
         if request.resident:
-            train.hold(encoding_device(request.device))
+            train.keep_on_device(encoding_device(request.device))
         return train, valid
 
     # Clips on disk
@@ -144,28 +144,29 @@ class Data:
         call = partial(build_inventory, self.source, config=request.config, folder=request.out / "roll" / name)
         return {split: call(split, workers=self._lookers) for split in FOLDERS}
 
-    def _pieces(self, split: Split, least: int) -> list[Piece]:
+    def _pieces(self, split: Split, min_frames: int) -> list[Piece]:
         """The clips of a split, as many as are asked for, spread evenly over it.
 
         Raises:
             ValueError: when there is none.
         """
-        pieces = self._inventories[split].pieces(least)
+        pieces = self._inventories[split].pieces(min_frames)
         if not pieces:
             wanted = "train" if split == "train" else "validate"
             listed = len(self.source.samples(split))
             why = f"none of its {listed} {split} clips can be used" if listed else f"it has no {split} clips"
+            seconds = min_frames / self.request.config.video_fps
             raise ValueError(
                 f"there is nothing to {wanted} on in {self.request.data}: {why}; the stage {self.stage} needs clips of "
-                f"{least / self.request.config.video_fps:.2f} s; a folder needs subfolders train and valid, or enough "
-                "recordings for a tenth of them to be valid"
+                f"{seconds:.2f} s; a folder needs subfolders train and valid, or enough recordings for a tenth of them "
+                "to be valid"
             )
         return spread(pieces, self.request.count if split == "train" else self.request.held_out)
 
     @property
     def _left_out(self) -> list[LeftOut]:
         listed = [item for item in self.source.left_out if item.split != "test"]
-        return listed + [item for split in FOLDERS for item in self._inventories[split].left_out(self.least)]
+        return listed + [item for split in FOLDERS for item in self._inventories[split].left_out(self.min_frames)]
 
     def _tell(self, name: str, what: str, items: Sequence[LeftOut]) -> None:
         """Name the first clips on the screen, and all of them in a file."""
@@ -190,15 +191,15 @@ class Data:
             settings = "avclip-lrs3"
         return Change.named(self.request.augment, settings)
 
-    def pixels(self) -> tuple[PixelClips, PixelClips]:
+    def pixels(self) -> tuple[PixelReader, PixelReader]:
         """Clips to train and to validate on, read as pixels and samples."""
         if self.generated:
             return self.pools()
         request = self.request
         train, valid = (
-            Footage(
+            VideoFiles(
                 self.source,
-                self._pieces(split, self.least),
+                self._pieces(split, self.min_frames),
                 request.config,
                 self._change,
                 request.out / self.stage / DAMAGED,
@@ -218,7 +219,7 @@ class Data:
             audio_encoder=audio,
             workers=request.workers,
             seed=request.options.seed,
-            least=0 if self.generated else self.least,
+            min_frames=0 if self.generated else self.min_frames,
             device=encoding_device(request.device),
             precision=request.options.precision,
         )
@@ -235,12 +236,12 @@ class Data:
     def _place(self, split: Split) -> Path:
         return self.request.out / "features" / FOLDERS[split]
 
-    def _whole(self, split: Split) -> Whole:
+    def _whole(self, split: Split) -> WholeClips:
         """The clips of a split to encode, the same for both stages that read features."""
         request = self.request
         if self.generated:
-            return Renderer(self._recipe(split), request.config, whole=split == "train" and request.views > 1)
-        return Footage(self.source, self._pieces(split, request.config.span_frames), request.config)
+            return Renderer(self._recipe(split), request.config, full_frame=split == "train" and request.views > 1)
+        return VideoFiles(self.source, self._pieces(split, request.config.span_frames), request.config)
 
     def _lost(self, split: Split, caches: dict[Split, FeatureCache]) -> list[LeftOut]:
         pieces = self._pieces(split, self.request.config.span_frames)

@@ -24,17 +24,20 @@ from synchformer.media.probe import Media, MediaError
 from training.augmentation.policy import Change
 from training.datasets.inventory import Piece
 from training.datasets.source import Sample, Source
-from training.readers.base import PixelClips
+from training.readers.base import WholeClips
+from training.readers.pixel_reader import PixelReader
 from training.sampling.crops import CropPlace
 
 DAMAGED = "damaged.jsonl"
 
 
-class Footage(PixelClips):
+class VideoFiles(PixelReader, WholeClips):
     """Pieces of a source's clips. Only the interval that a crop needs is decoded.
 
-    What turns out to be damaged is told once, and written to `damaged` (a line of JSON each) every time.
+    What turns out to be damaged is reported once, and written to `damaged` (a line of JSON each) every time.
     """
+
+    scenes = None
 
     def __init__(
         self,
@@ -45,7 +48,7 @@ class Footage(PixelClips):
         damaged: Path | None = None,
     ) -> None:
         self.source, self.pieces, self.config, self.change, self.damaged = source, pieces, config, change, damaged
-        self.told: set[str] = set()
+        self.reported: set[str] = set()
 
     def __len__(self) -> int:
         return len(self.pieces)
@@ -60,28 +63,43 @@ class Footage(PixelClips):
         """Frames of a piece."""
         return self.pieces[clip].frames
 
-    def cut(self, crop: CropPlace, length: int, later: int = 0) -> tuple[Tensor, Tensor]:
-        """Frames scaled to the short side, and sound; see `PixelClips.cut`. One reading where they lie together."""
-        picture, sound, each = self.pieces[crop.clip], self.pieces[crop.sound_clip], self.config.samples_per_frame
-        frame, sample_index = picture.first + crop.start, (sound.first + crop.sound) * each + later
-        seen = (frame, frame + length)
-        heard = (sample_index // each, math.ceil(sample_index / each) + length)
-        if picture.sample == sound.sample:
-            seen = heard = (min(seen[0], heard[0]), max(seen[1], heard[1]))
-        media = self._read(picture.sample, *seen)
-        other = media if heard == seen and picture.sample == sound.sample else self._read(sound.sample, *heard)
-        return self._picture(media, picture.sample, frame, length), self._sound(other, sample_index, length * each)
+    def picture(self, clip: int, start: int, length: int) -> Tensor:
+        """`length` frames scaled to the short side (T, 3, H, W), from frame `start` of a piece on."""
+        piece = self.pieces[clip]
+        frame = piece.first + start
+        return self._frames(self._read(piece.sample, frame, frame + length), piece.sample, frame, length)
 
-    def __call__(self, index: int) -> tuple[Tensor, Tensor]:
+    def sound(self, clip: int, sample_index: int, length: int) -> Tensor:
+        """The sound (n,) of `length` frames, from an audio sample of a piece on."""
+        piece, each = self.pieces[clip], self.config.samples_per_frame
+        first = piece.first * each + sample_index
+        return self._wave(self._read(piece.sample, *self._around(first, length)), first, length * each)
+
+    def cut(self, crop: CropPlace, length: int, later: int = 0) -> tuple[Tensor, Tensor]:
+        """Picture and sound, decoded together where they lie in one file; see `PixelReader.cut`."""
+        seen, heard, each = self.pieces[crop.clip], self.pieces[crop.sound_clip], self.config.samples_per_frame
+        if seen.sample != heard.sample:
+            return super().cut(crop, length, later)
+        frame, first = seen.first + crop.start, (heard.first + crop.sound) * each + later
+        begin, end = self._around(first, length)
+        media = self._read(seen.sample, min(frame, begin), max(frame + length, end))
+        return self._frames(media, seen.sample, frame, length), self._wave(media, first, length * each)
+
+    def read_whole(self, clip: int) -> tuple[Tensor, Tensor]:
         """A whole piece: frames (T, 3, H, W) and samples float32 (n,), shorter where the file is damaged.
 
         Raises:
             MediaError: when nothing of it can be decoded.
         """
-        piece, each = self.pieces[index], self.config.samples_per_frame
+        piece, each = self.pieces[clip], self.config.samples_per_frame
         media = self._read(piece.sample, piece.first, piece.first + piece.frames)
         count = min(len(media.video), len(media.audio) // each, piece.frames)
         return media.video[:count], media.audio[: count * each]
+
+    def _around(self, sample_index: int, length: int) -> tuple[int, int]:
+        """The frames between which the sound of `length` frames lies that begins at an audio sample."""
+        each = self.config.samples_per_frame
+        return sample_index // each, math.ceil(sample_index / each) + length
 
     def _read(self, sample: Sample, first: int, last: int) -> Media:
         fps = self.config.video_fps
@@ -90,7 +108,7 @@ class Footage(PixelClips):
         except (MediaError, OSError) as error:
             raise self._lost(sample, str(error)) from error
 
-    def _picture(self, media: Media, sample: Sample, frame: int, length: int) -> Tensor:
+    def _frames(self, media: Media, sample: Sample, frame: int, length: int) -> Tensor:
         """`length` frames from `frame` of the clip's clock on; a few missing at the end are the last one again."""
         first = frame - round(media.start * media.video_fps)
         part = media.video[first : first + length]
@@ -101,16 +119,16 @@ class Footage(PixelClips):
         return torch.cat([part, part[-1:].expand(missing, -1, -1, -1)]) if missing else part
 
     @staticmethod
-    def _sound(media: Media, sample_index: int, count: int) -> Tensor:
+    def _wave(media: Media, sample_index: int, count: int) -> Tensor:
         """`count` samples from `sample_index` of the clip's clock on; what is missing at the end is silence."""
         first = sample_index - round(media.start * media.sample_rate)
         part = media.audio[first : first + count]
         return F.pad(part, (0, count - len(part)))
 
     def _lost(self, sample: Sample, reason: str) -> MediaError:
-        """The error to raise, after it was told and written down."""
-        if sample.id not in self.told:
-            self.told.add(sample.id)
+        """The error to raise, after it was reported and written down."""
+        if sample.id not in self.reported:
+            self.reported.add(sample.id)
             tqdm.write(f"another clip is taken instead of {sample.id}: {reason}")
         if self.damaged is not None:
             with self.damaged.open("a") as file:

@@ -6,12 +6,13 @@ Everything here is in frames, so it is the same whether features or pixels are r
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synchformer.config import SynchformerConfig
+from training.sampling.clips import Clips
 
 Labels = Literal["truth", "published"]
 TRIES = 200  # draws before a clip source is said not to hold what is asked for
@@ -30,32 +31,12 @@ class CropPlace:
     target: int
 
 
-class Timeline(Protocol):
-    """Clips that crops can be drawn from: cached features, rendered clips, or files."""
-
-    def __len__(self) -> int:
-        """Number of clips."""
-        ...
-
-    def starts(self, clip: int, span: int) -> NDArray[np.int64]:
-        """Frames at which a picture of `span` frames may begin."""
-        ...
-
-    def last_sound(self, clip: int, span: int) -> int:
-        """Last frame at which sound of `span` frames may begin; the first is 0."""
-        ...
-
-    def shared(self, clip: int, picture: tuple[float, float], sound: tuple[float, float]) -> int | None:
-        """Events seen inside `picture` and heard inside `sound` (seconds); None when the truth is not known."""
-        ...
-
-
 class CropError(ValueError):
     """The clips hold no crop of the kind that is asked for."""
 
 
 def draw_offset(
-    clips: Timeline, config: SynchformerConfig, rng: np.random.Generator, provable: bool | None = None
+    clips: Clips, config: SynchformerConfig, rng: np.random.Generator, provable: bool | None = None
 ) -> CropPlace:
     """A uniform offset class (section 3.2) at a random place where picture and sound fit into the clip.
 
@@ -84,7 +65,7 @@ def draw_offset(
 
 
 def draw_synchronizability(
-    clips: Timeline, config: SynchformerConfig, rng: np.random.Generator, labels: Labels = "truth"
+    clips: Clips, config: SynchformerConfig, rng: np.random.Generator, labels: Labels = "truth"
 ) -> CropPlace:
     """A crop for section 4.2: class 1 can be synchronized, class 0 cannot, each with probability one half.
 
@@ -110,7 +91,7 @@ def draw_synchronizability(
     return _label(draw_offset(clips, config, rng, False), 0)
 
 
-def draw_far(clips: Timeline, config: SynchformerConfig, rng: np.random.Generator) -> CropPlace:
+def draw_far(clips: Clips, config: SynchformerConfig, rng: np.random.Generator) -> CropPlace:
     """Sound of the same clip, exactly one crop length earlier or later (section 4.2): class 0.
 
     Raises:
@@ -127,7 +108,7 @@ def draw_far(clips: Timeline, config: SynchformerConfig, rng: np.random.Generato
     )
 
 
-def draw_foreign(clips: Timeline, config: SynchformerConfig, rng: np.random.Generator) -> CropPlace:
+def draw_foreign(clips: Clips, config: SynchformerConfig, rng: np.random.Generator) -> CropPlace:
     """Sound of another clip, at a place of its own: class 0.
 
     Raises:
@@ -149,12 +130,14 @@ def class_shift(target: int, config: SynchformerConfig) -> int:
     return round(config.grid[target] * config.video_fps)
 
 
-def shared_events(clips: Timeline, config: SynchformerConfig, crop: CropPlace) -> int | None:
-    """Events that both crops hold, or None when that is not known; none when the sound is another clip's."""
-    return clips.shared(crop.clip, *intervals(crop, config)) if crop.clip == crop.sound_clip else 0
+def shared_events(clips: Clips, config: SynchformerConfig, crop: CropPlace) -> int | None:
+    """Events seen and heard in a crop, or None when that is not known; none when the sound is another clip's."""
+    if crop.clip != crop.sound_clip:
+        return 0
+    return None if clips.scenes is None else len(clips.scenes[crop.clip].shared_events(*intervals(crop, config)))
 
 
-def fitting(clips: Timeline, config: SynchformerConfig, clip: int, shift: int) -> NDArray[np.int64]:
+def fitting(clips: Clips, config: SynchformerConfig, clip: int, shift: int) -> NDArray[np.int64]:
     """Frames at which a picture may begin whose sound, `shift` frames later, lies in the clip too."""
     starts = clips.starts(clip, config.span_frames)
     sounds = starts + shift
@@ -172,7 +155,7 @@ def _label(crop: CropPlace, target: int) -> CropPlace:
 
 
 def _moved(
-    clips: Timeline, config: SynchformerConfig, rng: np.random.Generator, clip: int, shift: int, target: int
+    clips: Clips, config: SynchformerConfig, rng: np.random.Generator, clip: int, shift: int, target: int
 ) -> CropPlace | None:
     """A crop at a random place whose sound begins `shift` frames later, or None when the clip has no room for it."""
     found = fitting(clips, config, clip, shift)
@@ -183,7 +166,7 @@ def _moved(
 
 
 def draw_sound(
-    clips: Timeline, config: SynchformerConfig, rng: np.random.Generator, crop: CropPlace, provable: bool
+    clips: Clips, config: SynchformerConfig, rng: np.random.Generator, crop: CropPlace, provable: bool
 ) -> CropPlace:
     """Another offset for the picture of a crop that `draw_offset` drew, as likely as it would have been drawn with it.
 

@@ -14,7 +14,8 @@ import numpy as np
 
 from synchformer.config import SynchformerConfig
 from synthetic import Scene
-from training.sampling.crops import TRIES, CropError, CropPlace, Timeline, draw_offset, intervals
+from training.sampling.clips import Clips
+from training.sampling.crops import TRIES, CropError, CropPlace, draw_offset, intervals
 
 EXACT = 0.03  # s between where a sound is and where it should be, at most: more than half a frame
 
@@ -23,7 +24,7 @@ Positions = tuple[list[float], list[float]]
 
 
 def draw_revoiced(
-    clips: Timeline, scenes: Sequence[Scene], config: SynchformerConfig, rng: np.random.Generator
+    clips: Clips, scenes: Sequence[Scene], config: SynchformerConfig, rng: np.random.Generator
 ) -> CropPlace:
     """A uniform offset class, with the sound of another clip: one of its events is heard in the place of a shared one.
 

@@ -17,7 +17,8 @@ from synchformer.modeling.resnet import ResNetEncoder
 from synchformer.modeling.s3d import S3DEncoder
 from training.baselines.model import Baseline, baseline_config, segment_config
 from training.config.names import BaselineKind
-from training.stages.offset import VALIDATION_CROPS, Extractors, Reader, Stage2, SyncTask
+from training.readers.base import CropReader
+from training.stages.offset import VALIDATION_CROPS, Extractors, Stage2, SyncTask
 from training.stages.unimodal import EventHeads
 
 
@@ -34,7 +35,7 @@ class BaselineTask(SyncTask):
 def baseline_task(
     config: SynchformerConfig,
     kind: BaselineKind,
-    pools: tuple[Reader, Reader],
+    clips: tuple[CropReader, CropReader],
     batch: int,
     start: Mapping[str, Tensor] | None = None,
     timed: bool = True,
@@ -47,7 +48,7 @@ def baseline_task(
     Args:
         config: sizes of the Synchformer that it is compared with.
         kind: which baseline.
-        pools: clips to train on and to validate on.
+        clips: clips to train on and to validate on.
         batch: crops of a micro-batch.
         timed: whether the time head is trained too, which asks for the truth about events.
         valid_crops, loaders, sounds: as `SyncTask` takes them.
@@ -63,7 +64,7 @@ def baseline_task(
         _take(model, EventHeads(segment_config(kind, config)), start)
     extractors = Extractors(model.config, model.video_encoder, model.audio_encoder, trained=True)
     stage = Stage2(model.synchronizer, model.config, extractors, timed=timed)
-    return BaselineTask(model.config, stage, *pools, batch, valid_crops=valid_crops, loaders=loaders, sounds=sounds)
+    return BaselineTask(model.config, stage, *clips, batch, valid_crops=valid_crops, loaders=loaders, sounds=sounds)
 
 
 def assemble_baseline(state: dict[str, Any], origin: Path) -> Baseline:

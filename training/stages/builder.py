@@ -18,12 +18,12 @@ from training.config.names import BASELINE_KINDS, Stage
 from training.config.request import CROPS_ONLY, StageConfig
 from training.initialization.pretrained import load_audio, load_video
 from training.initialization.synchronizer import CLIPS, start_from
-from training.readers.feature_cache import FeatureCache
-from training.readers.stage_data import Data
+from training.readers.base import CropReader
+from training.readers.stage_data import StageData
 from training.sampling.crops import Labels
 from training.stages.assemble import assemble, stage1_encoders, stage_state
 from training.stages.baseline import baseline_task
-from training.stages.offset import VALIDATION_CROPS, Extractors, Reader, Stage2, SyncTask, scenes_of, stage2
+from training.stages.offset import VALIDATION_CROPS, Extractors, Stage2, SyncTask, stage2
 from training.stages.segment_avclip import VALIDATION_CLIPS, AVCLIPTask
 from training.stages.synchronizability import SynchronizabilityTask, adapt
 from training.stages.unimodal import EventHeads, UnimodalTask
@@ -32,7 +32,7 @@ from training.trainer.task import Task
 Found = TypeVar("Found", Synchformer, SegmentAVCLIP, Synchformer | SegmentAVCLIP)
 
 
-def build_task(stage: Stage, request: StageConfig, data: Data | None = None) -> Task:
+def build_task(stage: Stage, request: StageConfig, data: StageData | None = None) -> Task:
     """The task of a stage, its clips rendered or encoded where they were not yet.
 
     Raises:
@@ -44,21 +44,21 @@ def build_task(stage: Stage, request: StageConfig, data: Data | None = None) -> 
             raise ValueError(
                 f"--{name} changes the crops of {' and '.join(stages)}, not of {stage}; leave it out there"
             )
-    return _BUILDERS[stage](request, data or Data(stage, request))
+    return _BUILDERS[stage](request, data or StageData(stage, request))
 
 
-def _unimodal(request: StageConfig, data: Data) -> Task:
+def _unimodal(request: StageConfig, data: StageData) -> Task:
     if request.model is not None and request.init is not None:
         raise ValueError("--init names a Synchformer, which has no baseline's extractors; leave out --model or --init")
     config = request.config if request.model is None else segment_config(request.model, request.config)
-    task = UnimodalTask(config, *data.pools(), request.options.batch)
+    task = UnimodalTask(config, *data.pixels(), request.options.batch)
     begun = _begun(request)
     if begun:
         task.heads.video_encoder, task.heads.audio_encoder = begun.video_encoder, begun.audio_encoder
     return task
 
 
-def _baseline(request: StageConfig, data: Data) -> Task:
+def _baseline(request: StageConfig, data: StageData) -> Task:
     if request.model is None:
         raise ValueError(f"the stage baseline needs --model, one of {', '.join(BASELINE_KINDS)}")
     start, batch = stage_state(request.out, "unimodal"), request.options.batch
@@ -75,7 +75,7 @@ def _baseline(request: StageConfig, data: Data) -> Task:
     )
 
 
-def _avclip(request: StageConfig, data: Data) -> Task:
+def _avclip(request: StageConfig, data: StageData) -> Task:
     heads = _heads(request.out, request.config) if request.unimodal else None
     task = AVCLIPTask(
         request.config,
@@ -95,7 +95,7 @@ def _avclip(request: StageConfig, data: Data) -> Task:
     return task
 
 
-def _sync(request: StageConfig, data: Data) -> Task:
+def _sync(request: StageConfig, data: StageData) -> Task:
     config = request.config
     init = _begun(request)
     encoders = (init.video_encoder, init.audio_encoder) if init else _encoders(request)
@@ -107,18 +107,18 @@ def _sync(request: StageConfig, data: Data) -> Task:
     if request.sounds > 1 and request.revoice:
         raise ValueError("--revoice takes sounds of other clips, --sounds several of the same; leave out one of them")
     clips, held_out, extractors = _readers(request, data, *encoders)
-    stage = stage2(config, extractors, timed=scenes_of(clips) is not None)
+    stage = stage2(config, extractors, timed=clips.scenes is not None)
     whole = init if isinstance(init, Synchformer) else _trained(request, request.module)
     if whole:
         stage.synchronizer.load_state_dict(whole.synchronizer.state_dict())
-    elif isinstance(clips, FeatureCache):
-        start_from(stage.synchronizer, config, *clips.features_of(CLIPS))
+    elif features := clips.features_of(CLIPS):
+        start_from(stage.synchronizer, config, *features)
     batch, sounds = request.options.batch, request.sounds
     shares = {"replace": request.replace, "revoice": request.revoice}
     return SyncTask(config, stage, clips, held_out, batch, sounds=sounds, **shares, **_validation(request))
 
 
-def _synchronizability(request: StageConfig, data: Data) -> Task:
+def _synchronizability(request: StageConfig, data: StageData) -> Task:
     labels: Labels = request.labels or ("truth" if data.generated else "published")
     if labels == "truth" and not data.generated:
         raise ValueError("--labels truth asks when events happen, which only generated clips tell; use published")
@@ -154,8 +154,8 @@ def _start_encoders(request: StageConfig, video: AnyVideoEncoder, audio: AnyAudi
 
 
 def _readers(
-    request: StageConfig, data: Data, video: AnyVideoEncoder, audio: AnyAudioEncoder
-) -> tuple[Reader, Reader, Extractors | None]:
+    request: StageConfig, data: StageData, video: AnyVideoEncoder, audio: AnyAudioEncoder
+) -> tuple[CropReader, CropReader, Extractors | None]:
     """Clips to train on and to validate on, and extractors where features are not cached."""
     if request.reads_features:
         return *data.features(video, audio), None

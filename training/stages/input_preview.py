@@ -14,7 +14,7 @@ from torch import Tensor
 
 from synchformer.config import SynchformerConfig
 from synchformer.media.preprocess import LOG_FLOOR, denormalize_mel, mel_spectrogram, unit_frames
-from training.readers.base import model_frames
+from training.readers.pixel_reader import model_frames
 
 WIDTH, GAP = 112, 2  # pixels of a segment's column, and behind it
 LOUDEST = 7.0  # natural logarithm of the mel energy that is shown white; LOG_FLOOR is black

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,9 +19,10 @@ from synchformer.modeling.synchronizer import SynchronizationModule
 from synthetic import Scene
 from training.baselines.modules import BaselineModule
 from training.evaluation.metrics import accuracy
-from training.readers.base import PixelClips, model_frames, read_readable
+from training.readers.base import CropReader, read_readable
+from training.readers.pixel_reader import model_frames
 from training.runtime.batches import Batch, prefetched
-from training.sampling.crops import CropPlace, Timeline, draw_offset, draw_sound
+from training.sampling.crops import CropPlace, draw_offset, draw_sound
 from training.sampling.event_targets import TIME_BINS, time_bins
 from training.sampling.revoicing import draw_revoiced
 from training.sampling.token_replacement import replace_moments
@@ -33,18 +34,6 @@ RARE = -3.3  # log odds of an event in a bin, to start with
 WHEN_WEIGHT = 5.0  # of the time head's loss beside the offset's
 PROVABLE = 0.85  # share of crops that must hold an event seen and heard; the others teach doubt
 VALIDATION_CROPS, VALIDATION_BATCH = 512, 64
-
-
-class Reader(Timeline, Protocol):
-    """Clips of which crops can be read, as features or as pixels and samples."""
-
-    def read(self, crops: list[CropPlace], config: SynchformerConfig, rng: np.random.Generator | None = None) -> Batch:
-        """ "video" and "audio" features, or "frames" and "waves" of segments; changed at random where there is `rng`.
-
-        Raises:
-            UnreadableError: when a crop cannot be read.
-        """
-        ...
 
 
 class Extractors(nn.Module):
@@ -130,8 +119,8 @@ class CropTask(ABC):
         self,
         config: SynchformerConfig,
         stage: Stage2,
-        clips: Reader,
-        held_out: Reader,
+        clips: CropReader,
+        held_out: CropReader,
         batch: int,
         replace: float = 0.0,
         *,
@@ -148,7 +137,7 @@ class CropTask(ABC):
         return self.stage
 
     @abstractmethod
-    def draw(self, clips: Reader, rng: np.random.Generator) -> CropPlace:
+    def draw(self, clips: CropReader, rng: np.random.Generator) -> CropPlace:
         """A crop to train on."""
 
     @abstractmethod
@@ -162,7 +151,7 @@ class CropTask(ABC):
     def batch(self, rng: np.random.Generator) -> Batch:
         """Crops with their classes; with "when" (B, 2 * TIME_BINS) where there is a time head."""
         crops, batch = self.read(rng)
-        scenes = scenes_of(self.clips)
+        scenes = self.clips.scenes
         if self.stage.time_head is not None:
             batch["when"] = event_times(scenes, crops, self.config)
         if self.replace and "video" in batch and scenes is not None:
@@ -175,7 +164,7 @@ class CropTask(ABC):
 
     def ready(self, batch: Batch) -> Batch:
         """Pictures are changed where the model is; features come as they are."""
-        return self.clips.ready(batch) if isinstance(self.clips, PixelClips) else batch
+        return self.clips.ready(batch)
 
     def validate(self) -> dict[str, float]:
         """Figures on the same held-out crops every time."""
@@ -201,16 +190,12 @@ class CropTask(ABC):
 
     def pictures(self) -> dict[str, Tensor]:
         """What a training crop was made of: frames and spectrogram of each segment."""
-        rng = np.random.Generator(np.random.PCG64(4))
-        clips = self.clips
-        if self.stage.extractors is None:
-            crop, look = self.draw(clips, rng), getattr(clips, "look", None)
-            if look is None:
-                return {}
-            fed = look(crop, self.config)
-        else:
-            _, fed = read_drawn(clips, lambda: self.draw(clips, rng), 1, self.config, rng)
-            fed = self.ready(fed)
+        rng, clips = np.random.Generator(np.random.PCG64(4)), self.clips
+
+        def draw() -> CropPlace:
+            return self.draw(clips, rng)
+
+        fed = read_readable([draw()], lambda _: draw(), lambda crops: clips.preview(crops[0], self.config, rng))
         return {"fed": fed_picture(fed["frames"][0], fed["waves"][0], self.config)}
 
 
@@ -242,7 +227,7 @@ class SyncTask(CropTask):
 
     def read(self, rng: np.random.Generator) -> tuple[list[CropPlace], Batch]:
         """The crops of a micro-batch, and what is read of them; every picture has several sounds where asked for."""
-        if self.sounds == 1 or not isinstance(self.clips, PixelClips):
+        if self.sounds == 1 or self.clips.is_encoded:
             return super().read(rng)
         clips, config = self.clips, self.config
 
@@ -251,11 +236,10 @@ class SyncTask(CropTask):
 
         return read_sounds(clips, lambda: self.draw(clips, rng), again, self.size, self.sounds, config, rng)
 
-    def draw(self, clips: Reader, rng: np.random.Generator) -> CropPlace:
+    def draw(self, clips: CropReader, rng: np.random.Generator) -> CropPlace:
         """A uniform offset; most crops hold an event seen and heard where that is known."""
-        scenes = scenes_of(clips)
-        if self.revoice and scenes is not None and rng.random() < self.revoice:
-            return draw_revoiced(clips, scenes, self.config, rng)
+        if self.revoice and clips.scenes is not None and rng.random() < self.revoice:
+            return draw_revoiced(clips, clips.scenes, self.config, rng)
         return draw_offset(clips, self.config, rng, True if rng.random() < PROVABLE else None)
 
     def validation_crop(self, rng: np.random.Generator) -> CropPlace:
@@ -268,7 +252,7 @@ class SyncTask(CropTask):
 
 
 def read_drawn(
-    clips: Reader,
+    clips: CropReader,
     draw: Callable[[], CropPlace],
     count: int,
     config: SynchformerConfig,
@@ -287,12 +271,6 @@ def read_drawn(
 def stage2(config: SynchformerConfig, extractors: Extractors | None = None, timed: bool = False) -> Stage2:
     """A stage II with a new synchronization module."""
     return Stage2(SynchronizationModule(config), config, extractors, timed)
-
-
-def scenes_of(clips: Reader) -> Sequence[Scene] | None:
-    """The truth about generated clips, or None for others."""
-    scenes: Sequence[Scene] | None = getattr(clips, "scenes", None)
-    return scenes
 
 
 def event_times(scenes: Sequence[Scene] | None, crops: list[CropPlace], config: SynchformerConfig) -> Tensor:

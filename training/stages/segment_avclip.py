@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from synchformer.config import SynchformerConfig
 from synchformer.modeling.segment_avclip import SegmentAVCLIP, segment_count, window_precision
-from training.readers.base import PixelClips, model_frames, read_readable
-from training.readers.rendered import ClipPool
+from training.readers.base import read_readable
+from training.readers.pixel_reader import PixelReader, model_frames
 from training.runtime.batches import Batch, prefetched
 from training.sampling.crops import CropPlace
 from training.stages.input_preview import fed_picture
@@ -65,22 +65,22 @@ class AVCLIPTask:
     def __init__(
         self,
         config: SynchformerConfig,
-        pool: PixelClips,
-        held_out: PixelClips,
+        clips: PixelReader,
+        held_out: PixelReader,
         batch: int,
         heads: EventHeads | None = None,
         *,
         valid_clips: int = VALIDATION_CLIPS,
         loaders: int = 0,
     ) -> None:
-        """Stage I on `pool`; `heads` need clips with a truth table.
+        """Stage I on `clips`; `heads` need clips with a truth table.
 
         Raises:
             ValueError: when there are heads and the clips have none.
         """
-        if heads is not None and not isinstance(pool, ClipPool):
+        if heads is not None and clips.scenes is None:
             raise ValueError("only generated clips tell when events happen; train stage I without event heads")
-        self.config, self.pool, self.held_out, self.size = config, pool, held_out, batch
+        self.config, self.clips, self.held_out, self.size = config, clips, held_out, batch
         self.valid_clips, self.loaders = valid_clips, loaders
         self.stage = Stage1(config, heads)
         self.chance = math.log(batch * segment_count(config))
@@ -92,18 +92,18 @@ class AVCLIPTask:
 
     def batch(self, rng: np.random.Generator) -> Batch:
         """Segments of random clips, changed at random, and segments with event targets where there are heads."""
-        batch = clip_batch(self.pool, rng, self.size, changed=True)
-        if self.stage.heads is None or not isinstance(self.pool, ClipPool):
+        batch = clip_batch(self.clips, rng, self.size, changed=True)
+        if self.stage.heads is None:
             return batch
         events = {
-            **video_batch(self.pool, rng, KEEP_EVENTS * self.size, self.config, changed=True),
-            **audio_batch(self.pool, rng, KEEP_EVENTS * self.size, self.config, changed=True),
+            **video_batch(self.clips, rng, KEEP_EVENTS * self.size, self.config, changed=True),
+            **audio_batch(self.clips, rng, KEEP_EVENTS * self.size, self.config, changed=True),
         }
         return {**batch, **{EVENTS.get(name, name): value for name, value in events.items()}}
 
     def ready(self, batch: Batch) -> Batch:
         """Pictures are changed where the model is."""
-        return self.pool.ready(self.pool.ready(batch), "seen_")
+        return self.clips.ready(self.clips.ready(batch), "seen_")
 
     def validate(self) -> dict[str, float]:
         """Contrastive loss and precision of shifted windows on held-out clips, with the levels of chance."""
@@ -140,18 +140,18 @@ class AVCLIPTask:
         similarity = self.stage.avclip(*self._input(self._held_out_batch(0)))
         similarity = similarity * self.stage.avclip.temperature  # cosines
         picture = ((similarity.float().cpu() + 1) / 2).repeat_interleave(8, 0).repeat_interleave(8, 1)
-        fed = self.pool.ready(clip_batch(self.pool, np.random.Generator(np.random.PCG64(4)), 1, changed=True))
+        fed = self.clips.ready(clip_batch(self.clips, np.random.Generator(np.random.PCG64(4)), 1, changed=True))
         return {
             "similarity": picture.expand(3, -1, -1),
             "fed": fed_picture(fed["frames"][0], fed["waves"][0], self.config),
         }
 
 
-def clip_batch(pool: PixelClips, rng: np.random.Generator, count: int, changed: bool = False) -> Batch:
+def clip_batch(clips: PixelReader, rng: np.random.Generator, count: int, changed: bool = False) -> Batch:
     """Non-overlapping segments of random clips: "frames" (B, S, F, 3, H, W) and "waves" (B, S, n).
 
     Args:
-        pool: clips of at least 8.96 s.
+        clips: clips of at least 8.96 s.
         rng: random numbers.
         count: clips.
         changed: whether they are changed at random, for training.
@@ -159,17 +159,17 @@ def clip_batch(pool: PixelClips, rng: np.random.Generator, count: int, changed: 
     Raises:
         CropError: when clip after clip cannot be read.
     """
-    segments, stride = segment_count(pool.config), pool.config.segment_frames
-    crops = [_side_by_side(pool, rng, segments * stride) for _ in range(count)]
+    segments, stride = segment_count(clips.config), clips.config.segment_frames
+    crops = [_side_by_side(clips, rng, segments * stride) for _ in range(count)]
     return read_readable(
         crops,
-        lambda _: _side_by_side(pool, rng, segments * stride),
-        lambda wanted: pool.segments(wanted, segments, stride, rng if changed else None),
+        lambda _: _side_by_side(clips, rng, segments * stride),
+        lambda wanted: clips.segments(wanted, segments, stride, rng if changed else None),
     )
 
 
-def _side_by_side(pool: PixelClips, rng: np.random.Generator, length: int) -> CropPlace:
+def _side_by_side(clips: PixelReader, rng: np.random.Generator, length: int) -> CropPlace:
     """Picture and sound of `length` frames of a random clip, from the same random frame on."""
-    clip = int(rng.integers(len(pool)))
-    start = int(rng.integers(pool.frames_of(clip) - length + 1))
+    clip = int(rng.integers(len(clips)))
+    start = int(rng.integers(clips.frames_of(clip) - length + 1))
     return CropPlace(clip, start, clip, start, 0)

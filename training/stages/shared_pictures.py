@@ -12,13 +12,13 @@ import numpy as np
 import torch
 
 from synchformer.config import SynchformerConfig
-from training.readers.base import PixelClips, read_readable
+from training.readers.base import CropReader, read_readable
 from training.runtime.batches import Batch
 from training.sampling.crops import CropPlace
 
 
 def read_sounds(
-    clips: PixelClips,
+    clips: CropReader,
     draw: Callable[[], CropPlace],
     again: Callable[[CropPlace], CropPlace],
     count: int,

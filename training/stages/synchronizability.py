@@ -15,8 +15,9 @@ from torch import Tensor
 from synchformer.config import SynchformerConfig
 from synchformer.modeling.synchronizer import SynchronizationModule
 from training.evaluation.metrics import accuracy
+from training.readers.base import CropReader
 from training.sampling.crops import CropPlace, Labels, draw_synchronizability
-from training.stages.offset import CropTask, Reader
+from training.stages.offset import CropTask
 
 
 class SynchronizabilityTask(CropTask):
@@ -31,7 +32,7 @@ class SynchronizabilityTask(CropTask):
         super().__init__(*arguments, **named)
         self.labels = labels
 
-    def draw(self, clips: Reader, rng: np.random.Generator) -> CropPlace:
+    def draw(self, clips: CropReader, rng: np.random.Generator) -> CropPlace:
         """A crop labeled as asked for."""
         return draw_synchronizability(clips, self.config, rng, self.labels)
 

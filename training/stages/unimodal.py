@@ -18,8 +18,7 @@ from synchformer.config import SynchformerConfig
 from synchformer.modeling.encoders import audio_encoder, video_encoder
 from synthetic import KINDS, Event
 from training.augmentation.policy import light
-from training.readers.base import model_frames
-from training.readers.rendered import ClipPool
+from training.readers.pixel_reader import PixelReader, model_frames
 from training.runtime.batches import Batch
 from training.sampling.event_targets import audio_centers, audio_width, token_targets, video_centers, video_width
 from training.stages.input_preview import fed_picture
@@ -70,8 +69,8 @@ class UnimodalTask:
     headline = "video_kind"
     partial = True
 
-    def __init__(self, config: SynchformerConfig, pool: ClipPool, held_out: ClipPool, batch: int) -> None:
-        self.config, self.pool, self.held_out, self.size = config, pool, held_out, batch
+    def __init__(self, config: SynchformerConfig, clips: PixelReader, held_out: PixelReader, batch: int) -> None:
+        self.config, self.clips, self.held_out, self.size = config, clips, held_out, batch
         self.heads = EventHeads(config)
 
     @property
@@ -81,20 +80,20 @@ class UnimodalTask:
 
     def batch(self, rng: np.random.Generator) -> Batch:
         """Segments of which three quarters hold an event; sound in some micro-batches only."""
-        batch = video_batch(self.pool, rng, self.size, self.config, changed=True)
+        batch = video_batch(self.clips, rng, self.size, self.config, changed=True)
         if rng.random() >= HEARING:
             return batch
-        return {**batch, **audio_batch(self.pool, rng, self.size, self.config, changed=True)}
+        return {**batch, **audio_batch(self.clips, rng, self.size, self.config, changed=True)}
 
     def ready(self, batch: Batch) -> Batch:
         """Pictures are changed where the model is."""
-        return self.pool.ready(batch)
+        return self.clips.ready(batch)
 
     def pictures(self) -> dict[str, Tensor]:
         """What training segments look like, and others sound like."""
         rng = np.random.Generator(np.random.PCG64(4))
-        frames = self.ready(video_batch(self.pool, rng, SHOWN, self.config, changed=True))["frames"]
-        waves = audio_batch(self.pool, rng, SHOWN, self.config, changed=True)["waves"]
+        frames = self.ready(video_batch(self.clips, rng, SHOWN, self.config, changed=True))["frames"]
+        waves = audio_batch(self.clips, rng, SHOWN, self.config, changed=True)["waves"]
         return {"fed": fed_picture(frames, waves, self.config)}
 
     def validate(self) -> dict[str, float]:
@@ -132,44 +131,51 @@ def average_precision(scores: Tensor, positive: Tensor) -> float:
 
 
 def video_batch(
-    pool: ClipPool, rng: np.random.Generator, count: int, config: SynchformerConfig, changed: bool = False
+    clips: PixelReader, rng: np.random.Generator, count: int, config: SynchformerConfig, changed: bool = False
 ) -> Batch:
-    """Random segments' pictures (`ClipPool.video_segments`) and targets "seen" (N, t_v, K + 1) of `config`'s tokens."""
-    places, targets = _drawn(pool, rng, count, "seen", video_centers(config), video_width(config))
-    batch = {**pool.video_segments(places, changed), "seen": targets}
+    """Pictures of random segments (`PixelReader.video_segments`) and "seen" (N, t_v, K + 1): what tokens are to say."""
+    places, targets = _drawn(clips, rng, count, "seen", video_centers(config), video_width(config))
+    batch = {**clips.video_segments(places, changed), "seen": targets}
     return light(batch, rng) if changed else batch
 
 
 def audio_batch(
-    pool: ClipPool, rng: np.random.Generator, count: int, config: SynchformerConfig, changed: bool = False
+    clips: PixelReader, rng: np.random.Generator, count: int, config: SynchformerConfig, changed: bool = False
 ) -> Batch:
-    """Random segments' "waves" (N, n) and targets "heard" (N, t_a, K + 1) of `config`'s tokens."""
-    places, targets = _drawn(pool, rng, count, "heard", audio_centers(config), audio_width(config))
-    batch = {"waves": pool.audio_segments(places), "heard": targets}
+    """Sound of random segments, "waves" (N, n), and "heard" (N, t_a, K + 1): what tokens are to say."""
+    places, targets = _drawn(clips, rng, count, "heard", audio_centers(config), audio_width(config))
+    batch = {"waves": clips.audio_segments(places), "heard": targets}
     return light(batch, rng) if changed else batch
 
 
 def _drawn(
-    pool: ClipPool, rng: np.random.Generator, count: int, stream: Stream, centers: NDArray[np.floating], width: float
+    clips: PixelReader,
+    rng: np.random.Generator,
+    count: int,
+    stream: Stream,
+    centers: NDArray[np.floating],
+    width: float,
 ) -> tuple[list[tuple[int, int]], Tensor]:
     """Places of segments, three quarters of them with an event, and what their tokens are to say."""
-    fps = pool.config.video_fps
-    places = [_place(pool, rng, stream, index % 4 != 0) for index in range(count)]
-    targets = [token_targets(_events(pool, clip, stream), start / fps, centers, width) for clip, start in places]
+    fps = clips.config.video_fps
+    places = [_place(clips, rng, stream, index % 4 != 0) for index in range(count)]
+    targets = [token_targets(_events(clips, clip, stream), start / fps, centers, width) for clip, start in places]
     return places, torch.from_numpy(np.stack(targets))
 
 
-def _events(pool: ClipPool, clip: int, stream: Stream) -> list[Event]:
-    return [event for event in pool.scenes[clip].events if getattr(event, stream)]
+def _events(clips: PixelReader, clip: int, stream: Stream) -> list[Event]:
+    if clips.scenes is None:
+        raise ValueError("only generated clips tell when events happen; give --data synthetic:SEED")
+    return [event for event in clips.scenes[clip].events if getattr(event, stream)]
 
 
-def _place(pool: ClipPool, rng: np.random.Generator, stream: Stream, eventful: bool) -> tuple[int, int]:
+def _place(clips: PixelReader, rng: np.random.Generator, stream: Stream, eventful: bool) -> tuple[int, int]:
     """A clip and a first frame; when `eventful`, the segment holds an event of the stream if the clip has any."""
-    clip = int(rng.integers(len(pool)))
-    length, total = pool.config.segment_frames, pool.frames.shape[1]
-    events = _events(pool, clip, stream)
+    clip = int(rng.integers(len(clips)))
+    length, total = clips.config.segment_frames, clips.frames_of(clip)
+    events = _events(clips, clip, stream)
     if not (eventful and events):
         return clip, int(rng.integers(total - length + 1))
     event = events[int(rng.integers(len(events)))]
-    start = int(event.time * pool.config.video_fps) - int(rng.integers(length))
+    start = int(event.time * clips.config.video_fps) - int(rng.integers(length))
     return clip, int(np.clip(start, 0, total - length))

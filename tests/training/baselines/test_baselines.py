@@ -26,7 +26,7 @@ from training.config.names import BASELINE_KINDS
 from training.datasets.generated import GeneratedSource
 from training.datasets.recipe import Recipe
 from training.initialization.pretrained import load_audio, load_video
-from training.readers.rendered import ClipPool
+from training.readers.rendered import RenderedClips
 from training.sampling.event_targets import audio_width, token_targets, video_centers, video_width
 from training.stages.baseline import baseline_task
 from training.trainer.checkpoint import load_state
@@ -227,7 +227,7 @@ def test_the_order_of_moments_matters():
 
 @pytest.fixture(scope="module")
 def pool(tmp_path_factory):
-    return ClipPool(tmp_path_factory.mktemp("clips"), Recipe(seed=0, count=2), SHORT, workers=0)
+    return RenderedClips(tmp_path_factory.mktemp("clips"), Recipe(seed=0, count=2), SHORT, workers=0)
 
 
 @pytest.mark.parametrize("kind", BASELINE_KINDS)

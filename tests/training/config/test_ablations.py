@@ -12,7 +12,7 @@ from synchformer.modeling.encoders import audio_encoder, video_encoder
 from synchformer.modeling.motionformer import VideoEncoder
 from training.config.ablations import NAMES, SEGMENTS, ablate
 from training.datasets.recipe import Recipe
-from training.readers.rendered import ClipPool
+from training.readers.rendered import RenderedClips
 from training.stages.offset import Extractors, SyncTask, stage2
 
 TINY = replace(
@@ -23,7 +23,7 @@ TINY = replace(
 
 @pytest.fixture(scope="module")
 def pool(tmp_path_factory):
-    return ClipPool(tmp_path_factory.mktemp("clips"), Recipe(seed=0, count=2), TINY, workers=0)
+    return RenderedClips(tmp_path_factory.mktemp("clips"), Recipe(seed=0, count=2), TINY, workers=0)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in ("no-unimodal", "no-stage-1")])

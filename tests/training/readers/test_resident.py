@@ -12,7 +12,7 @@ from training import run
 from training.augmentation.light import apply_look
 from training.augmentation.policy import Change
 from training.datasets.recipe import Recipe
-from training.readers.rendered import ClipPool
+from training.readers.rendered import RenderedClips
 from training.sampling.crops import CropPlace
 from training.stages.segment_avclip import AVCLIPTask
 from training.stages.unimodal import EventHeads, UnimodalTask
@@ -28,8 +28,8 @@ def rng(seed=0):
 def pools(tmp_path_factory):
     """The same four clips, on disk only and held."""
     folder = tmp_path_factory.mktemp("clips")
-    disk, held = (ClipPool(folder, Recipe(seed=3, count=4), TINY, 0, Change("light")) for _ in range(2))
-    held.hold(CPU)
+    disk, held = (RenderedClips(folder, Recipe(seed=3, count=4), TINY, 0, Change("light")) for _ in range(2))
+    held.keep_on_device(CPU)
     return disk, held
 
 
@@ -96,10 +96,10 @@ def test_a_run_is_the_same(tmp_path, monkeypatch):
 
 
 def test_what_cannot_be_held_is_a_sentence(tmp_path, monkeypatch):
-    pool = ClipPool(tmp_path / "pool", Recipe(seed=3, count=1), TINY, 0, Change("published"))
+    pool = RenderedClips(tmp_path / "pool", Recipe(seed=3, count=1), TINY, 0, Change("published"))
     with pytest.raises(ValueError, match="leave it out with --augment published"):
-        pool.hold(CPU)
+        pool.keep_on_device(CPU)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (10, 20))
-    whole = ClipPool(tmp_path / "pool", Recipe(seed=3, count=1), TINY, 0)
+    whole = RenderedClips(tmp_path / "pool", Recipe(seed=3, count=1), TINY, 0)
     with pytest.raises(ValueError, match="take fewer"):
-        whole.hold(torch.device("cuda"))
+        whole.keep_on_device(torch.device("cuda"))

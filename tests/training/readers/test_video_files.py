@@ -33,11 +33,12 @@ from training.datasets.inventory import Inventory, Known, Piece, build_inventory
 from training.datasets.recipe import Recipe
 from training.datasets.registry import open_source
 from training.datasets.source import FileSource, Sample
-from training.readers.base import UnreadableError, model_frames, read_readable
+from training.readers.base import UnreadableError, read_readable
 from training.readers.feature_cache import FeatureCache, require_room
+from training.readers.pixel_reader import model_frames
 from training.readers.rendered import Renderer
-from training.readers.stage_data import Data
-from training.readers.video_files import Footage
+from training.readers.stage_data import StageData
+from training.readers.video_files import VideoFiles
 from training.sampling.crops import CropError, CropPlace, draw_foreign, draw_offset
 from training.stages.input_preview import GAP, WIDTH, fed_picture
 from training.trainer.checkpoint import load_state
@@ -63,7 +64,7 @@ def source(films):
 
 def footage_of(source, split="train", **more):
     pieces = [Piece(sample, 0, round(LENGTHS[sample.id] * 25)) for sample in source.samples(split)]
-    return Footage(source, pieces, TINY, **more)
+    return VideoFiles(source, pieces, TINY, **more)
 
 
 def rng(seed=0):
@@ -114,7 +115,7 @@ def test_cut_shows_the_frames_and_the_sound_of_their_times(source):
 
 def test_pieces_begin_where_they_say(source):
     sample = source.samples("train")[0]
-    clips = Footage(source, [Piece(sample, 0, 90), Piece(sample, 50, 90)], TINY)
+    clips = VideoFiles(source, [Piece(sample, 0, 90), Piece(sample, 50, 90)], TINY)
     frames, wave = clips.cut(CropPlace(1, 5, 1, -0, 0), 20)
     assert number_in(frames[0].numpy()) == 55
     assert click_in(wave.numpy(), 16_000) == pytest.approx(0.0, abs=0.003), "2 s are frame 50"
@@ -162,7 +163,7 @@ def test_another_crop_takes_the_place_of_one_that_cannot_be_read(source, tmp_pat
     broken = Sample("broken", "train", "broken", tmp_path / "broken.mp4")
     broken.path.write_bytes(b"no film")
     pieces = [Piece(broken, 0, 225), Piece(source.samples("train")[0], 0, 225)]
-    clips = Footage(FileSource("x", ()), pieces, TINY, damaged=tmp_path / "damaged.jsonl")
+    clips = VideoFiles(FileSource("x", ()), pieces, TINY, damaged=tmp_path / "damaged.jsonl")
     crops = [CropPlace(1, 3, 1, 3, 0), CropPlace(0, 3, 0, 3, 0)]
     with pytest.raises(UnreadableError) as caught:
         clips.read(crops, TINY)
@@ -181,12 +182,12 @@ def test_another_crop_takes_the_place_of_one_that_cannot_be_read(source, tmp_pat
 
 def test_sound_of_another_clip_is_found_beside_short_ones(source):
     samples = source.samples("train")
-    clips = Footage(source, [Piece(samples[0], 0, 60), Piece(samples[1], 0, 225), Piece(samples[2], 0, 225)], TINY)
+    clips = VideoFiles(source, [Piece(samples[0], 0, 60), Piece(samples[1], 0, 225), Piece(samples[2], 0, 225)], TINY)
     for seed in range(6):
         crop = draw_foreign(clips, TINY, rng(seed))
         assert {crop.clip, crop.sound_clip} == {1, 2}
     with pytest.raises(CropError, match="no two of 2 clips"):
-        draw_foreign(Footage(source, clips.pieces[:2], TINY), TINY, rng())
+        draw_foreign(VideoFiles(source, clips.pieces[:2], TINY), TINY, rng())
 
 
 # Features
@@ -207,20 +208,20 @@ def cache(source, encoders, tmp_path_factory):
     mute = write(folder / "mute.mp4", MediaSpec(seconds=9.0, audio=None, **FILM))
     whole = [Piece(sample, 0, round(LENGTHS[sample.id] * 25)) for sample in source.samples("train")[:2]]
     more = [Piece(Sample(path.stem, "train", path.stem, path), 0, 240) for path in (mute, cut)]
-    clips = Footage(source, [whole[0], *more, whole[1]], TINY)
+    clips = VideoFiles(source, [whole[0], *more, whole[1]], TINY)
     return FeatureCache(folder / "features", clips, TINY, *encoders, workers=0, views=2, seed=7, jitter=1)
 
 
 def test_cached_features_of_files_are_those_of_their_frames(cache, encoders):
     crop = CropPlace(2, 3 + 16, 2, 30, 0)  # the last film is number 3 of the list: its segments begin at frame 3
     batch = cache.read([crop], TINY)
-    frames, wave = cache.clips(3)
+    frames, wave = cache.clips.read_whole(3)
     with torch.inference_mode():
         expected = encoders[0](normalize_frames(center_crop(frames[19 + 8 : 19 + 24], 32))[None])
         assert torch.allclose(batch["video"][0, 1], expected[0], atol=2e-3)
         sound = wave[(30 + 8) * 640 : (30 + 24) * 640][None]
         assert torch.allclose(batch["audio"][0, 1], encoders[1](mel_spectrogram(sound, TINY))[0], atol=2e-3)
-        looked = cache.look(crop, TINY)
+        looked = cache.preview(crop, TINY, rng())
         assert torch.equal(looked["frames"][0, 1], center_crop(frames[27:43], 32))
         assert torch.equal(looked["waves"][0, 1], sound[0])
 
@@ -249,7 +250,9 @@ def test_damaged_files_are_listed_and_never_drawn(cache, source, encoders):
         assert batch["video"].shape == (1, 14, 8, 16)
         assert batch["video"].abs().sum(-1).min() > 0, "nothing that was not encoded"
         assert batch["audio"].abs().sum(-1).min() > 0
-    again = FeatureCache(cache._lost_file.parent, cache.clips, TINY, *encoders, workers=0, views=2, seed=7, least=224)
+    again = FeatureCache(
+        cache._lost_file.parent, cache.clips, TINY, *encoders, workers=0, views=2, seed=7, min_frames=224
+    )
     assert (len(again), again.lost) == (2, cache.lost), "not encoded again; long enough for synchronizability"
 
 
@@ -386,7 +389,7 @@ def test_kinds_are_held_out_of_training_and_kept_in_the_state(tmp_path):
     request = StageConfig(
         tmp_path, TINY, OptimConfig(), data="synthetic:5", count=30, held_out=4, without=("clap", "snap")
     )
-    data = Data("sync", request)
+    data = StageData("sync", request)
     assert "30 clips to train on, 4 to validate on" in data.check()
     for split, first, count in (("train", 5, 30), ("valid", 1_000_000, 4)):
         recipe = data._recipe(split)
@@ -400,6 +403,6 @@ def test_kinds_are_held_out_of_training_and_kept_in_the_state(tmp_path):
 
 def test_rendered_squares_hold_the_center_crop():
     recipe = Recipe(seed=3, count=1)
-    (small, sound), (whole, same) = Renderer(recipe, TINY)(0), Renderer(recipe, TINY, whole=True)(0)
+    (small, sound), (whole, same) = (Renderer(recipe, TINY, full_frame=full).read_whole(0) for full in (False, True))
     assert torch.equal(sound, same)
     assert (center_crop(whole, 32).float() - small.float()).abs().mean() < 2

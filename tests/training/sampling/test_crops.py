@@ -9,7 +9,8 @@ import torch
 from synchformer.config import BASE, MINI
 from synchformer.modeling.synchronizer import SynchronizationModule
 from synthetic import sample_scene
-from training.evaluation.synchronizability_by_cause import Scenes, Trial, area, area_interval, draw_trial, table
+from training.evaluation.synchronizability_by_cause import Trial, area, area_interval, draw_trial, table
+from training.sampling.clips import SceneClips
 from training.sampling.crops import (
     CropError,
     draw_far,
@@ -21,7 +22,7 @@ from training.sampling.crops import (
 from training.stages.synchronizability import adapt
 
 CONFIG = MINI.with_head("synchronizability")
-SCENES = Scenes([sample_scene(seed) for seed in range(40)], 25)
+SCENES = SceneClips([sample_scene(seed) for seed in range(40)], 25)
 
 
 def crops(draw, count=200, **choices):
@@ -77,7 +78,7 @@ def test_published_labels_say_how_far_the_sound_was_moved():
 
 
 def test_clips_that_are_too_short_are_a_sentence():
-    short = Scenes([sample_scene(0, duration=6.0)], 25)
+    short = SceneClips([sample_scene(0, duration=6.0)], 25)
     with pytest.raises(CropError, match=r"two crops, 8\.96 s"):
         draw_far(short, CONFIG, np.random.Generator(np.random.PCG64(0)))
 
@@ -99,7 +100,7 @@ def test_trials_are_what_their_kind_says():
     found = [draw_trial(number, CONFIG) for number in range(30)]
     assert [kind for kind, *_ in found].count("shared") == 15
     for kind, crop, scenes in found:
-        assert (shared_events(Scenes(scenes, 25), CONFIG, crop) > 0) == (kind == "shared")
+        assert (shared_events(SceneClips(scenes, 25), CONFIG, crop) > 0) == (kind == "shared")
         assert (crop.clip != crop.sound_clip) == (kind == "foreign")
         assert (abs(crop.sound - crop.start) == 112) == (kind == "far") or kind == "foreign"
 

@@ -7,11 +7,11 @@ import pytest
 
 from synchformer.config import MINI
 from synthetic import sample_scene
-from training.evaluation.synchronizability_by_cause import Scenes
+from training.sampling.clips import SceneClips
 from training.sampling.crops import CropError, CropPlace
 from training.sampling.revoicing import anchors, draw_revoiced
 
-SCENES = Scenes([sample_scene(seed) for seed in range(40)], 25)
+SCENES = SceneClips([sample_scene(seed) for seed in range(40)], 25)
 
 
 def at(*times, seen=True, heard=True):
@@ -61,4 +61,4 @@ def test_anchors_by_hand():
 
 def test_one_clip_has_no_other():
     with pytest.raises(CropError, match="from 1 clips"):
-        draw_revoiced(Scenes([at(5.0)], 25), [at(5.0)], MINI, np.random.default_rng(0))
+        draw_revoiced(SceneClips([at(5.0)], 25), [at(5.0)], MINI, np.random.default_rng(0))

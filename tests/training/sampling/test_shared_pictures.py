@@ -14,15 +14,15 @@ from synthetic import sample_scene
 from tests.support.runs import TINY
 from training import run
 from training.datasets.recipe import Recipe
-from training.evaluation.synchronizability_by_cause import Scenes
 from training.readers.base import UnreadableError
-from training.readers.rendered import ClipPool
+from training.readers.rendered import RenderedClips
+from training.sampling.clips import SceneClips
 from training.sampling.crops import CropPlace, draw_offset, draw_sound
 from training.stages.baseline import baseline_task
 from training.stages.shared_pictures import read_sounds
 from training.trainer.checkpoint import load_state
 
-SCENES = Scenes([sample_scene(seed) for seed in range(40)], 25)
+SCENES = SceneClips([sample_scene(seed) for seed in range(40)], 25)
 SHORT = replace(TINY, image_size=32, segments=2, segment_frames=20, segment_stride=20)
 
 
@@ -47,7 +47,7 @@ def test_another_sound_is_as_likely_as_the_first(provable):
 
 @pytest.fixture(scope="module")
 def pool(tmp_path_factory):
-    return ClipPool(tmp_path_factory.mktemp("clips"), Recipe(seed=0, count=2), SHORT, workers=0)
+    return RenderedClips(tmp_path_factory.mktemp("clips"), Recipe(seed=0, count=2), SHORT, workers=0)
 
 
 def read(pool, sounds, config=SHORT):

@@ -6,7 +6,7 @@ import torch
 
 from synchformer.config import MINI
 from synthetic import sample_scene
-from training.evaluation.synchronizability_by_cause import Scenes
+from training.sampling.clips import SceneClips
 from training.sampling.crops import draw_offset
 from training.sampling.event_targets import TIME_BINS, audio_centers, video_centers
 from training.sampling.revoicing import anchors
@@ -14,7 +14,7 @@ from training.sampling.token_replacement import REACH, replace_moments
 from training.stages.offset import event_times
 
 COUNT = 12
-SCENES = Scenes([sample_scene(seed) for seed in range(COUNT)], 25)
+SCENES = SceneClips([sample_scene(seed) for seed in range(COUNT)], 25)
 CENTERS = {"video": video_centers(MINI), "audio": audio_centers(MINI)}
 
 

@@ -16,7 +16,7 @@ from training.evaluation.metrics import accuracy, chance
 from training.evaluation.report import summarize, wilson
 from training.evaluation.trials import draw_trial
 from training.readers.feature_cache import FeatureCache
-from training.readers.rendered import ClipPool, Renderer
+from training.readers.rendered import RenderedClips, Renderer
 from training.sampling.crops import CropPlace, draw_offset
 from training.sampling.event_targets import AUDIO_WIDTH, audio_centers, time_bins, token_targets, video_centers
 from training.stages.export import export_model
@@ -99,18 +99,18 @@ def test_summary_counts_by_hand():
 @pytest.fixture(scope="module")
 def pools(tmp_path_factory):
     folder = tmp_path_factory.mktemp("clips")
-    train_pool = ClipPool(folder / "train", Recipe(seed=0, count=6), TINY, workers=0)
-    return train_pool, ClipPool(folder / "held-out", Recipe(seed=HELD_OUT, count=3), TINY, workers=0)
+    train_pool = RenderedClips(folder / "train", Recipe(seed=0, count=6), TINY, workers=0)
+    return train_pool, RenderedClips(folder / "held-out", Recipe(seed=HELD_OUT, count=3), TINY, workers=0)
 
 
 def test_pool_goes_on_and_refuses_other_clips(tmp_path):
-    first = ClipPool(tmp_path, Recipe(seed=5, count=2), TINY, workers=0)
+    first = RenderedClips(tmp_path, Recipe(seed=5, count=2), TINY, workers=0)
     kept = np.array(first.frames[1])
-    longer = ClipPool(tmp_path, Recipe(seed=5, count=3), TINY, workers=1)
+    longer = RenderedClips(tmp_path, Recipe(seed=5, count=3), TINY, workers=1)
     assert np.array_equal(longer.frames[1], kept)
     assert longer.frames[2].any()
     with pytest.raises(ValueError, match="other clips, weights or precision"):
-        ClipPool(tmp_path, Recipe(seed=6, count=3), TINY, workers=0)
+        RenderedClips(tmp_path, Recipe(seed=6, count=3), TINY, workers=0)
 
 
 def test_unimodal_loss_falls_on_one_batch(pools):
@@ -142,7 +142,7 @@ def test_cached_features_equal_encoded_ones(cache):
     features, heads = cache
     clip, first, shift = 9, 1 + 2 * 8, 15  # the phase of clip 9 is 1
     batch = features.read([CropPlace(clip, first, clip, first + shift, 0)], TINY)
-    frames, wave = features.clips(clip)
+    frames, wave = features.clips.read_whole(clip)
     with torch.inference_mode():
         segment = normalize_frames(frames[first + 24 : first + 40])[None]
         assert torch.allclose(heads.video_encoder(segment)[0], batch["video"][0, 3], atol=2e-3)
