@@ -1,6 +1,6 @@
 """Which clips of a data set a training can use, how long they are, and why it cannot use the others.
 
-Every clip is looked into once; what was found is kept beside the run, a line of JSON each, for the next start.
+Every clip is looked into once; its entry is kept beside the run, a line of JSON each, for the next start.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from tqdm import tqdm
 from synchformer.config import SynchformerConfig
 from synchformer.media.probe import MediaInfo
 from training.datasets.source import LeftOut, Sample, Source, Split
-from training.datasets.validation import look
+from training.datasets.validation import probe_sample
 from training.runtime.processes import in_order
 
-LONGEST = 10.0  # s: clips of twice this length and more are cut into pieces of about this length
+LONGEST = 10.0  # s: clips of twice this length and more are cut into parts of about this length
 
 
 @dataclass(frozen=True)
-class Piece:
+class ClipPart:
     """A clip, or a part of a long one: `frames` frames of the model's rate from frame `first` of its clock on."""
 
     sample: Sample
@@ -33,7 +33,7 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Known:
+class InventoryEntry:
     """What a look into one clip gave: seconds that picture and sound share, or a reason why there are none.
 
     `source`, `size` (bytes) and `changed` (nanoseconds) tell whether it has to be looked into again.
@@ -54,54 +54,54 @@ class Known:
 
 @dataclass(frozen=True)
 class Inventory:
-    """The clips of one split and what is known about each."""
+    """The clips of one split, each with its entry."""
 
-    entries: tuple[tuple[Sample, Known], ...]
+    entries: tuple[tuple[Sample, InventoryEntry], ...]
     fps: int
 
-    def pieces(self, least: int) -> list[Piece]:
-        """Everything that can be used where at least `least` frames are needed; long clips in several pieces."""
-        found = []
-        for sample, known in self.entries:
-            frames = self._frames(known)
+    def parts(self, min_frames: int) -> list[ClipPart]:
+        """Everything that can be used where so many frames are needed; long clips in several parts."""
+        parts = []
+        for sample, entry in self.entries:
+            frames = self._frames(entry)
             count = max(1, frames // round(LONGEST * self.fps))
             each = frames // count
-            if each >= least:
-                found += [Piece(sample, number * each, each) for number in range(count)]
-        return found
+            if each >= min_frames:
+                parts += [ClipPart(sample, number * each, each) for number in range(count)]
+        return parts
 
-    def left_out(self, least: int) -> list[LeftOut]:
+    def left_out(self, min_frames: int) -> list[LeftOut]:
         """Everything else, with the reason."""
-        reasons = ((sample, self._reason(known, least)) for sample, known in self.entries)
+        reasons = ((sample, self._reason(entry, min_frames)) for sample, entry in self.entries)
         return [LeftOut(sample.id, sample.split, reason) for sample, reason in reasons if reason]
 
-    def _frames(self, known: Known) -> int:
-        return math.floor(round(known.seconds * self.fps, 6))
+    def _frames(self, entry: InventoryEntry) -> int:
+        return math.floor(round(entry.seconds * self.fps, 6))
 
-    def _reason(self, known: Known, least: int) -> str:
-        if known.reason or self._frames(known) >= least:
-            return known.reason
-        return f"picture and sound share {known.seconds:.2f} s, {least / self.fps:.2f} s are needed"
+    def _reason(self, entry: InventoryEntry, min_frames: int) -> str:
+        if entry.reason or self._frames(entry) >= min_frames:
+            return entry.reason
+        return f"picture and sound share {entry.seconds:.2f} s, {min_frames / self.fps:.2f} s are needed"
 
 
 def build_inventory(
     source: Source, split: Split, config: SynchformerConfig, folder: Path, workers: int = 0
 ) -> Inventory:
-    """Look into every clip of a split that was not looked into before; `folder` keeps what was found."""
+    """Look into every clip of a split that was not looked into before; `folder` keeps the entries."""
     path = folder / f"{split}.jsonl"
     folder.mkdir(parents=True, exist_ok=True)
     samples = source.samples(split)
-    found = {known.key: known for known in _read(path)}
-    missing = [sample for sample in samples if _key(source, sample) not in found]
+    entries = {entry.key: entry for entry in _read(path)}
+    missing = [sample for sample in samples if _key(source, sample) not in entries]
     if missing:
         with path.open("a") as file:
             file.write("\n")  # a line that a killed run left half written ends here
-            looks = in_order(partial(look, source), missing, workers)
+            looks = in_order(partial(probe_sample, source), missing, workers)
             for sample, probe in tqdm(looks, f"look at {split}", len(missing), mininterval=5):
-                known = Known(*_key(source, sample), _seconds(probe.info), probe.error)
-                found[known.key] = known
-                file.write(json.dumps(asdict(known)) + "\n")
-    return Inventory(tuple((sample, found[_key(source, sample)]) for sample in samples), config.video_fps)
+                entry = InventoryEntry(*_key(source, sample), _seconds(probe.info), probe.error)
+                entries[entry.key] = entry
+                file.write(json.dumps(asdict(entry)) + "\n")
+    return Inventory(tuple((sample, entries[_key(source, sample)]) for sample in samples), config.video_fps)
 
 
 def _key(source: Source, sample: Sample) -> tuple[str, str, int, int]:
@@ -115,13 +115,13 @@ def _seconds(info: MediaInfo | None) -> float:
     return 0.0 if info is None else round(min(info.video.stop, info.audio.stop), 6)
 
 
-def _read(path: Path) -> list[Known]:
-    """What was found before; damaged lines are looked up anew."""
-    found = []
+def _read(path: Path) -> list[InventoryEntry]:
+    """Entries that were made before; clips with damaged lines are looked into anew."""
+    entries = []
     for line in path.read_text().splitlines() if path.exists() else ():
         try:
             values: dict[str, Any] = json.loads(line)
-            found.append(Known(**values))
+            entries.append(InventoryEntry(**values))
         except (ValueError, TypeError):
             continue
-    return found
+    return entries

@@ -1,4 +1,4 @@
-"""What is wrong with a data set, found before training instead of after it."""
+"""What is wrong with a data set, noticed before training instead of after it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LATE = 0.04  # s: a stream that starts or ends this much from the other is worth
 
 @dataclass(frozen=True)
 class Finding:
-    """One kind of thing found, how often, in which clips, and what to do. Errors stop a training."""
+    """One kind of problem, how often, in which clips, and what to do. Errors stop a training."""
 
     level: Level
     what: str
@@ -41,7 +41,7 @@ class Probe:
     error: str = ""
 
 
-# What a clip's streams can be found to be: level, what, and what to do.
+# What can be wrong with a clip's streams: level, what, and what to do.
 _UNREADABLE = ("error", "cannot be read", "run training.prepare, and train on its output")
 _SHORT = ("error", "too short for any offset", "leave them out: move them away or list them as filtered examples")
 _SHORTER = ("warning", "too short for every offset of the grid", "they only teach small offsets; leave them out")
@@ -70,22 +70,22 @@ def check_source(source: Source, config: SynchformerConfig, count: int | None = 
     Returns:
         Findings, the worst first; empty when there is nothing to say.
     """
-    found = [*_check_lists(source)]
+    findings = [*_check_lists(source)]
     clips = [sample for split in SPLITS for sample in spread(source.samples(split), count)]
     by_kind: dict[tuple[str, str, str], list[str]] = defaultdict(list)
-    for sample, probe in in_order(partial(look, source), clips, workers):
-        for kind in judge(sample, probe, config):
+    for sample, probe in in_order(partial(probe_sample, source), clips, workers):
+        for kind in problems_of(sample, probe, config):
             by_kind[kind].append(f"{sample.id} ({probe.error})" if probe.error else sample.id)
     for level in LEVELS:
-        found += [
+        findings += [
             Finding(level, what, len(ids), tuple(ids[:EXAMPLES]), remedy)
             for (kind, what, remedy), ids in by_kind.items()
             if kind == level
         ]
-    return sorted(found, key=lambda finding: LEVELS.index(finding.level))
+    return sorted(findings, key=lambda finding: LEVELS.index(finding.level))
 
 
-def look(source: Source, sample: Sample) -> Probe:
+def probe_sample(source: Source, sample: Sample) -> Probe:
     """Look into one clip."""
     try:
         return Probe(source.info(sample))
@@ -93,8 +93,8 @@ def look(source: Source, sample: Sample) -> Probe:
         return Probe(None, str(error))
 
 
-def judge(sample: Sample, probe: Probe, config: SynchformerConfig) -> Iterator[tuple[str, str, str]]:
-    """Everything there is to say about one clip: level, what, remedy."""
+def problems_of(sample: Sample, probe: Probe, config: SynchformerConfig) -> Iterator[tuple[str, str, str]]:
+    """What is wrong with one clip: level, what, remedy."""
     info = probe.info
     if info is None:
         yield _UNREADABLE
@@ -138,7 +138,7 @@ def _check_lists(source: Source) -> Iterator[Finding]:
     for split, samples in splits.items():
         for sample in samples:
             homes[sample.group].add(split)
-    leaks = sorted(group for group, found in homes.items() if len(found) > 1)
+    leaks = sorted(group for group, home in homes.items() if len(home) > 1)
     if leaks:
         what = "recordings with clips in several splits: results would be too good"
         yield Finding("error", what, len(leaks), tuple(leaks[:EXAMPLES]), "keep each recording in one split")
@@ -147,11 +147,11 @@ def _check_lists(source: Source) -> Iterator[Finding]:
         yield Finding("note", f"left out: {reason}", count, tuple(ids), "nothing, if that is meant")
 
 
-def spread(samples: Sequence[Item], count: int | None) -> list[Item]:
+def spread(items: Sequence[Item], count: int | None) -> list[Item]:
     """`count` samples (or other items) at even distances, or all."""
-    if count is None or len(samples) <= count:
-        return list(samples)
-    return [samples[index * len(samples) // count] for index in range(count)]
+    if count is None or len(items) <= count:
+        return list(items)
+    return [items[index * len(items) // count] for index in range(count)]
 
 
 def table(findings: Iterable[Finding]) -> str:

@@ -1,4 +1,10 @@
-"""The clips that a stage trains and validates on: opened by the name of their data set, checked, read or encoded."""
+"""The clips that a stage trains and validates on, from the name of their data set to what batches are read from.
+
+A data set is opened by its name (`training.datasets.registry`). Its clips are listed: generated ones by a recipe, those
+on disk by an inventory of the parts that are long enough (`training.datasets.inventory`). They are checked
+(`training.datasets.validation`). Then a reader (`training.readers.base`) gives crops of them, as pixels and sound or as
+features; which crops, the stage draws (`training.sampling`), and `training.trainer` makes batches and steps of them.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +23,7 @@ from training.augmentation.policy import Change
 from training.config.names import Stage
 from training.config.request import StageConfig
 from training.datasets.generated import GeneratedSource
-from training.datasets.inventory import Inventory, Piece, build_inventory
+from training.datasets.inventory import ClipPart, Inventory, build_inventory
 from training.datasets.recipe import Recipe
 from training.datasets.registry import SourceOptions, open_source
 from training.datasets.source import LeftOut, Source
@@ -32,8 +38,9 @@ from training.runtime.distributed import CPU
 Split = Literal["train", "valid"]
 FOLDERS: dict[Split, str] = {"train": "train", "valid": "held-out"}
 GENERATED: dict[Split, int] = {"train": 1000, "valid": 60}  # clips, where no number is asked for
+INVENTORY = "roll"  # folder; earlier runs have it under this name
 FEW = 1000  # clips that one process looks into in seconds
-TOLD = 5  # clips that are named on the screen; the file names all
+SHOWN = 5  # clips that are named on the screen; the file names all
 
 
 class StageData:
@@ -68,29 +75,7 @@ class StageData:
             raise ValueError(f"{asked}, and {request.data} has no generated clips; leave it out")
         return source
 
-    def check(self) -> str:
-        """Look at the data before training on it, and write down what is left out; returns the table of what was found.
-
-        Raises:
-            ValueError: when something is wrong and `unchecked` is not asked for, or no clip is left.
-        """
-        request = self.request
-        if request.unchecked:
-            found = table(check_source(self.source, request.config, workers=self._lookers))
-        else:
-            try:
-                found = require_usable(self.source, request.config, workers=self._lookers)
-            except ValueError as error:
-                raise ValueError(f"{error}\nMend that, or train on what is usable of it with --unchecked.") from error
-        if not self.generated:
-            self._tell("left-out.csv", "left out", self._left_out)
-        return f"{request.data}: {self.count} clips to train on, {self._count('valid')} to validate on\n\n{found}\n"
-
-    @property
-    def _lookers(self) -> int:
-        """Processes that look into clips: none of their own where they would start longer than they work."""
-        listed = 0 if self.generated else sum(len(self.source.samples(split)) for split in FOLDERS)
-        return self.request.workers if listed > FEW else 0
+    # Which clips
 
     @property
     def count(self) -> int:
@@ -98,7 +83,7 @@ class StageData:
         return self._count("train")
 
     def _count(self, split: Split) -> int:
-        return self._recipe(split).count if self.generated else len(self._pieces(split, self.min_frames))
+        return self._recipe(split).count if self.generated else len(self._parts(split, self.min_frames))
 
     @property
     def min_frames(self) -> int:
@@ -110,20 +95,97 @@ class StageData:
             return 2 * config.with_head("synchronizability").span_frames
         return config.span_frames
 
-    # Generated clips
-
     def _recipe(self, split: Split) -> Recipe:
         recipe = self.source.recipe(split)
         assert recipe is not None, "only generated clips have one"
         return recipe
 
-    def pools(self) -> tuple[RenderedClips, RenderedClips]:
-        """Generated clips to train and to validate on, rendered where they were not yet."""
+    @cached_property
+    def _inventories(self) -> dict[Split, Inventory]:
+        """What was found in the files of a data set on disk, kept for the next start."""
+        request = self.request
+        name = "".join(letter if letter.isalnum() else "-" for letter in request.data)[-60:]
+        inventory_of = partial(
+            build_inventory, self.source, config=request.config, folder=request.out / INVENTORY / name
+        )
+        return {split: inventory_of(split, workers=self._probe_workers) for split in FOLDERS}
+
+    @property
+    def _probe_workers(self) -> int:
+        """Processes that look into clips: none of their own where they would start longer than they work."""
+        listed = 0 if self.generated else sum(len(self.source.samples(split)) for split in FOLDERS)
+        return self.request.workers if listed > FEW else 0
+
+    def _parts(self, split: Split, min_frames: int) -> list[ClipPart]:
+        """The clips of a split on disk, as many as are asked for, spread evenly over it.
+
+        Raises:
+            ValueError: when there is none.
+        """
+        parts = self._inventories[split].parts(min_frames)
+        if not parts:
+            wanted = "train" if split == "train" else "validate"
+            listed = len(self.source.samples(split))
+            why = f"none of its {listed} {split} clips can be used" if listed else f"it has no {split} clips"
+            seconds = min_frames / self.request.config.video_fps
+            raise ValueError(
+                f"there is nothing to {wanted} on in {self.request.data}: {why}; the stage {self.stage} needs clips of "
+                f"{seconds:.2f} s; a folder needs subfolders train and valid, or enough recordings for a tenth of them "
+                "to be valid"
+            )
+        return spread(parts, self.request.count if split == "train" else self.request.held_out)
+
+    # Whether they are fit for training
+
+    def check(self) -> str:
+        """Look at the data before training on it, and write down what is left out; returns a table of the findings.
+
+        Raises:
+            ValueError: when something is wrong and `unchecked` is not asked for, or no clip is left.
+        """
+        request = self.request
+        if request.unchecked:
+            findings = table(check_source(self.source, request.config, workers=self._probe_workers))
+        else:
+            try:
+                findings = require_usable(self.source, request.config, workers=self._probe_workers)
+            except ValueError as error:
+                raise ValueError(f"{error}\nMend that, or train on what is usable of it with --unchecked.") from error
+        if not self.generated:
+            self._report("left-out.csv", "left out", self._left_out)
+        return f"{request.data}: {self.count} clips to train on, {self._count('valid')} to validate on\n\n{findings}\n"
+
+    @property
+    def _left_out(self) -> list[LeftOut]:
+        listed = [item for item in self.source.left_out if item.split != "test"]
+        return listed + [item for split in FOLDERS for item in self._inventories[split].left_out(self.min_frames)]
+
+    def _report(self, name: str, what: str, items: Sequence[LeftOut]) -> None:
+        """Name the first clips on the screen, and all of them in a file."""
+        if not self.leads:
+            return
+        path = self.request.out / self.stage / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        if not items:
+            return
+        write_csv(path, items)
+        for item in items[:SHOWN]:
+            tqdm.write(f"{what}: {item.id} ({item.split or 'no split'}): {item.reason}")
+        tqdm.write(f"{what}: {len(items)} in all, listed in {path}")
+
+    # How crops of them are read
+
+    def pixels(self) -> tuple[PixelReader, PixelReader]:
+        """Clips to train and to validate on, read as pixels and sound; generated ones are rendered first."""
+        return self._rendered() if self.generated else self._video_files()
+
+    def _rendered(self) -> tuple[RenderedClips, RenderedClips]:
         request, change = self.request, self._change
-        whole = "-whole" if change.settings.random_crop else ""
+        full = "-whole" if change.settings.random_crop else ""
         train, valid = (
             RenderedClips(
-                request.out / "clips" / f"{FOLDERS[split]}{whole}",
+                request.out / "clips" / f"{FOLDERS[split]}{full}",
                 self._recipe(split),
                 request.config,
                 request.workers,
@@ -135,71 +197,12 @@ class StageData:
             train.keep_on_device(encoding_device(request.device))
         return train, valid
 
-    # Clips on disk
-
-    @cached_property
-    def _inventories(self) -> dict[Split, Inventory]:
-        request = self.request
-        name = "".join(letter if letter.isalnum() else "-" for letter in request.data)[-60:]
-        call = partial(build_inventory, self.source, config=request.config, folder=request.out / "roll" / name)
-        return {split: call(split, workers=self._lookers) for split in FOLDERS}
-
-    def _pieces(self, split: Split, min_frames: int) -> list[Piece]:
-        """The clips of a split, as many as are asked for, spread evenly over it.
-
-        Raises:
-            ValueError: when there is none.
-        """
-        pieces = self._inventories[split].pieces(min_frames)
-        if not pieces:
-            wanted = "train" if split == "train" else "validate"
-            listed = len(self.source.samples(split))
-            why = f"none of its {listed} {split} clips can be used" if listed else f"it has no {split} clips"
-            seconds = min_frames / self.request.config.video_fps
-            raise ValueError(
-                f"there is nothing to {wanted} on in {self.request.data}: {why}; the stage {self.stage} needs clips of "
-                f"{seconds:.2f} s; a folder needs subfolders train and valid, or enough recordings for a tenth of them "
-                "to be valid"
-            )
-        return spread(pieces, self.request.count if split == "train" else self.request.held_out)
-
-    @property
-    def _left_out(self) -> list[LeftOut]:
-        listed = [item for item in self.source.left_out if item.split != "test"]
-        return listed + [item for split in FOLDERS for item in self._inventories[split].left_out(self.min_frames)]
-
-    def _tell(self, name: str, what: str, items: Sequence[LeftOut]) -> None:
-        """Name the first clips on the screen, and all of them in a file."""
-        if not self.leads:
-            return
-        path = self.request.out / self.stage / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)
-        if not items:
-            return
-        write_csv(path, items)
-        for item in items[:TOLD]:
-            tqdm.write(f"{what}: {item.id} ({item.split or 'no split'}): {item.reason}")
-        tqdm.write(f"{what}: {len(items)} in all, listed in {path}")
-
-    # What the stages read
-
-    @property
-    def _change(self) -> Change:
-        settings: str = {"unimodal": "none", "baseline": "sync"}.get(self.stage, self.stage)
-        if self.stage == "avclip" and self.request.data.startswith("lrs3:"):
-            settings = "avclip-lrs3"
-        return Change.named(self.request.augment, settings)
-
-    def pixels(self) -> tuple[PixelReader, PixelReader]:
-        """Clips to train and to validate on, read as pixels and samples."""
-        if self.generated:
-            return self.pools()
+    def _video_files(self) -> tuple[VideoFiles, VideoFiles]:
         request = self.request
         train, valid = (
             VideoFiles(
                 self.source,
-                self._pieces(split, self.min_frames),
+                self._parts(split, self.min_frames),
                 request.config,
                 self._change,
                 request.out / self.stage / DAMAGED,
@@ -208,10 +211,17 @@ class StageData:
         )
         return train, valid
 
+    @property
+    def _change(self) -> Change:
+        """What training changes at random about pixels and sound."""
+        settings: str = {"unimodal": "none", "baseline": "sync"}.get(self.stage, self.stage)
+        if self.stage == "avclip" and self.request.data.startswith("lrs3:"):
+            settings = "avclip-lrs3"
+        return Change.named(self.request.augment, settings)
+
     def features(self, video: nn.Module, audio: nn.Module) -> tuple[FeatureCache, FeatureCache]:
-        """Clips to train and to validate on, encoded by frozen encoders where they were not yet."""
+        """Clips to train and to validate on, read as features; frozen encoders compute those that are missing first."""
         request = self.request
-        published = request.augment == "published"
         encode = partial(
             FeatureCache,
             config=request.config,
@@ -223,29 +233,28 @@ class StageData:
             device=encoding_device(request.device),
             precision=request.options.precision,
         )
-        jitter = int(self._change.settings.jitter * request.config.video_fps)
+        frames = self._change.settings.jitter * request.config.video_fps if request.augment == "published" else 0
         train = encode(
-            self._place("train"), self._whole("train"), views=request.views, jitter=jitter if published else 0
+            self._feature_folder("train"), self._whole_clips("train"), views=request.views, jitter=int(frames)
         )
-        valid = encode(self._place("valid"), self._whole("valid"))
+        valid = encode(self._feature_folder("valid"), self._whole_clips("valid"))
         if not self.generated:
-            caches: dict[Split, FeatureCache] = {"train": train, "valid": valid}
-            self._tell("damaged.csv", "damaged", [item for split in FOLDERS for item in self._lost(split, caches)])
+            self._report("damaged.csv", "damaged", [*self._lost("train", train), *self._lost("valid", valid)])
         return train, valid
 
-    def _place(self, split: Split) -> Path:
+    def _feature_folder(self, split: Split) -> Path:
         return self.request.out / "features" / FOLDERS[split]
 
-    def _whole(self, split: Split) -> WholeClips:
+    def _whole_clips(self, split: Split) -> WholeClips:
         """The clips of a split to encode, the same for both stages that read features."""
-        request = self.request
+        config = self.request.config
         if self.generated:
-            return Renderer(self._recipe(split), request.config, full_frame=split == "train" and request.views > 1)
-        return VideoFiles(self.source, self._pieces(split, request.config.span_frames), request.config)
+            return Renderer(self._recipe(split), config, full_frame=split == "train" and self.request.views > 1)
+        return VideoFiles(self.source, self._parts(split, config.span_frames), config)
 
-    def _lost(self, split: Split, caches: dict[Split, FeatureCache]) -> list[LeftOut]:
-        pieces = self._pieces(split, self.request.config.span_frames)
-        return [LeftOut(pieces[clip].sample.id, split, reason) for clip, reason in caches[split].lost.items()]
+    def _lost(self, split: Split, cache: FeatureCache) -> list[LeftOut]:
+        parts = self._parts(split, self.request.config.span_frames)
+        return [LeftOut(parts[clip].sample.id, split, reason) for clip, reason in cache.lost.items()]
 
 
 def encoding_device(name: str) -> torch.device:

@@ -22,7 +22,7 @@ from synchformer.config import SynchformerConfig
 from synchformer.media.crop import SPARE
 from synchformer.media.probe import Media, MediaError
 from training.augmentation.policy import Change
-from training.datasets.inventory import Piece
+from training.datasets.inventory import ClipPart
 from training.datasets.source import Sample, Source
 from training.readers.base import WholeClips
 from training.readers.pixel_reader import PixelReader
@@ -32,7 +32,7 @@ DAMAGED = "damaged.jsonl"
 
 
 class VideoFiles(PixelReader, WholeClips):
-    """Pieces of a source's clips. Only the interval that a crop needs is decoded.
+    """Parts of a data set's clips. Only the interval that a crop needs is decoded.
 
     What turns out to be damaged is reported once, and written to `damaged` (a line of JSON each) every time.
     """
@@ -42,42 +42,42 @@ class VideoFiles(PixelReader, WholeClips):
     def __init__(
         self,
         source: Source,
-        pieces: Sequence[Piece],
+        parts: Sequence[ClipPart],
         config: SynchformerConfig,
         change: Change = Change(),  # noqa: B008, frozen
         damaged: Path | None = None,
     ) -> None:
-        self.source, self.pieces, self.config, self.change, self.damaged = source, pieces, config, change, damaged
+        self.source, self.parts, self.config, self.change, self.damaged = source, parts, config, change, damaged
         self.reported: set[str] = set()
 
     def __len__(self) -> int:
-        return len(self.pieces)
+        return len(self.parts)
 
     @cached_property
     def identity(self) -> dict[str, Any]:
         """What tells these clips from others, as plain values."""
-        lines = [f"{piece.sample.id} {piece.first} {piece.frames}\n" for piece in self.pieces]
+        lines = [f"{part.sample.id} {part.first} {part.frames}\n" for part in self.parts]
         return {"clips": hashlib.sha256("".join(lines).encode()).hexdigest()[:16]}
 
     def frames_of(self, clip: int) -> int:
-        """Frames of a piece."""
-        return self.pieces[clip].frames
+        """Frames of a part."""
+        return self.parts[clip].frames
 
     def picture(self, clip: int, start: int, length: int) -> Tensor:
-        """`length` frames scaled to the short side (T, 3, H, W), from frame `start` of a piece on."""
-        piece = self.pieces[clip]
-        frame = piece.first + start
-        return self._frames(self._read(piece.sample, frame, frame + length), piece.sample, frame, length)
+        """`length` frames scaled to the short side (T, 3, H, W), from frame `start` of a part on."""
+        part = self.parts[clip]
+        frame = part.first + start
+        return self._frames(self._read(part.sample, frame, frame + length), part.sample, frame, length)
 
     def sound(self, clip: int, sample_index: int, length: int) -> Tensor:
-        """The sound (n,) of `length` frames, from an audio sample of a piece on."""
-        piece, each = self.pieces[clip], self.config.samples_per_frame
-        first = piece.first * each + sample_index
-        return self._wave(self._read(piece.sample, *self._around(first, length)), first, length * each)
+        """The sound (n,) of `length` frames, from an audio sample of a part on."""
+        part, each = self.parts[clip], self.config.samples_per_frame
+        first = part.first * each + sample_index
+        return self._wave(self._read(part.sample, *self._around(first, length)), first, length * each)
 
     def cut(self, crop: CropPlace, length: int, later: int = 0) -> tuple[Tensor, Tensor]:
         """Picture and sound, decoded together where they lie in one file; see `PixelReader.cut`."""
-        seen, heard, each = self.pieces[crop.clip], self.pieces[crop.sound_clip], self.config.samples_per_frame
+        seen, heard, each = self.parts[crop.clip], self.parts[crop.sound_clip], self.config.samples_per_frame
         if seen.sample != heard.sample:
             return super().cut(crop, length, later)
         frame, first = seen.first + crop.start, (heard.first + crop.sound) * each + later
@@ -86,14 +86,14 @@ class VideoFiles(PixelReader, WholeClips):
         return self._frames(media, seen.sample, frame, length), self._wave(media, first, length * each)
 
     def read_whole(self, clip: int) -> tuple[Tensor, Tensor]:
-        """A whole piece: frames (T, 3, H, W) and samples float32 (n,), shorter where the file is damaged.
+        """A whole part: frames (T, 3, H, W) and samples float32 (n,), shorter where the file is damaged.
 
         Raises:
             MediaError: when nothing of it can be decoded.
         """
-        piece, each = self.pieces[clip], self.config.samples_per_frame
-        media = self._read(piece.sample, piece.first, piece.first + piece.frames)
-        count = min(len(media.video), len(media.audio) // each, piece.frames)
+        part, each = self.parts[clip], self.config.samples_per_frame
+        media = self._read(part.sample, part.first, part.first + part.frames)
+        count = min(len(media.video), len(media.audio) // each, part.frames)
         return media.video[:count], media.audio[: count * each]
 
     def _around(self, sample_index: int, length: int) -> tuple[int, int]:

@@ -29,7 +29,7 @@ from training.augmentation.policy import Change
 from training.augmentation.published import Augmentation
 from training.config.optimization import OptimConfig
 from training.config.request import StageConfig
-from training.datasets.inventory import Inventory, Known, Piece, build_inventory
+from training.datasets.inventory import ClipPart, Inventory, InventoryEntry, build_inventory
 from training.datasets.recipe import Recipe
 from training.datasets.registry import open_source
 from training.datasets.source import FileSource, Sample
@@ -63,8 +63,8 @@ def source(films):
 
 
 def footage_of(source, split="train", **more):
-    pieces = [Piece(sample, 0, round(LENGTHS[sample.id] * 25)) for sample in source.samples(split)]
-    return VideoFiles(source, pieces, TINY, **more)
+    parts = [ClipPart(sample, 0, round(LENGTHS[sample.id] * 25)) for sample in source.samples(split)]
+    return VideoFiles(source, parts, TINY, **more)
 
 
 def rng(seed=0):
@@ -77,12 +77,12 @@ def rng(seed=0):
 def test_roll_by_hand():
     samples = [Sample(str(number), "train", str(number)) for number in range(4)]
     seconds = (5.0, 0.0, 19.9, 31.0)
-    known = [
-        Known("x", sample.id, 0, 0, each, "" if each else "no sound")
+    entries = [
+        InventoryEntry("x", sample.id, 0, 0, each, "" if each else "no sound")
         for sample, each in zip(samples, seconds, strict=True)
     ]
-    roll = Inventory(tuple(zip(samples, known, strict=True)), 25)
-    found = [(piece.sample.id, piece.first, piece.frames) for piece in roll.pieces(224)]
+    roll = Inventory(tuple(zip(samples, entries, strict=True)), 25)
+    found = [(part.sample.id, part.first, part.frames) for part in roll.parts(224)]
     assert found == [("2", 0, 497), ("3", 0, 258), ("3", 258, 258), ("3", 516, 258)]
     reasons = {item.id: item.reason for item in roll.left_out(224)}
     assert reasons == {"0": "picture and sound share 5.00 s, 8.96 s are needed", "1": "no sound"}
@@ -91,9 +91,9 @@ def test_roll_by_hand():
 def test_roll_is_called_once(source, tmp_path, monkeypatch):
     first = build_inventory(source, "train", TINY, tmp_path)
     (tmp_path / "train.jsonl").open("a").write('{"half')
-    monkeypatch.setattr("training.datasets.inventory.look", lambda *_: pytest.fail("it was looked into before"))
+    monkeypatch.setattr("training.datasets.inventory.probe_sample", lambda *_: pytest.fail("it was looked into before"))
     assert build_inventory(source, "train", TINY, tmp_path) == first
-    assert [piece.frames for piece in first.pieces(120)] == [225, 240, 235]
+    assert [part.frames for part in first.parts(120)] == [225, 240, 235]
 
 
 # Pixels
@@ -113,9 +113,9 @@ def test_cut_shows_the_frames_and_the_sound_of_their_times(source):
         assert wave.shape == (120 * 640,)
 
 
-def test_pieces_begin_where_they_say(source):
+def test_parts_begin_where_they_say(source):
     sample = source.samples("train")[0]
-    clips = VideoFiles(source, [Piece(sample, 0, 90), Piece(sample, 50, 90)], TINY)
+    clips = VideoFiles(source, [ClipPart(sample, 0, 90), ClipPart(sample, 50, 90)], TINY)
     frames, wave = clips.cut(CropPlace(1, 5, 1, -0, 0), 20)
     assert number_in(frames[0].numpy()) == 55
     assert click_in(wave.numpy(), 16_000) == pytest.approx(0.0, abs=0.003), "2 s are frame 50"
@@ -162,8 +162,8 @@ def test_jitter_moves_the_sound_within_its_bound_and_the_clip(source):
 def test_another_crop_takes_the_place_of_one_that_cannot_be_read(source, tmp_path):
     broken = Sample("broken", "train", "broken", tmp_path / "broken.mp4")
     broken.path.write_bytes(b"no film")
-    pieces = [Piece(broken, 0, 225), Piece(source.samples("train")[0], 0, 225)]
-    clips = VideoFiles(FileSource("x", ()), pieces, TINY, damaged=tmp_path / "damaged.jsonl")
+    parts = [ClipPart(broken, 0, 225), ClipPart(source.samples("train")[0], 0, 225)]
+    clips = VideoFiles(FileSource("x", ()), parts, TINY, damaged=tmp_path / "damaged.jsonl")
     crops = [CropPlace(1, 3, 1, 3, 0), CropPlace(0, 3, 0, 3, 0)]
     with pytest.raises(UnreadableError) as caught:
         clips.read(crops, TINY)
@@ -182,12 +182,14 @@ def test_another_crop_takes_the_place_of_one_that_cannot_be_read(source, tmp_pat
 
 def test_sound_of_another_clip_is_found_beside_short_ones(source):
     samples = source.samples("train")
-    clips = VideoFiles(source, [Piece(samples[0], 0, 60), Piece(samples[1], 0, 225), Piece(samples[2], 0, 225)], TINY)
+    clips = VideoFiles(
+        source, [ClipPart(samples[0], 0, 60), ClipPart(samples[1], 0, 225), ClipPart(samples[2], 0, 225)], TINY
+    )
     for seed in range(6):
         crop = draw_foreign(clips, TINY, rng(seed))
         assert {crop.clip, crop.sound_clip} == {1, 2}
     with pytest.raises(CropError, match="no two of 2 clips"):
-        draw_foreign(VideoFiles(source, clips.pieces[:2], TINY), TINY, rng())
+        draw_foreign(VideoFiles(source, clips.parts[:2], TINY), TINY, rng())
 
 
 # Features
@@ -206,8 +208,8 @@ def cache(source, encoders, tmp_path_factory):
     cut = write(folder / "cut.mkv", MediaSpec(seconds=9.6, click=2.0, **FILM))
     cut.write_bytes(cut.read_bytes()[: round(0.6 * cut.stat().st_size)])
     mute = write(folder / "mute.mp4", MediaSpec(seconds=9.0, audio=None, **FILM))
-    whole = [Piece(sample, 0, round(LENGTHS[sample.id] * 25)) for sample in source.samples("train")[:2]]
-    more = [Piece(Sample(path.stem, "train", path.stem, path), 0, 240) for path in (mute, cut)]
+    whole = [ClipPart(sample, 0, round(LENGTHS[sample.id] * 25)) for sample in source.samples("train")[:2]]
+    more = [ClipPart(Sample(path.stem, "train", path.stem, path), 0, 240) for path in (mute, cut)]
     clips = VideoFiles(source, [whole[0], *more, whole[1]], TINY)
     return FeatureCache(folder / "features", clips, TINY, *encoders, workers=0, views=2, seed=7, jitter=1)
 
