@@ -9,9 +9,9 @@ import gradio as gr
 
 from interface.api.clips import mcp_available
 from interface.page import PLOTLY
+from interface.session.limits import MAX_UPLOAD_BYTES
 from interface.tabs.components import STATIC
 
-MAX_UPLOAD = "1gb"
 MAX_WAITING = 32  # requests in the queue before a visitor is told to come back
 SYSTEM_FONTS = ["system-ui", "sans-serif"]
 
@@ -72,7 +72,7 @@ def serve(page: gr.Blocks, *, host: str, port: int | None, share: bool = False, 
         prevent_thread_lock=True,
         quiet=not wait,
         show_error=False,
-        max_file_size=MAX_UPLOAD,
+        max_file_size=MAX_UPLOAD_BYTES,
         state_session_capacity=100,
         enable_monitoring=False,
         mcp_server=mcp_available(),

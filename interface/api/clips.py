@@ -22,6 +22,7 @@ from attribution.result import Attribution
 from attribution.settings import Settings
 from interface.api.endpoint import LOADING_SECONDS, Reply, asked, endpoint, model_field, video_field
 from interface.api.films import add_films
+from interface.session import limits
 from interface.session.errors import PageError, number, sentences
 from interface.session.model_registry import Models, wait_for
 from interface.session.session import Session
@@ -31,9 +32,6 @@ from interface.tabs.components import JOB, QUICK
 from synchformer.inference.prediction import Prediction
 from synchformer.media.crop import possible_offsets
 
-LONGEST_JOB = 600.0  # s after which an attribution ends with what it has
-MOST_SAMPLES = 20_000  # masks
-MOST_STEPS = 101  # offsets of a sweep
 STREAMS = {"both": ("audio", "video"), "audio": ("audio",), "video": ("video",)}
 
 
@@ -49,7 +47,7 @@ def add_api(models: Models) -> None:
         models: what may be asked, and the workspace in which uploads are opened.
     """
     ask = Endpoints(models)
-    largest = models.first.model.config.max_offset
+    largest = models.max_offset
 
     def place() -> list[gr.components.Component]:
         return [
@@ -80,16 +78,16 @@ def _range(largest: float) -> list[gr.components.Component]:
 def _settings() -> list[gr.components.Component]:
     usual = Settings()
     return [
-        gr.Number(
-            label="masks per curve", value=usual.samples, precision=0, minimum=2, maximum=MOST_SAMPLES, visible=False
-        ),
+        gr.Number(label="masks per curve", value=usual.samples, precision=0, visible=False, **limits.MASKS.bounds),
         gr.Radio(label="streams to explain", choices=list(STREAMS), value="both", visible=False),
         gr.Radio(label="what is replaced", choices=["token", "input"], value=usual.level, visible=False),
-        gr.Number(label="seconds of a moment", value=usual.chunk, minimum=0.02, maximum=1, visible=False),
-        gr.Number(label="probability to keep a moment", value=usual.keep, minimum=0.05, maximum=0.95, visible=False),
-        gr.Number(label="stop when intervals are narrower; 0: never", value=0.0, minimum=0, maximum=0.9, visible=False),
-        gr.Radio(label="correct is", choices=["prediction", "applied"], value="prediction", visible=False),
-        gr.Number(label="seed", value=usual.seed, precision=0, minimum=0, maximum=2**31, visible=False),
+        gr.Number(label="seconds of a moment", value=usual.chunk, visible=False, **limits.UNIT_SECONDS.bounds),
+        gr.Number(label="probability to keep a moment", value=usual.keep, visible=False, **limits.KEEP.bounds),
+        gr.Number(
+            label="stop when intervals are narrower; 0: never", value=0.0, visible=False, **limits.TOLERANCE.bounds
+        ),
+        gr.Radio(label="correct is", choices=list(limits.REFERENCES), value="prediction", visible=False),
+        gr.Number(label="seed", value=usual.seed, precision=0, visible=False, **limits.SEED.bounds),
     ]  # fmt: skip
 
 
@@ -190,12 +188,12 @@ class Endpoints:
             video: a video file with sound.
             start: first second of the crop on the file's clock.
             offset: seconds by which the sound is made early before asking (late below zero).
-            samples: masks per curve, at most 20,000.
+            samples: masks per curve, 100 to 20,000.
             streams: both, audio or video.
             level: token replaces features (fast), input replaces frames and samples (slow, nothing leaks).
             chunk: seconds of a moment, 0.02 to 1.
-            keep: probability that a moment is kept.
-            tolerance: stop as soon as every 95 % interval is narrower; 0 draws all masks.
+            keep: probability that a moment is kept, 0.05 to 0.95.
+            tolerance: stop as soon as every 95 % interval is narrower, at most 0.5; 0 draws all masks.
             reference: what counts as correct: prediction (of the whole clip) or applied (the applied offset).
             seed: of the masks.
             model: name of the model.
@@ -211,7 +209,7 @@ class Endpoints:
                 samples=samples, modalities=streams, level=level, chunk=chunk, keep=keep, tolerance=tolerance,
                 reference=reference, seed=seed,
             )  # fmt: skip
-            end = time.monotonic() + LONGEST_JOB
+            end = time.monotonic() + limits.MAX_ATTRIBUTION_SECONDS
             for found in session.attribute(clip.key, start, offset, settings):
                 late = time.monotonic() > end
                 yield _found(found, clip.name, stopped=late)
@@ -277,8 +275,10 @@ def _steps(first: object, last: object, step: object) -> list[float]:
             f"A sweep goes from a first to a later last offset, not from {low:g} to {high:g} by {width:g} s."
         )
     count = int((high - low) / width + 1e-6) + 1
-    if count > MOST_STEPS:
-        raise PageError(f"A sweep has at most {MOST_STEPS} offsets, and {count} were asked for; take a larger step.")
+    if count > limits.MAX_SWEEP_OFFSETS:
+        raise PageError(
+            f"A sweep has at most {limits.MAX_SWEEP_OFFSETS} offsets, and {count} were asked for; take a larger step."
+        )
     return [round(low + index * width, 6) for index in range(count)]
 
 

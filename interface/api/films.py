@@ -9,12 +9,9 @@ from typing import Any
 import gradio as gr
 
 from interface.api.endpoint import LOADING_SECONDS, Reply, asked, endpoint, model_field, video_field
+from interface.session import limits
 from interface.session.errors import sentences
 from interface.session.film_jobs import (
-    FARTHEST_REACH,
-    FINEST_EVERY,
-    LARGEST_OFFSET,
-    WIDEST_EVERY,
     checked,
     fixed_name,
     mending,
@@ -41,9 +38,7 @@ def add_films(models: Models) -> None:
 
 def _scan_fields() -> list[gr.components.Component]:
     return [
-        gr.Number(
-            label="seconds between windows", value=EVERY, minimum=FINEST_EVERY, maximum=WIDEST_EVERY, visible=False
-        ),
+        gr.Number(label="seconds between windows", value=EVERY, visible=False, **limits.WINDOW_DISTANCE.bounds),
         _reach(),
         gr.Number(label="first second", value=0.0, minimum=0, visible=False),
         gr.Number(label="last second; empty: the end", value=None, minimum=0, visible=False),
@@ -54,7 +49,7 @@ def _scan_fields() -> list[gr.components.Component]:
 def _fix_fields() -> list[gr.components.Component]:
     known = "seconds by which the sound is known to be early; late below zero; empty: measure it"
     return [
-        gr.Number(label=known, value=None, minimum=-LARGEST_OFFSET, maximum=LARGEST_OFFSET, visible=False),
+        gr.Number(label=known, value=None, visible=False, **limits.CORRECTION.bounds),
         gr.Checkbox(label="undo a drift by resampling the sound", value=False, visible=False),
         gr.Checkbox(label="write even where the evidence is weak", value=False, visible=False),
         _reach(),
@@ -63,7 +58,7 @@ def _fix_fields() -> list[gr.components.Component]:
 
 def _reach() -> gr.Number:
     beyond = "seconds searched beyond the model's own range"
-    return gr.Number(label=beyond, value=REACH, minimum=0, maximum=FARTHEST_REACH, visible=False)
+    return gr.Number(label=beyond, value=REACH, visible=False, **limits.REACH.bounds)
 
 
 class Films:

@@ -15,12 +15,12 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from attribution.settings import MODALITIES, Settings
+from interface.session import limits
 from interface.session.errors import PageError
+from interface.session.limits import Range
 
-LONGEST = 600  # characters of a query string
-MOST_SAMPLES = 100_000
-LATEST_START = 60.0  # s; the examples last 10 s
-LARGEST_OFFSET = 10.0  # s; each model has a smaller reach of its own and says so
+MAX_CHARACTERS = 600  # of a query string
+MAX_START = 60.0  # s; the examples last 10 s
 USUAL = Settings()
 
 
@@ -55,13 +55,16 @@ def write(place: Place) -> str:
     return urlencode(values)
 
 
-def read(query: str | Mapping[str, str], *, examples: Collection[str], models: Collection[str] = ()) -> Place:
+def read(
+    query: str | Mapping[str, str], *, examples: Collection[str], models: Collection[str] = (), max_offset: float
+) -> Place:
     """The place that a query string names.
 
     Args:
         query: with or without the question mark, or already split into names and values.
         examples: names that may be opened.
         models: names that may be chosen.
+        max_offset: seconds by which the page lets the sound be moved, either way.
 
     Raises:
         PageError: for whatever is unknown, given twice, or out of range; one sentence.
@@ -75,8 +78,8 @@ def read(query: str | Mapping[str, str], *, examples: Collection[str], models: C
         )
     example = _one_of("example", values.pop("example", ""), examples)
     model = _one_of("model", values.pop("model"), models) if "model" in values else None
-    start = _number("start", values.pop("start"), 0, LATEST_START) if "start" in values else None
-    offset = _number("offset", values.pop("offset", "0"), -LARGEST_OFFSET, LARGEST_OFFSET)
+    start = _number("start", values.pop("start"), Range(0, MAX_START)) if "start" in values else None
+    offset = _number("offset", values.pop("offset", "0"), Range(-max_offset, max_offset))
     try:
         settings = Settings(**{name: SETTINGS[name][0](name, value) for name, value in values.items()})
     except PageError:
@@ -90,8 +93,8 @@ def _split(query: str | Mapping[str, str]) -> dict[str, str]:
     if isinstance(query, Mapping):
         query = urlencode(dict(query))
     query = query.removeprefix("?")
-    if len(query) > LONGEST:
-        raise PageError(f"The link is longer than {LONGEST} characters; it was not made by this page.")
+    if len(query) > MAX_CHARACTERS:
+        raise PageError(f"The link is longer than {MAX_CHARACTERS} characters; it was not made by this page.")
     try:
         pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query), max_num_fields=32)
     except ValueError as error:
@@ -110,23 +113,24 @@ def _one_of(name: str, value: str, choices: Collection[str]) -> str:
     return value
 
 
-def _number(name: str, text: str, low: float, high: float) -> float:
+def _number(name: str, text: str, allowed: Range) -> float:
     try:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not low <= value <= high:  # NaN, too
-        raise PageError(f"The link's {name} is {_quoted([text])}; it must be a number from {low:g} to {high:g}.")
+    if value not in allowed:
+        bounds = f"{allowed.low:.12g} to {allowed.high:.12g}"
+        raise PageError(f"The link's {name} is {_quoted([text])}; it must be a number from {bounds}.")
     return value
 
 
-def _bounded(low: float, high: float) -> Callable[[str, str], float]:
-    return lambda name, text: _number(name, text, low, high)
+def _bounded(allowed: Range) -> Callable[[str, str], float]:
+    return lambda name, text: _number(name, text, allowed)
 
 
-def _whole(low: int, high: int) -> Callable[[str, str], int]:
+def _integer(allowed: Range) -> Callable[[str, str], int]:
     def parse(name: str, text: str) -> int:
-        value = _number(name, text, low, high)
+        value = _number(name, text, allowed)
         if not value.is_integer() or not text.isascii() or not text.isdecimal():
             raise PageError(f"The link's {name} is {_quoted([text])}; it must be a whole number.")
         return int(value)
@@ -148,10 +152,6 @@ def _streams(name: str, text: str) -> tuple[str, ...]:
     return tuple(text.split(","))
 
 
-def _reference(name: str, text: str) -> str | float:
-    return text if text in ("prediction", "applied") else _number(name, text, -LARGEST_OFFSET, LARGEST_OFFSET)
-
-
 def _plain(value: Any) -> str:
     return value if isinstance(value, str) else f"{round(value, 6):g}"
 
@@ -168,17 +168,17 @@ Reader = Callable[[str, str], Any]
 Writer = Callable[[Any], str]
 
 SETTINGS: dict[str, tuple[Reader, Writer]] = {
-    "samples": (_whole(2, MOST_SAMPLES), str),
+    "samples": (_integer(limits.MASKS), str),
     "modalities": (_streams, ",".join),
     "together": (_yes, _yes_or_no),
     "level": (_word("token", "input"), str),
-    "chunk": (_bounded(0.02, 1), _plain),
-    "keep": (_bounded(0, 1), _plain),
+    "chunk": (_bounded(limits.UNIT_SECONDS), _plain),
+    "keep": (_bounded(limits.KEEP), _plain),
     "paired": (_yes, _yes_or_no),
-    "tolerance": (_bounded(0, 1), _plain),
-    "reference": (_reference, _plain),
-    "smooth": (_bounded(0, 1), _plain),
-    "seed": (_whole(0, 2**32 - 1), str),
+    "tolerance": (_bounded(limits.TOLERANCE), _plain),
+    "reference": (_word(*limits.REFERENCES), str),
+    "smooth": (_bounded(limits.SMOOTH), _plain),
+    "seed": (_integer(limits.SEED), str),
 }
 """How each setting is read from a link and written into one."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import shutil
 import time
@@ -14,7 +15,9 @@ from typing import Any, TypeVar
 
 from interface.accelerator.callback_generator import Tell, stepwise
 from interface.accelerator.zerogpu import run
+from interface.session import limits
 from interface.session.errors import PageError, number, sentences
+from interface.session.limits import Range
 from interface.session.session import Session
 from interface.session.upload_checks import check_file
 from interface.session.workspace import Workspace
@@ -25,10 +28,6 @@ from synchformer.offsets import Repair, Timeline, fix
 from synchformer.offsets.calibration import calibration_of
 from synchformer.offsets.scan import EVERY, REACH, Survey, scan_plan
 
-FARTHEST_REACH = 10.0  # s
-FINEST_EVERY = 0.32  # s: one stride of the segments
-WIDEST_EVERY = 60.0  # s
-LARGEST_OFFSET = 60.0  # s that a file's sound may be moved by
 PATIENCE = 600.0  # s: work that took minutes already waits longer for its turn than a slider does
 
 Result = TypeVar("Result")
@@ -77,13 +76,13 @@ def read_part(every: object, reach: object, start: object, stop: object) -> Part
     Raises:
         PageError: for what is no number or out of range.
     """
-    begin = _between("start", 0.0 if start is None else start, 0.0, float("inf"))
+    begin = _between("start", 0.0 if start is None else start, Range(0, math.inf))
     end = None if stop is None else number("end", stop)
     if end is not None and end <= begin:
         raise PageError(f"The part from {begin:g} s to {end:g} s is empty; choose a later end, or leave it empty.")
     return Part(
-        _between("distance of windows", every, FINEST_EVERY, WIDEST_EVERY),
-        _between("reach", reach, 0.0, FARTHEST_REACH),
+        _between("distance of windows", every, limits.WINDOW_DISTANCE),
+        _between("reach", reach, limits.REACH),
         begin,
         end,
     )
@@ -95,16 +94,17 @@ def read_mending(offset: object, resample: object, force: object, reach: object)
     Raises:
         PageError: for what is no number or out of range.
     """
-    moved = None if offset is None else _between("offset", offset, -LARGEST_OFFSET, LARGEST_OFFSET)
-    return Mending(moved, bool(resample), bool(force), _between("reach", reach, 0.0, FARTHEST_REACH))
+    moved = None if offset is None else _between("offset", offset, limits.CORRECTION)
+    return Mending(moved, bool(resample), bool(force), _between("reach", reach, limits.REACH))
 
 
-def _between(name: str, value: object, low: float, high: float) -> float:
-    found = number(name, value)
-    if not low <= found <= high:
-        bounds = f"at least {low:g}" if high == float("inf") else f"from {low:g} to {high:g}"
-        raise PageError(f"The {name} must be {bounds} s, not {found:g} s.")
-    return found
+def _between(name: str, value: object, allowed: Range) -> float:
+    seconds = number(name, value)
+    if seconds not in allowed:
+        low, high = allowed.low, allowed.high
+        bounds = f"at least {low:g}" if high == math.inf else f"from {low:g} to {high:g}"
+        raise PageError(f"The {name} must be {bounds} s, not {seconds:g} s.")
+    return seconds
 
 
 def checked(session: Session, path: Path) -> MediaInfo:

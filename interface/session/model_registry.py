@@ -58,6 +58,11 @@ class Models:
         known = [name for name, each in CHECKPOINTS.items() if each.stage == "II"]
         return (self.first.name, *(name for name in known if name != self.first.name))
 
+    @property
+    def max_offset(self) -> float:
+        """Seconds by which page, link and endpoints let the sound be moved, either way: the first model's range."""
+        return self.first.model.config.max_offset
+
     def get(self, name: object) -> Session:
         """The session of a model that is loaded; None means the first.
 

@@ -11,19 +11,18 @@ from pathlib import Path
 import torch.nn.functional as F
 from torch import Tensor
 
+from interface.session import limits
 from synchformer.config import SynchformerConfig
 from synchformer.media.crop import Crop, possible_starts
 from synchformer.media.probe import MediaError, MediaInfo, probe
 
-LARGEST_FILE = 2**30  # bytes
-LARGEST_PICTURE = 2**26  # pixels of a frame: 8192 x 8192
 LONG_FILE = 60.0  # s from which on the visitor is told that the start is theirs to choose
 QUIETEST = 2.0**-15  # peak below the smallest step of 16-bit sound: digital silence
 BLOCK = 8  # pixels: an encoder's own noise averages out over a block of this side
 STILL_LEVELS = 3.0  # of 255, by which a block of a still picture may change through its encoding
 
 
-def check_file(path: str | Path, config: SynchformerConfig, *, largest: int = LARGEST_FILE) -> MediaInfo:
+def check_file(path: str | Path, config: SynchformerConfig, *, largest: int = limits.MAX_UPLOAD_BYTES) -> MediaInfo:
     """Look at an uploaded file without decoding it; its name and suffix are not believed.
 
     Args:
@@ -41,7 +40,7 @@ def check_file(path: str | Path, config: SynchformerConfig, *, largest: int = LA
             f"{path.name} has {_bytes(size)}, and at most {_bytes(largest)} are taken; cut out the part in question"
         )
     info = probe(path)
-    if info.width * info.height > LARGEST_PICTURE:
+    if info.width * info.height > limits.MAX_FRAME_PIXELS:
         raise MediaError(
             f"the frames of {path.name} are {info.width} x {info.height} pixels, more than can be handled here; "
             "scale the video down"

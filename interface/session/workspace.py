@@ -20,6 +20,7 @@ from attribution.result import Attribution
 from interface.session.allocator import release
 from interface.session.cache import BoundedCache
 from interface.session.errors import PageError, sentences
+from interface.session.limits import SLIDER_STEP
 from interface.session.upload_checks import check_file, notes_on_file
 from synchformer.config import SynchformerConfig
 from synchformer.inference.prediction import Encoding, Prediction
@@ -34,7 +35,6 @@ COPIES_HELD = 24  # shifted copies on disk
 RESULTS_HELD = 200  # attributions; each is a few tens of kilobytes
 WHOLE_CLIP_SECONDS = 60.0  # a longer clip is played from `start` for this long
 ANSWER_BYTES = 2500  # of one answer, roughly: two tuples of 21 numbers
-START_STEP = 0.04  # seconds: one frame at 25 fps
 BUSY_SECONDS = 60.0  # how long a request waits for the model
 
 FeatureName = tuple[str, str, float]  # the model's name, the clip's key, where the crop starts
@@ -235,8 +235,8 @@ class Workspace:
 
 def on_grid(first: float, last: float) -> tuple[float, float]:
     """The possible starts as the slider counts them: whole frames, none outside."""
-    frames = math.ceil(first / START_STEP - 1e-6), math.floor(last / START_STEP + 1e-6)
-    return round(frames[0] * START_STEP, 2), round(max(frames) * START_STEP, 2)
+    frames = math.ceil(first / SLIDER_STEP - 1e-6), math.floor(last / SLIDER_STEP + 1e-6)
+    return round(frames[0] * SLIDER_STEP, 2), round(max(frames) * SLIDER_STEP, 2)
 
 
 def middle(first: float, last: float) -> float:

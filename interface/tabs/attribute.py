@@ -16,12 +16,12 @@ import gradio as gr
 
 from attribution.result import Attribution
 from attribution.settings import MODALITIES, Settings
+from interface.session import limits
 from interface.session.errors import PageError, number
 from interface.session.examples import truth_of
 from interface.tabs.components import JOB, QUICK, VIDEO_TYPES, Shared
 from interface.views.timeline import attributed, base_figure_data
 
-MOST_SAMPLES = 20_000
 USUAL = Settings()
 REFERENCES = (("what the model says", "prediction"), ("the offset I applied", "applied"))
 LEVELS = (("features (fast, as in the paper)", "token"), ("frames and samples (slow, nothing leaks)", "input"))
@@ -74,21 +74,22 @@ def settings_form(evidence: Evidence) -> None:
     fields = evidence.fields
     with gr.Row():
         fields["samples"] = gr.Slider(
-            minimum=100, maximum=MOST_SAMPLES, value=USUAL.samples, step=100, label="Masks per curve",
-            buttons=["reset"],            info="More masks, narrower intervals.", elem_id="samples",
+            value=USUAL.samples, step=100, label="Masks per curve", info="More masks, narrower intervals.",
+            buttons=["reset"], elem_id="samples", **limits.MASKS.bounds,
         )  # fmt: skip
         fields["chunk"] = gr.Slider(
-            minimum=0.02, maximum=1, value=USUAL.chunk, step=0.02, label="Length of a moment (s)", buttons=["reset"]
-        )
+            value=USUAL.chunk, step=0.02, label="Length of a moment (s)", buttons=["reset"],
+            **limits.UNIT_SECONDS.bounds,
+        )  # fmt: skip
         fields["keep"] = gr.Slider(
-            minimum=0.05, maximum=0.95, value=USUAL.keep, step=0.05, label="Chance to keep a moment", buttons=["reset"]
+            value=USUAL.keep, step=0.05, label="Chance to keep a moment", buttons=["reset"], **limits.KEEP.bounds
         )
         fields["tolerance"] = gr.Slider(
-            minimum=0, maximum=0.5, value=0, step=0.01, label="Stop when intervals are narrower than",
+            value=0, step=0.01, label="Stop when intervals are narrower than", **limits.TOLERANCE.bounds,
             info="0 draws all masks.", buttons=["reset"],
         )  # fmt: skip
         fields["smooth"] = gr.Slider(
-            minimum=0, maximum=0.5, value=USUAL.smooth, step=0.1, label="Curves averaged over ± (s)",
+            value=USUAL.smooth, step=0.1, label="Curves averaged over ± (s)", **limits.SMOOTH.bounds,
             info="0 shows every moment alone, as in the paper.", buttons=["reset"],
         )  # fmt: skip
     with gr.Row():
@@ -97,7 +98,7 @@ def settings_form(evidence: Evidence) -> None:
         fields["level"] = gr.Radio(choices=list(LEVELS), value=USUAL.level, label="What is replaced")
         fields["reference"] = gr.Radio(choices=list(REFERENCES), value="prediction", label="Correct is")
     with gr.Row():
-        fields["seed"] = gr.Number(value=USUAL.seed, precision=0, minimum=0, label="Seed")
+        fields["seed"] = gr.Number(value=USUAL.seed, precision=0, label="Seed", **limits.SEED.bounds)
         fields["distractors"] = gr.File(
             file_count="multiple", file_types=list(VIDEO_TYPES), height=110, elem_id="distractors",
             label="Hidden moments are filled from other clips: ours, unless you give at least two crops of your own",
@@ -147,8 +148,10 @@ def read_settings(values: Sequence[Any], names: Sequence[str]) -> tuple[Settings
     asked = dict(zip(names, values, strict=True))
     paths = tuple(Path(path) for path in asked.pop("distractors") or ())
     samples, seed = (round(number(name, asked.pop(name))) for name in ("samples", "seed"))
-    if samples > MOST_SAMPLES:
-        raise PageError(f"At most {MOST_SAMPLES} masks can be asked for here, not {samples}; use the command line.")
+    if samples > limits.MASKS.high:
+        raise PageError(
+            f"At most {limits.MASKS.high:.0f} masks can be asked for here, not {samples}; use the command line."
+        )
     asked["tolerance"] = asked["tolerance"] or None
     asked["modalities"] = tuple(asked["modalities"])
     try:

@@ -21,6 +21,7 @@ from attribution.result import Attribution
 from attribution.settings import Settings
 from interface.session.errors import PageError, number
 from interface.session.examples import truth_of
+from interface.session.limits import MAX_COMPARED_MASKS
 from interface.session.model_registry import label
 from interface.session.session import Session
 from interface.tabs.attribute import FIELDS, Evidence, read_settings, sorry
@@ -29,7 +30,6 @@ from interface.views.offset_figures import panel
 from interface.views.timeline import base_figure_data
 
 KINDS = (("another offset", "offset"), ("another model", "model"), ("other methods", "method"))
-MOST_MASKS = 2000  # per curve: a comparison is a look, and both sides take their time
 NAMES = {
     "occlusion": "Occlusion: each moment hidden alone",
     "kernelshap": "KernelSHAP: Shapley values",
@@ -82,7 +82,7 @@ def _compare(
         if key is None:
             raise PageError("Choose a video first.")
         settings, paths = read_settings(values, FIELDS)
-        settings = replace(settings, samples=min(settings.samples, MOST_MASKS))
+        settings = replace(settings, samples=min(settings.samples, MAX_COMPARED_MASKS))
         session = shared.models.get(model)
         done: list[Panel] = []
         for part in _masking(shared, session, (key, start, offset), settings, paths, label(model)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from attribution.figures.figure_data import explained
 from attribution.figures.matplotlib_figure import save_figure
 from attribution.result import Attribution
 from interface.export import link, model_input, movie, report
+from interface.session import limits
 from interface.session.errors import PageError, sentences
 from interface.session.examples import truth_of
 from interface.session.model_registry import OWN
@@ -179,6 +181,7 @@ def _link(shared: Shared, job: Job | None, key: str | None, model: str, start: f
             raise PageError("Only our own examples have links: nobody else has your video.")
         name = None if model == shared.models.first.name or model.startswith(OWN) else model
         settings = job.settings if job else link.USUAL
+        settings = replace(settings, samples=min(settings.samples, int(limits.MASKS.high)))  # more where it went on
         place = link.Place(clip.path.stem, round(start, 2), round(offset, 2), name, settings)
     except PageError as error:
         return "", sorry(str(error))

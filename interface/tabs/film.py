@@ -14,12 +14,9 @@ from typing import Any
 
 import gradio as gr
 
+from interface.session import limits
 from interface.session.errors import PageError, sentences
 from interface.session.film_jobs import (
-    FARTHEST_REACH,
-    FINEST_EVERY,
-    LARGEST_OFFSET,
-    WIDEST_EVERY,
     Mending,
     Part,
     checked,
@@ -112,12 +109,12 @@ def _scan_fields() -> list[Any]:
         start = gr.Number(value=0, minimum=0, label="From (s)", elem_id="film-start", min_width=90)
         stop = gr.Number(value=0, minimum=0, label="To (s); 0: the end", elem_id="film-end", min_width=90)
         every = gr.Number(
-            value=EVERY, minimum=FINEST_EVERY, maximum=WIDEST_EVERY, step=0.32, label="A window every (s)",
-            elem_id="film-every", min_width=120,
+            value=EVERY, step=0.32, label="A window every (s)", elem_id="film-every", min_width=120,
+            **limits.WINDOW_DISTANCE.bounds,
         )  # fmt: skip
         reach = gr.Number(
-            value=REACH, minimum=0, maximum=FARTHEST_REACH, step=0.5, label="Search farther by (s)",
-            elem_id="film-reach", min_width=120,
+            value=REACH, step=0.5, label="Search farther by (s)", elem_id="film-reach", min_width=120,
+            **limits.REACH.bounds,
         )  # fmt: skip
     judged = gr.Checkbox(
         value=False, label="Also ask of every window whether it can be matched at all", elem_id="film-judge"
@@ -128,8 +125,8 @@ def _scan_fields() -> list[Any]:
 def _fix_fields() -> list[Any]:
     amount = gr.Radio(choices=list(AMOUNTS), value=MEASURED, label="Take out of the sound", elem_id="film-amount")
     offset = gr.Number(
-        value=0.0, minimum=-LARGEST_OFFSET, maximum=LARGEST_OFFSET, step=0.01, visible=False, min_width=150,
-        label="It is early by (s); late below 0", elem_id="film-offset",
+        value=0.0, step=0.01, visible=False, min_width=150, label="It is early by (s); late below 0",
+        elem_id="film-offset", **limits.CORRECTION.bounds,
     )  # fmt: skip
     resample = gr.Checkbox(value=False, label="Undo a drift (encodes the sound anew)", elem_id="film-resample")
     force = gr.Checkbox(value=False, label=FORCE, elem_id="film-force")

@@ -15,6 +15,7 @@ import gradio as gr
 from interface.export import link
 from interface.session.errors import PageError
 from interface.session.examples import strip, truth_of
+from interface.session.limits import MAX_OFFSETS_AHEAD, SLIDER_STEP
 from interface.session.model_registry import Models, label
 from interface.session.session import Session
 from interface.session.workspace import Upload
@@ -25,8 +26,6 @@ from interface.views import timeline
 from interface.views.result_card import View, answer_view, empty_view, error_view, moved_view
 
 WEIGHTS = (".safetensors", ".pt", ".pth")
-OFFSET_STEP = 0.04  # seconds: one frame at 25 fps
-MOST_AHEAD = 1001  # offsets in one request
 PICTURE_HEIGHT = 248  # pixels
 OWN_FILE = "own checkpoint…"
 
@@ -84,15 +83,15 @@ def clip_column() -> tuple[gr.File, gr.Video, gr.Row, gr.HTML, gr.UploadButton]:
 
 def controls_column(models: Models, examples: tuple[Path, ...]) -> tuple[gr.Slider, gr.Slider, gr.HTML]:
     """The two sliders, and the examples."""
-    limit = models.first.model.config.max_offset
+    limit = models.max_offset
     with gr.Group(elem_id="controls"):
         offset = gr.Slider(
-            minimum=-limit, maximum=limit, value=0, step=OFFSET_STEP, label="Move the sound (s)", interactive=False,
+            minimum=-limit, maximum=limit, value=0, step=SLIDER_STEP, label="Move the sound (s)", interactive=False,
             buttons=["reset"], elem_id="offset",
         )  # fmt: skip
         gr.HTML(value=OFFSET_SCALE, elem_id="offset-scale")
         start = gr.Slider(
-            minimum=0, maximum=1, value=0, step=OFFSET_STEP, label="Start of the five seconds (s)", interactive=False,
+            minimum=0, maximum=1, value=0, step=SLIDER_STEP, label="Start of the five seconds (s)", interactive=False,
             buttons=[], elem_id="start",
         )  # fmt: skip
     picks = gr.HTML(value=strip(examples), js_on_load=script("examples.js"), visible=bool(examples), elem_id="examples")
@@ -184,7 +183,7 @@ def _follow_link(shared: Shared, names: tuple[str, ...], query: dict[str, str]) 
     try:
         by_name = {path.stem: path for path in shared.examples}
         ready = [name for name in shared.models.names if name == shared.models.first.name or shared.models.loaded(name)]
-        place = link.read(query, examples=tuple(by_name), models=ready)
+        place = link.read(query, examples=tuple(by_name), models=ready, max_offset=shared.models.max_offset)
         session = shared.models.get(place.model)
         clip = session.open(by_name[place.example])
         start = clip.start if place.start is None else place.start
@@ -306,8 +305,8 @@ def _view(session: Session, key: object, start: object, offset: object) -> View:
 
 def _start_slider(clip: Upload, start: float) -> dict[str, Any]:
     """The start slider bounded by the clip; a clip of just one crop leaves nothing to choose."""
-    movable = clip.last_start - clip.first_start >= OFFSET_STEP
-    last = clip.last_start if movable else clip.first_start + OFFSET_STEP
+    movable = clip.last_start - clip.first_start >= SLIDER_STEP
+    last = clip.last_start if movable else clip.first_start + SLIDER_STEP
     return gr.update(minimum=clip.first_start, maximum=last, value=start, interactive=movable)
 
 
@@ -345,8 +344,8 @@ def _ahead(models: Models) -> Callable[[Any], View]:
         offsets = values.get("offsets")
         try:
             session = models.get(values.get("model"))
-            if not isinstance(offsets, list) or len(offsets) > MOST_AHEAD:
-                raise PageError(f"Answers are given for a list of at most {MOST_AHEAD} offsets.")
+            if not isinstance(offsets, list) or len(offsets) > MAX_OFFSETS_AHEAD:
+                raise PageError(f"Answers are given for a list of at most {MAX_OFFSETS_AHEAD} offsets.")
             found, left = session.ahead(values.get("key"), values.get("start"), offsets)
             rows = [moved_view(answer, model=session.name, device=session.device) for answer in found]
             return {"rows": rows, "left": left}

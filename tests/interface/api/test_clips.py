@@ -13,8 +13,9 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 from attribution.masking.distractors import EXAMPLES, load_bank
-from interface.api.clips import MOST_STEPS, _read, _steps, mcp_available
+from interface.api.clips import _read, _steps, mcp_available
 from interface.session.errors import PageError
+from interface.session.limits import MAX_SWEEP_OFFSETS
 from interface.session.session import Session
 from tests.support.flash_click import write_flash_click
 from tests.support.models import tiny
@@ -162,7 +163,7 @@ def test_nothing_is_kept_of_a_request(client, session, clip):
         ("/predict", {"start": -1.0}, "minimum"),
         ("/predict", {"model": "/etc/passwd"}, "not in the list of choices"),
         ("/sweep", {"first": 1.0, "last": -1.0}, "from a first to a later last"),
-        ("/sweep", {"step": 0.02}, f"at most {MOST_STEPS}"),
+        ("/sweep", {"step": 0.02}, f"at most {MAX_SWEEP_OFFSETS}"),
         ("/sweep", {"start": 0.0, "first": -2.0, "last": -1.0}, r"offsets from \+0\.00 to \+5\.00 s only"),
         ("/attribute", {"samples": 10**9}, "maximum"),
         ("/attribute", {"keep": 0.0}, "minimum"),

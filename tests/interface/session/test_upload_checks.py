@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from interface.session import upload_checks
+from interface.session import limits, upload_checks
 from interface.session.upload_checks import check_file, clock, is_silent, is_still, lacks, notes_on_clip, notes_on_file
 from synchformer.config import MINI
 from synchformer.media.crop import load_clip
@@ -99,7 +99,7 @@ def test_too_large_in_bytes_and_in_pixels(tmp_path, monkeypatch):
     path = write(tmp_path / "a.mp4", MediaSpec(seconds=5.2))
     with pytest.raises(MediaError, match=r"a\.mp4 has .*, and at most 1 kB are taken; cut out the part"):
         check_file(path, MINI, largest=1024)
-    monkeypatch.setattr(upload_checks, "LARGEST_PICTURE", 64 * 48 - 1)
+    monkeypatch.setattr(limits, "MAX_FRAME_PIXELS", 64 * 48 - 1)
     with pytest.raises(MediaError, match=r"64 x 48 pixels.*scale the video down"):
         check_file(path, MINI)
 
