@@ -15,6 +15,7 @@ from interface.session import limits
 from synchformer.config import SynchformerConfig
 from synchformer.media.crop import Crop, possible_starts
 from synchformer.media.probe import MediaError, MediaInfo, probe
+from synchformer.offsets.timeline import clock
 
 LONG_FILE = 60.0  # s from which on the visitor is told that the start is theirs to choose
 QUIETEST = 2.0**-15  # peak below the smallest step of 16-bit sound: digital silence
@@ -94,14 +95,6 @@ def is_still(video: Tensor) -> bool:
     """Whether frames, uint8 (T, 3, H, W), show one picture all the time, but for the noise of its encoding."""
     blocks = F.avg_pool2d(video.float(), min(BLOCK, *video.shape[-2:]))  # (T, 3, H / 8, W / 8)
     return bool((blocks.amax(0) - blocks.amin(0)).max() <= STILL_LEVELS)
-
-
-def clock(seconds: float) -> str:
-    """A length in words: `2 h 0 min`, `3 min 20 s`, `9.5 s`."""
-    whole = round(seconds)
-    if whole >= 3600:
-        return f"{whole // 3600} h {whole % 3600 // 60} min"
-    return f"{whole // 60} min {whole % 60} s" if whole >= 60 else f"{seconds:.3g} s"
 
 
 def _bytes(count: int) -> str:

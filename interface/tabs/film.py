@@ -29,7 +29,6 @@ from interface.session.film_jobs import (
     survey,
 )
 from interface.session.session import Session
-from interface.session.upload_checks import clock
 from interface.tabs.attribute import sorry
 from interface.tabs.components import FILM, QUICK, VIDEO_TYPES, Shared, panels
 from interface.views.film_card import STAGES, fixed, left, progress, scanned
@@ -37,6 +36,7 @@ from interface.views.film_figure import film
 from synchformer.modeling.synchformer import Synchformer
 from synchformer.offsets import RefusedError, Repair, Timeline
 from synchformer.offsets.scan import EVERY, REACH, Survey
+from synchformer.offsets.timeline import clock
 
 MEASURED, OWN = "measured", "own"
 AMOUNTS = (("what is measured", MEASURED), ("an offset that I know", OWN))

@@ -178,7 +178,7 @@ _NAMES: dict[Kind, str] = {"constant": "a constant offset", "drift": "a drift", 
 
 
 def clock(seconds: float) -> str:
-    """Seconds as `1:02:03` or `2:03`."""
+    """A time or a length, in seconds, as players write it: `1:02:03` or `2:03`."""
     hours, rest = divmod(round(seconds), 3600)
     return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
 

@@ -213,7 +213,7 @@ def test_a_film_of_two_hours_asks_for_its_start(address, tmp_path):
     film = two_hours(tmp_path / "film.mkv", write(tmp_path / "minute.mkv", sample))
     visitor = Visitor(address)
     visitor.open(film)
-    assert "lasts 2 h 0 min, of which 5 s are looked at: choose where they start" in visitor.shown["caption"]
+    assert "lasts 2:00:00, of which 5 s are looked at: choose where they start" in visitor.shown["caption"]
     visitor.do("result", "restart", start=6030.0)
     assert visitor.card["start"] == 6030.0
     assert "error" not in visitor.card
