@@ -150,17 +150,17 @@ def _tell(found: Attribution, clip: Crop, options: argparse.Namespace) -> None:
 
 
 def as_text(found: Attribution) -> str:
-    """The finding in words, and the five units of each stream that mattered most."""
+    """The finding in words, and the strongest moments of each stream."""
+    from attribution.strongest_moments import NONE_CERTAIN, strongest_moments
+
     lines = [found.sentence, f"{found.masks} masks, {found.settings.level} level, {found.rate:.0f} masks per second"]
-    for curve in found.curves:
-        effect = curve.estimates.effect
-        best = sorted(range(len(curve.units)), key=lambda index: -effect.value[index])[:5]
-        lines += ["", f"{curve.modality}: seconds of the crop, score, effect on being correct (95 % interval)"]
+    for modality, moments in strongest_moments(found).items():
+        lines += ["", f"{modality}: seconds of the crop, score, effect on being correct (95 % interval)"]
         lines += [
-            f"  {curve.units[i].begin:5.2f}-{curve.units[i].end:<5.2f} {curve.estimates.score.value[i]:6.3f} "
-            f"{effect.value[i]:+7.3f} ({effect.low[i]:+.3f} to {effect.high[i]:+.3f})"
-            for i in best
-        ]
+            f"  {each.unit.begin:5.2f}-{each.unit.end:<5.2f} {each.score:6.3f} "
+            f"{each.effect:+7.3f} ({each.low:+.3f} to {each.high:+.3f})"
+            for each in moments
+        ] or [f"  {NONE_CERTAIN}"]
     return "\n".join(lines)
 
 

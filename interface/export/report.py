@@ -25,8 +25,8 @@ import synchformer
 from attribution.figures.figure_data import make_figure_data
 from attribution.figures.matplotlib_figure import draw
 from attribution.result import Attribution, rows
+from attribution.strongest_moments import NONE_CERTAIN, StrongMoment, strongest_moments
 from interface.session.upload_checks import lacks
-from interface.views.moments import Moment, strongest
 from interface.views.svg_charts import as_svg, distribution_chart, residual, sweep_chart
 from synchformer.inference.prediction import Prediction, Synchronizability
 from synchformer.media.crop import Crop
@@ -252,7 +252,7 @@ def _attribution_part(findings: Findings) -> dict[str, Any]:
     figure_data = make_figure_data(
         findings.clip, found, measure=findings.measure, seen=findings.seen, heard=findings.heard
     )
-    moments = strongest(found)
+    moments = strongest_moments(found)
     titles = {"video": "What is seen", "audio": "What is heard"}
     return {
         "figure": {theme: _raster(draw(figure_data, theme=theme)) for theme in THEMES},
@@ -261,10 +261,11 @@ def _attribution_part(findings: Findings) -> dict[str, Any]:
             {
                 "modality": curve.modality,
                 "title": titles[curve.modality],
-                "moments": [_shown(each, findings.clip) for each in moments if each.modality == curve.modality],
+                "moments": [_moment_card(each, findings.clip) for each in moments[curve.modality]],
             }
             for curve in reversed(found.curves)
         ],
+        "none_certain": NONE_CERTAIN[0].upper() + NONE_CERTAIN[1:] + ".",
         "chunk": f"{found.settings.chunk:g}",
         "keep": f"{found.settings.keep:g}",
         "csv_link": _address("text/csv", attribution_csv(found).encode()),
@@ -276,18 +277,17 @@ def attribution_csv(found: Attribution) -> str:
     return as_csv(rows(found, found.curves))
 
 
-def _shown(moment: Moment, clip: Crop) -> dict[str, str]:
+def _moment_card(moment: StrongMoment, clip: Crop) -> dict[str, str]:
     verb = "seen" if moment.modality == "video" else "heard"
     return {
         "picture": _webp(moment_picture(moment, clip)),
         "alt": f"What is seen when this is {verb}" if verb == "heard" else "The frame at this moment",
         "when": f"{moment.clock:.2f} s",
-        "effect": f"effect {moment.effect:+.2f} ({moment.low:+.2f} to {moment.high:+.2f})".replace("-", "−"),
-        "trust": "interval above 0" if moment.sure else "interval reaches 0",
+        "effect": f"effect {moment.effect_in_words}",
     }
 
 
-def moment_picture(moment: Moment, clip: Crop) -> Image.Image:
+def moment_picture(moment: StrongMoment, clip: Crop) -> Image.Image:
     """The frame on the screen at a moment; below a heard one the spectrogram around it."""
     index = min(int(moment.time * clip.config.video_fps), len(clip.video) - 1)
     frame = Image.fromarray(clip.video[index].permute(1, 2, 0).contiguous().numpy())

@@ -1,6 +1,6 @@
 // Draws one measurement: the sentence, the numbers below it and the distribution.
 //
-// Runs once, as the body of the result component's `js_on_load`. `props.value` is the JSON text of interface/view.py;
+// Runs once, as the body of the result component's `js_on_load`. `props.value` is the JSON text of interface/views/result_card.py;
 // while the offset slider moves, answers come from what `server.ahead` told before, or straight from `server.live`.
 const plot = part('plot');
 let shown = JSON.parse(props.value);

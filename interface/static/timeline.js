@@ -1,8 +1,8 @@
 // The timeline: frames, the picture's curve, the spectrogram, the sound's curve, on the clock of the player.
 //
-// `props.value` is the JSON text of interface/timeline.py; what it lacks stays as it is. Pictures are sent once for a
+// `props.value` is the JSON text of interface/views/timeline.py; what it lacks stays as it is. Pictures are sent once for a
 // start: the strip of frames is put together here, as wide as there is room for, and the spectrogram is moved under the
-// finger. The axes `y3` and `y4` are those of attribution/plot.py.
+// finger. The axes `y3` and `y4` are those of attribution/figures/plotly_figure.py.
 const plot = part('plot');
 const stage = part('stage');
 let state = {};
@@ -129,11 +129,12 @@ function tellMoments() {
   const list = part('moments');
   list.replaceChildren();
   for (const stream of ['video', 'audio']) {
-    const found = (state.moments ?? []).filter((moment) => moment.stream === stream);
-    if (!found.length) continue;
+    const moments = (state.moments ?? []).filter((moment) => moment.stream === stream);
+    const uncertain = state.uncertain?.[stream];
+    if (!moments.length && !uncertain) continue;
     const line = document.createElement('p');
-    line.append(stream === 'video' ? 'Seen: ' : 'Heard: ');
-    for (const moment of found) {
+    line.append(stream === 'video' ? 'Seen: ' : 'Heard: ', glued(uncertain ?? ''));
+    for (const moment of moments) {
       const button = document.createElement('button');
       button.type = 'button';
       button.className = stream;

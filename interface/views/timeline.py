@@ -8,6 +8,8 @@ What `static/timeline.js` is given is one JSON object; parts that it lacks stay 
 | `figure` | what `attribution.figures.plotly_figure` draws, with or without curves |
 | `offset` | seconds by which the sound is moved now; the page moves the spectrogram under the finger itself |
 | `of` | start and offset that the curves belong to, null without curves |
+| `moments` | the strongest moments of each stream, to be read, heard and clicked |
+| `uncertain` | a sentence for each stream that was explained and has none |
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from PIL import Image
 from attribution.figures.figure_data import FigureData, explained, make_figure_data
 from attribution.figures.plotly_figure import colored, plot, webp
 from attribution.result import Attribution
+from attribution.strongest_moments import NONE_CERTAIN, strongest_moments
 from interface.session.examples import Truth
 from interface.session.session import Session
 from interface.session.workspace import Upload
@@ -31,8 +34,6 @@ from synchformer.media.probe import Media
 
 FRAME_PIXELS = 80
 FRAMES_PER_SECOND = 10  # in the sprite
-APART = 0.25  # s: neighbors on one bump are told once
-MOMENTS = 3  # told in words for each stream
 
 Part = dict[str, Any]
 
@@ -49,16 +50,22 @@ def opened(session: Session, clip: Upload, start: float, offset: float, truth: T
         "of": None,
         "key": clip.key,
         "moments": [],
+        "uncertain": {},
         "headline": "",
     }
 
 
 def attributed(figure_data: FigureData, found: Attribution, measure: str) -> Part:
     """The curves of an attribution, also of a partial one."""
+    strongest = strongest_moments(found)
+    moments = [each for stream in strongest.values() for each in stream]
     return {
         "figure": plot(explained(figure_data, found, measure=measure), pictures=False),
         "of": {"start": found.start, "offset": found.offset},
-        "moments": moments(found),
+        "moments": [
+            {"stream": each.modality, "time": round(each.clock, 2), "effect": each.effect_in_words} for each in moments
+        ],
+        "uncertain": {name: NONE_CERTAIN for name, stream in strongest.items() if not stream},
         "headline": found.sentence[0].upper() + found.sentence[1:] + ".",
     }
 
@@ -102,23 +109,3 @@ def sprite(squares: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Pictures (n, s, s, 3) side by side, each `FRAME_PIXELS` wide."""
     small = [np.asarray(Image.fromarray(one).resize((FRAME_PIXELS, FRAME_PIXELS))) for one in squares]
     return np.concatenate(small, axis=1)
-
-
-def moments(found: Attribution) -> list[Part]:
-    """For each stream, the moments with the largest effect on being correct, in words; for ears and for seeking."""
-    told = []
-    for curve in found.curves:
-        effect = curve.estimates.effect
-        order = np.argsort(-np.nan_to_num(effect.value, nan=-np.inf), kind="stable")
-        peaks: list[float] = []
-        for index in order:
-            low, high = effect.low[index], effect.high[index]
-            time = found.clock(curve.units[index].middle)
-            if low <= 0 or len(peaks) == MOMENTS:  # an interval that holds zero may be chance
-                break
-            if any(abs(time - peak) < APART for peak in peaks):
-                continue
-            peaks.append(time)
-            value = f"{effect.value[index]:+.2f} ({low:+.2f} to {high:+.2f})".replace("-", "−")
-            told.append({"stream": curve.modality, "time": round(time, 2), "effect": value})
-    return told

@@ -16,8 +16,8 @@ from PIL import Image
 
 from attribution import Settings
 from attribution.estimation.estimators import Tally
+from attribution.strongest_moments import strongest_moments
 from interface.export.report import Findings, attribution_csv, make_report, moment_picture, sweep_csv, write_report
-from interface.views.moments import strongest
 from interface.views.svg_charts import as_svg, distribution_chart, residual, sweep_chart
 from synchformer.config import MINI
 from synchformer.inference.prediction import Synchronizability
@@ -140,15 +140,16 @@ def test_all_numbers_are_embedded(report, findings):
 
 
 def test_the_decisive_moments_come_first(found, clip):
-    moments = strongest(found)
-    first = {moment.modality: moment for moment in reversed(moments)}
+    moments = strongest_moments(found)
+    first = {modality: of_stream[0] for modality, of_stream in moments.items()}
     assert first["video"].time == pytest.approx(3.05)
     assert first["audio"].time == pytest.approx(2.65)
     assert first["video"].effect == pytest.approx(1.0)
-    assert first["video"].sure
-    times = [moment.time for moment in moments if moment.modality == "video"]
+    assert first["video"].low > 0
+    times = [moment.time for moment in moments["video"]]
     assert all(abs(a - b) >= 0.25 for i, a in enumerate(times) for b in times[:i])
-    flash = np.asarray(moment_picture(replace(first["video"], time=3.01), clip))
+    at_flash = replace(first["video"].unit, begin=3.0, end=3.02)
+    flash = np.asarray(moment_picture(replace(first["video"], unit=at_flash), clip))
     assert flash.mean() > 200  # the frame itself: the flash fills the picture
     heard = np.asarray(moment_picture(first["audio"], clip))[224:].mean(2)
     assert heard[:, 96:136].mean() > 1.5 * heard[:, :60].mean()
