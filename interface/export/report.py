@@ -28,6 +28,7 @@ from attribution.result import Attribution, rows
 from attribution.strongest_moments import NONE_CERTAIN, StrongMoment, strongest_moments
 from interface.session.upload_checks import lacks
 from interface.views.svg_charts import as_svg, distribution_chart, residual, sweep_chart
+from interface.views.sweep_table import sweep_csv
 from synchformer.inference.prediction import Prediction, Synchronizability
 from synchformer.media.crop import Crop
 from synchformer.media.preprocess import log_mel
@@ -231,18 +232,6 @@ def _sweep_part(sweep: Sequence[Prediction]) -> dict[str, Any]:
         "sweep_words": words,
         "sweep_link": _address("text/csv", sweep_csv(sweep).encode()),
     }
-
-
-def sweep_csv(sweep: Sequence[Prediction]) -> str:
-    """A sweep as CSV: a row per applied offset with the answer, its residual, and the whole distribution."""
-    head = ["applied_offset", "predicted_offset", "residual", "confidence", "near", "telling"]
-    classes = [f"p({offset:+.1f})" for offset in (sweep[0].grid if sweep else ())]
-    return as_csv([_sweep_row(each) for each in sweep], [*head, *classes])
-
-
-def _sweep_row(each: Prediction) -> list[Any]:
-    answer = [each.applied_offset, each.offset, round(each.offset - each.applied_offset, 6)]
-    return [*answer, each.confidence, each.near, each.telling, *each.probabilities]
 
 
 def _attribution_part(findings: Findings) -> dict[str, Any]:

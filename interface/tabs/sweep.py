@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from interface.export.report import sweep_csv
 from interface.session.errors import PageError
 from interface.session.film_jobs import own_folder
 from interface.tabs.attribute import sorry
 from interface.tabs.components import JOB, Shared, panels
 from interface.views.offset_figures import response
+from interface.views.sweep_table import summary_as_html, sweep_csv
 from synchformer.inference.prediction import Prediction
 
 ABOUT = (
@@ -51,23 +51,10 @@ def _sweep(shared: Shared, key: str | None, model: str, start: float) -> Iterato
         for prediction in session.sweep(key, start):
             found.append(prediction)
             figure = {"title": "", "figure": response(session.model.config.grid, found)}
-            yield json.dumps([figure]), told(found), gr.skip()
+            yield json.dumps([figure]), summary_as_html(found), gr.skip()
         with own_folder(shared.models.workspace) as folder:
             path = folder / "sweep.csv"
             path.write_bytes(sweep_csv(found).encode())
-            yield gr.skip(), told(found), gr.update(value=str(path), interactive=True)
+            yield gr.skip(), summary_as_html(found), gr.update(value=str(path), interactive=True)
     except PageError as error:
         yield gr.skip(), sorry(str(error)), gr.skip()
-
-
-def told(found: Sequence[Prediction]) -> str:
-    """How often the model was right, within one class, and unsure; against the offset that was applied."""
-    step = found[0].grid[1] - found[0].grid[0]
-    errors = [abs(each.offset - each.applied_offset) for each in found]
-    exact = sum(error <= step / 2 + 1e-6 for error in errors)
-    near = sum(error <= 1.5 * step + 1e-6 for error in errors)
-    unsure = sum(not each.telling for each in found)
-    return (
-        f'<p class="note"><b>{exact} of {len(found)}</b> on the diagonal, {near} within one class, '
-        f"{unsure} too unsure to tell. (Right, if the file itself is in sync.)</p>"
-    )

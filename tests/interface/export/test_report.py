@@ -17,8 +17,9 @@ from PIL import Image
 from attribution import Settings
 from attribution.estimation.estimators import Tally
 from attribution.strongest_moments import strongest_moments
-from interface.export.report import Findings, attribution_csv, make_report, moment_picture, sweep_csv, write_report
+from interface.export.report import Findings, attribution_csv, make_report, moment_picture, write_report
 from interface.views.svg_charts import as_svg, distribution_chart, residual, sweep_chart
+from interface.views.sweep_table import sweep_csv
 from synchformer.config import MINI
 from synchformer.inference.prediction import Synchronizability
 from synchformer.media.crop import load_clip
