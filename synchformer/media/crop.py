@@ -17,9 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from synchformer.config import BASE, SynchformerConfig
-from synchformer.media.decode import read_media
+from synchformer.media.decode import open_media
 from synchformer.media.preprocess import mel_spectrogram, normalize_frames, normalize_frames_as_published
-from synchformer.media.probe import Media, MediaError, MediaInfo, probe
+from synchformer.media.probe import Media, MediaError, MediaInfo
 
 SPARE = 0.1  # s that a stream may end too early: the last frame is held, the sound is silent
 PUBLISHED_SLACK = 640  # samples: the published code moves a start that is at most a frame before 0 to 0
@@ -92,15 +92,9 @@ def load_clip(
     Raises:
         MediaError: as `read_media`; or start and offset lie outside what the file holds (says the possible range).
     """
-    info = probe(path)
-    _check(info, start, offset, config)
-    media = read_media(
-        path,
-        *crop_interval(start, offset, config),
-        short_side=config.short_side,
-        video_fps=config.video_fps,
-        sample_rate=config.sample_rate,
-    )
+    with open_media(path) as file:
+        _check(file.info, start, offset, config)
+        media = file.read_for_model(config, *crop_interval(start, offset, config))
     return cut_crop(media, start, offset, config=config, as_published=as_published)
 
 

@@ -1,4 +1,4 @@
-"""Decode an interval of a file: `read_media` and the two streams behind it.
+"""Frames and samples of an interval of a file, on one clock: `read_media`, and `open_media` to look before reading.
 
 Shape legend: T frames, H x W pixels, c channels, n samples.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -20,6 +21,7 @@ from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 from torch import Tensor
 
+from synchformer.config import SynchformerConfig
 from synchformer.media.audio_transforms import resample
 from synchformer.media.probe import (
     Media,
@@ -27,7 +29,7 @@ from synchformer.media.probe import (
     MediaInfo,
     Span,
     describe,
-    open_media,
+    open_container,
     pick_audio,
     pick_video,
     tick,
@@ -38,6 +40,68 @@ SEEK_BACK = (0.0, 2.0, 10.0, math.inf)  # s further back when a seek landed behi
 JITTER = 0.02  # s: timestamps may stray by this much (Matroska rounds to 1 ms) before it is a gap
 SPARE = 0.1  # s that a stream may miss at its end without a word
 LARGEST_RATIO = 2000  # polyphase filters beyond this would not fit into memory
+
+
+class OpenMedia:
+    """A file that is open: `info` is what it says about itself, `read` and `read_for_model` decode intervals of it.
+
+    The first reading goes on with the file as it was opened. Each further one opens it again, for a decoder that was
+    used before gives other samples behind a seek (AAC's noise, Opus's run-up), and the same interval must always come
+    out the same.
+    """
+
+    def __init__(self, path: Path, container: InputContainer) -> None:
+        """Take an open container.
+
+        Raises:
+            MediaError: as `probe`.
+        """
+        self.path = path
+        self.info = describe(container, path)
+        self._unread: InputContainer | None = container
+
+    def read(
+        self,
+        start: float | None = None,
+        stop: float | None = None,
+        *,
+        short_side: int | None = None,
+        video_fps: int = 25,
+        sample_rate: int = 16_000,
+    ) -> Media:
+        """Decode an interval; see `read_media`.
+
+        Raises:
+            MediaError: as `read_media`.
+        """
+        unread, self._unread = self._unread, None
+        with unread or open_container(self.path) as container:  # closed at once: decoders hold many frames
+            return _read(container, self.info, start, stop, short_side, video_fps, sample_rate)
+
+    def read_for_model(self, config: SynchformerConfig, start: float | None = None, stop: float | None = None) -> Media:
+        """Decode an interval at the rates and with the short side that a model takes; see `read_media`.
+
+        Raises:
+            MediaError: as `read_media`.
+        """
+        return self.read(
+            start,
+            stop,
+            short_side=config.short_side,
+            video_fps=config.video_fps,
+            sample_rate=config.sample_rate,
+        )
+
+
+@contextmanager
+def open_media(path: str | Path) -> Iterator[OpenMedia]:
+    """Open a file once, to look at it and then to decode an interval that depends on what it says.
+
+    Raises:
+        MediaError: as `probe`, and when decoding inside the block fails.
+    """
+    with open_container(path) as container:
+        yield OpenMedia(Path(path), container)
 
 
 def read_media(
@@ -67,15 +131,25 @@ def read_media(
     Raises:
         MediaError: as `probe`; or the interval is not a part of the file; or nothing of it can be decoded.
     """
-    path = Path(path)
-    with open_media(path) as container:
-        info = describe(container, path)
-        first, last = _interval(info, start, stop, video_fps)
-        video = _read_video(container, info, first, last, video_fps, short_side)
-    with open_media(path) as container:
-        begin = first / video_fps
-        audio, heard = _read_audio(container, info, begin, last / video_fps, sample_rate)
-    notes = _early_ends(info, begin, last / video_fps, begin + len(video) / video_fps, heard)
+    with open_media(path) as file:
+        return file.read(start, stop, short_side=short_side, video_fps=video_fps, sample_rate=sample_rate)
+
+
+def _read(
+    container: InputContainer,
+    info: MediaInfo,
+    start: float | None,
+    stop: float | None,
+    short_side: int | None,
+    video_fps: int,
+    sample_rate: int,
+) -> Media:
+    """Picture first, then sound, each from its own seek on; no stream of the container was decoded before."""
+    first, last = _interval(info, start, stop, video_fps)
+    begin, end = first / video_fps, last / video_fps
+    video = _read_video(container, info, first, last, video_fps, short_side)
+    audio, heard = _read_audio(container, info, begin, end, sample_rate)
+    notes = _early_ends(info, begin, end, begin + len(video) / video_fps, heard)
     return Media(info, begin, video, audio, video_fps, sample_rate, notes)
 
 
@@ -86,7 +160,7 @@ def read_picture(path: str | Path, stop: float, *, short_side: int | None = None
         MediaError: not media, or no video.
     """
     path = Path(path)
-    with open_media(path) as container:
+    with open_container(path) as container:
         info = _alone(container, pick_video(container, path), path)
         return _read_video(container, info, 0, round(stop * video_fps), video_fps, short_side)
 
@@ -98,7 +172,7 @@ def read_sound(path: str | Path, seconds: float, *, sample_rate: int = 16_000) -
         MediaError: not media, or no sound.
     """
     path = Path(path)
-    with open_media(path) as container:
+    with open_container(path) as container:
         info = _alone(container, pick_audio(container, path), path)
         wave, heard = _read_audio(container, info, 0.0, seconds, sample_rate)
     return wave[: round(heard * sample_rate)]
@@ -130,12 +204,12 @@ def _early_ends(info: MediaInfo, begin: float, end: float, seen: float, heard: f
     """Sentences about streams that stop before the file says they do; an empty stream is an error."""
     notes = []
     ends = {"picture": (seen, info.video), "sound": (heard, info.audio)}
-    for name, (found, span) in ends.items():
-        if found <= begin < min(end, span.stop) - SPARE:
+    for name, (last, span) in ends.items():
+        if last <= begin < min(end, span.stop) - SPARE:
             raise MediaError(f"{info.path.name} is cut off or damaged: no {name} can be decoded from {begin:.2f} s on")
-        if span.declared and found < min(end, span.stop) - SPARE:
+        if span.declared and last < min(end, span.stop) - SPARE:
             notes.append(
-                f"{info.path.name} is cut off or damaged: its {name} ends at {found:.2f} s, not at {span.stop:.2f} s."
+                f"{info.path.name} is cut off or damaged: its {name} ends at {last:.2f} s, not at {span.stop:.2f} s."
             )
     if not notes and max(seen, heard) < min(end, info.seconds) - SPARE:
         notes.append(

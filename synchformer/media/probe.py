@@ -1,7 +1,7 @@
-"""Read any video file onto one clock: frames at 25 fps and mono sound at 16 kHz that belong together.
+"""What a file says about itself before anything is decoded, and how files are opened: `probe`, `open_container`.
 
-The clock is the player's: zero is the earliest presented frame or sample of the file. A stream that starts later starts
-later here too, so a file whose container delays the sound by 0.4 s comes out 0.4 s off.
+All times are on one clock, the player's: zero is the earliest presented frame or sample of the file. A stream that
+starts later starts later here too, so a file whose container delays the sound by 0.4 s comes out 0.4 s off.
 
 Shape legend: T frames, H x W pixels, n samples.
 """
@@ -107,12 +107,12 @@ def probe(path: str | Path) -> MediaInfo:
     Raises:
         MediaError: no such file, a folder, an empty file, not media, a still picture, no video or no sound.
     """
-    with open_media(path) as container:
+    with open_container(path) as container:
         return describe(container, Path(path))
 
 
 @contextmanager
-def open_media(path: str | Path) -> Iterator[InputContainer]:
+def open_container(path: str | Path) -> Iterator[InputContainer]:
     """Open a file for reading; FFmpeg's errors become sentences.
 
     Raises:
