@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from attribution.settings import MODALITIES, Settings
+from synchformer.cli.options import add_device
 
 if TYPE_CHECKING:
     from attribution.result import Attribution
@@ -52,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("video", type=Path, metavar="VIDEO")
     parser.add_argument("--model", default="mini", help="a name from `synchformer models`, or a file (default: mini)")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    add_device(parser)
     parser.add_argument("--start", type=float, default=0.0, help="first second of the crop (default: 0)")
     parser.add_argument("--offset", type=float, default=0.0, help="move the sound this many seconds earlier first")
     parser.add_argument("--samples", type=int, default=2000, help="masks per stream, at most (default: 2000)")

@@ -20,6 +20,8 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from attribution.scoring.fast_synchronizer import FastSynchronizer, pick_dtype
+from synchformer.checkpoints.registry import pick_device
+from synchformer.cli.options import add_device
 from synchformer.config import PRESETS, SynchformerConfig
 from synchformer.inference.prediction import Encoding
 from synchformer.modeling.synchformer import Synchformer
@@ -119,15 +121,16 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.attribution", description=__doc__.splitlines()[0])
     parser.add_argument("--models", default="mini,base")
     parser.add_argument("--masks", type=int, default=48)
-    parser.add_argument("--device", default="cpu")
+    add_device(parser, default="cpu")
     options = parser.parse_args(argv)
-    print(f"{options.device}, {torch.get_num_threads()} threads, {options.masks} masks")
+    device = str(pick_device(options.device))
+    print(f"{device}, {torch.get_num_threads()} threads, {options.masks} masks")
     print(
         "| size | masks per second | times faster than the whole model | than the plain module | of peak | difference |"
     )
     print("|---|---|---|---|---|---|")
     for name in options.models.split(","):
-        print(measure(name, options.masks, options.device), flush=True)
+        print(measure(name, options.masks, device), flush=True)
     return 0
 
 

@@ -19,7 +19,8 @@ from time import perf_counter
 import torch
 
 from synchformer.checkpoints.assets import asset
-from synchformer.checkpoints.registry import load_model
+from synchformer.checkpoints.registry import load_model, pick_device
+from synchformer.cli.options import add_device
 from synchformer.config import BASE
 from synchformer.inference.prediction import Timing, decide, encode, predict_file
 from synchformer.media.crop import load_clip
@@ -59,11 +60,11 @@ def main(argv: list[str] | None = None) -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.prediction", description=__doc__.splitlines()[0])
     parser.add_argument("--clip", type=Path, default=CLIP, help="a video file (default: an example)")
-    parser.add_argument("--device", default="cpu")
+    add_device(parser, default="cpu")
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args(argv)
     mini = load_model("mini", arguments.device)
-    base = Synchformer(BASE).eval().to(arguments.device)
+    base = Synchformer(BASE).eval().to(pick_device(arguments.device))
     rows = {
         "base, new clip": measure(lambda: fresh(base, arguments.clip), max(1, arguments.repeats // 3)),
         "mini, new clip": measure(lambda: fresh(mini, arguments.clip), arguments.repeats),

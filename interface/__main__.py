@@ -12,6 +12,8 @@ import os
 import sys
 from pathlib import Path
 
+from synchformer.cli.options import add_device
+
 
 def main(argv: list[str] | None = None, *, program: str = "synchformer-page") -> int:
     """Load the model, build the page and serve it until it is interrupted.
@@ -46,7 +48,7 @@ def main(argv: list[str] | None = None, *, program: str = "synchformer-page") ->
 def _parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=program, description="A page that measures how far a video's sound is off.")
     parser.add_argument("--model", default="mini", help="a name from `python -m synchformer models`, or a file")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    add_device(parser)
     # A Space on Hugging Face sets these two variables.
     parser.add_argument("--host", default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"))
     parser.add_argument("--port", type=int, default=int(os.environ.get("GRADIO_SERVER_PORT", "7860")))

@@ -33,6 +33,7 @@ from attribution.sampling_loop import attribute
 from attribution.scoring.scorers import TokenScorer
 from attribution.settings import MODALITIES, Settings
 from synchformer.checkpoints.registry import load_model
+from synchformer.cli.options import add_device
 from synchformer.config import SynchformerConfig
 from synchformer.inference.prediction import Encoding, encode
 from synchformer.media.crop import Crop, load_clip
@@ -250,7 +251,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m attribution.proof.evaluate", description="Attribution against known evidence."
     )
     parser.add_argument("--model", default="mini")
-    parser.add_argument("--device", default="auto")
+    add_device(parser)
     parser.add_argument("--count", type=int, default=40, help="clips (default 40)")
     parser.add_argument(
         "--seed", type=int, default=SEEDS["attribution"][0], help="seed of the first scene (default %(default)s)"

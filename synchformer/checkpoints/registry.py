@@ -15,7 +15,6 @@ from __future__ import annotations
 import difflib
 import json
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from synchformer.checkpoints.assets import asset
+from synchformer.checkpoints.device_names import device_name
 from synchformer.checkpoints.download import DownloadError, cache_folder, fetch
 from synchformer.checkpoints.published_names import SHOWN, Layout, from_published
 from synchformer.checkpoints.safe_tensors import CheckpointError, read_metadata, read_weights
@@ -211,10 +211,8 @@ def pick_device(device: str) -> torch.device:
     Raises:
         ValueError: when the name is unknown or the device is not there.
     """
-    if device == "auto":
+    if device_name(device) == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
-        raise ValueError(f"unknown device {device!r}; choose auto, cpu or cuda")
     found = torch.cuda.device_count() if device != "cpu" else 0
     if device != "cpu" and int(device.partition(":")[2] or 0) >= found:
         raise ValueError(f"device {device!r} was asked for, but PyTorch finds {found} CUDA GPUs; choose cpu or auto")

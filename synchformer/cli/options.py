@@ -9,6 +9,8 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from synchformer.checkpoints.device_names import DEVICE_HELP, device_name
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -20,10 +22,23 @@ Commands = Any  # argparse's own class of subparsers is private
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Options `--model`, `--device`, `--precision`."""
     parser.add_argument("--model", default="mini", help="a name from `synchformer models`, or a file (default: mini)")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    add_device(parser)
     parser.add_argument(
         "--precision", choices=("auto", "fp32", "bf16"), default="auto", help="auto: bf16 on CUDA, fp32 on the CPU"
     )
+
+
+def add_device(parser: argparse.ArgumentParser, default: str = "auto") -> None:
+    """Option `--device`, the same in every command of every package."""
+    parser.add_argument("--device", type=device, default=default, help=f"{DEVICE_HELP} (default: {default})")
+
+
+def device(text: str) -> str:
+    """The name of a device, for argparse."""
+    try:
+        return device_name(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def seconds(text: str) -> float:
