@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.stats import spearmanr
-from sklearn.metrics import roc_auc_score
 
 from attribution.masking.units import Unit
+from synchformer.stats import roc
 from synchformer.stats.intervals import Array
 
 NEAR = 0.15  # s between a peak and an event that count as the same place
@@ -31,9 +31,9 @@ def pointing_chance(units: Sequence[Unit], events: Sequence[float]) -> float:
 def roc_area(units: Sequence[Unit], values: Array, events: Sequence[float]) -> float:
     """Area under the ROC curve of the values against units within 0.15 s of an event; NaN when all or none are."""
     truth = np.array([any(abs(unit.middle - event) <= NEAR for event in events) for unit in units])
-    if truth.all() or not truth.any() or not np.isfinite(values).any():
+    if not np.isfinite(values).any():
         return float("nan")
-    return float(roc_auc_score(truth, np.nan_to_num(values, nan=float(np.nanmin(values)))))
+    return roc.area(np.nan_to_num(values, nan=float(np.nanmin(values))), truth)
 
 
 def ranking_masks(values: Array, insert: bool) -> np.ndarray:

@@ -1,4 +1,8 @@
-"""Intervals and tests by resampling, over clips."""
+"""Intervals and tests by resampling, over clips; all intervals are two-sided at 95 %.
+
+Every interval rests on the same number of resamples, 9,999, for which its ends stray by less than a hundredth of its
+width from what more of them would give. Each function says which kind of interval it takes.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import bootstrap, permutation_test
 
+from synchformer.stats.intervals import wilson_of
+
 Floats = NDArray[np.float64]
 
 RESAMPLES = 9999
+BATCH = 100  # resamples at once: thousands of clips times thousands of resamples would fill the memory
 
 
 @dataclass(frozen=True)
@@ -25,6 +32,9 @@ class Mean:
 def mean_of(values: Floats, seed: int = 0) -> Mean:
     """The mean of one value per clip (N,).
 
+    The interval is bias-corrected and accelerated (BCa; Efron 1987, "Better bootstrap confidence intervals"), for
+    values such as absolute offsets are skewed.
+
     Raises:
         ValueError: when there are no values.
     """
@@ -33,10 +43,32 @@ def mean_of(values: Floats, seed: int = 0) -> Mean:
     value = float(values.mean())
     if len(values) == 1 or np.ptp(values) == 0:
         return Mean(value, (value, value), len(values))
-    # In batches, for thousands of clips times thousands of resamples would fill the memory.
-    found = bootstrap((values,), np.mean, n_resamples=RESAMPLES, batch=100, rng=np.random.default_rng(seed))
-    low, high = found.confidence_interval
+    result = bootstrap((values,), np.mean, n_resamples=RESAMPLES, batch=BATCH, rng=np.random.default_rng(seed))
+    low, high = result.confidence_interval
     return Mean(value, (float(low), float(high)), len(values))
+
+
+def share_interval(successes: Floats, counts: Floats, seed: int = 0) -> tuple[float, float]:
+    """Interval for the share of successes in trials that come in clips: sum of (N,) over sum of (N,).
+
+    Clips are drawn anew, for the trials of one are no independent observations. The ends are percentiles of the
+    resampled shares: near 0 and 1, where few clips differ from the others, BCa's corrections are undefined. Where every
+    clip has the same share a bootstrap would claim certainty; Wilson's interval for as many trials as there are clips
+    stands in.
+    """
+    if not len(counts) or np.ptp(successes / counts) == 0:
+        return wilson_of(int(len(counts) and successes[0] > 0) * len(counts), len(counts))
+    low, high = bootstrap(
+        (successes, counts),
+        lambda right, whole, axis: right.sum(axis) / whole.sum(axis),
+        paired=True,
+        vectorized=True,
+        n_resamples=RESAMPLES,
+        batch=BATCH,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return float(low), float(high)
 
 
 def sign_flip_p(differences: Floats, seed: int = 0) -> float:
@@ -49,13 +81,13 @@ def sign_flip_p(differences: Floats, seed: int = 0) -> float:
         raise ValueError("there is no pair to compare")
     if not differences.any():
         return 1.0
-    found = permutation_test(
+    result = permutation_test(
         (differences,),
         lambda each, axis: each.mean(axis=axis),
         permutation_type="samples",
         vectorized=True,
         n_resamples=RESAMPLES,
-        batch=100,
+        batch=BATCH,
         rng=np.random.default_rng(seed),
     )
-    return float(found.pvalue)
+    return float(result.pvalue)

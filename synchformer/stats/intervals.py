@@ -25,6 +25,12 @@ def wilson(share: Array, count: Array, z: float = Z) -> tuple[Array, Array]:
     return np.where(none, 0.0, np.maximum(middle - half, 0)), np.where(none, 1.0, np.minimum(middle + half, 1))
 
 
+def wilson_of(successes: int, count: int) -> tuple[float, float]:
+    """Wilson's interval for one share; (0, 1) when there was no trial."""
+    low, high = wilson(np.array(successes / max(count, 1)), np.array(count))
+    return float(low), float(high)
+
+
 def newcombe(first: Array, first_count: Array, second: Array, second_count: Array) -> tuple[Array, Array]:
     """Interval for the difference `first - second` of shares in independent trials; (-1, 1) where one has none."""
     low1, high1 = wilson(first, first_count)

@@ -30,9 +30,9 @@ from synchformer.offsets.continuous import WIDEST, combine
 from synchformer.offsets.plots import draw_reliability, save
 from synchformer.offsets.posterior import Posterior, evidence, offset_grid, to_posterior
 from synchformer.offsets.response import Response, measure_profile
+from synchformer.stats.intervals import wilson_of
 from synchformer.storage.atomic import written_whole
 from training.calibration.trials import FIRST_SEED, Recipe, Trial, collect
-from training.evaluation.report import wilson
 
 PLACE = asset(CALIBRATION_FILE)
 CHANCES = (0.1, 0.2, 0.4, 0.6, 0.8)
@@ -206,7 +206,7 @@ def table(outcomes: list[Outcome], recipe: Recipe) -> str:
 def _line(name: str, found: list[Outcome]) -> str:
     errors = np.array([each.error for each in found]) * 1000
     covered = sum(each.covered for each in found)
-    low, high = (share * 100 for share in wilson(covered, len(found)))
+    low, high = (share * 100 for share in wilson_of(covered, len(found)))
     width = float(np.median([each.width for each in found])) * 1000
     return (
         f"| {name} | {len(found)} | {np.median(errors):.0f} ms | {np.percentile(errors, 90):.0f} ms | "

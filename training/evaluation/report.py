@@ -6,7 +6,6 @@ Shape legend: N trials, C offset classes.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,17 +14,15 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import bootstrap
 from torchmetrics.functional.classification import binary_calibration_error, multiclass_confusion_matrix
 
+from synchformer.stats.bootstrap import share_interval
 from synchformer.storage.atomic import write_json
 from synchformer.storage.csv_rows import write_csv
 from training.datasets.source import LeftOut, count_reasons
 from training.evaluation.metrics import chance
 from training.evaluation.trials import Trial
 
-RESAMPLES = 2000  # bootstrap samples behind every interval
-LEVEL = 0.95
 BINS = 10  # of the calibration error
 
 
@@ -177,40 +174,13 @@ def count_row(name: str, trials: Sequence[Trial]) -> Row:
 
 
 def interval(trials: Sequence[Trial], tolerance: int) -> tuple[float, float]:
-    """95 % bootstrap interval of the share of answers within `tolerance` classes, clips drawn anew with replacement.
-
-    Crops of one clip stay together, as they are no independent observations. Where every clip agrees, a bootstrap
-    would claim certainty; Wilson's interval stands in.
-    """
+    """95 % interval of the share of answers within `tolerance` classes; the crops of one clip stay together."""
     clips: dict[str, list[bool]] = {}
     for trial in trials:
         clips.setdefault(trial.clip, []).append(trial.distance <= tolerance)
     right = np.array([sum(answers) for answers in clips.values()], dtype=float)
     all_of = np.array([len(answers) for answers in clips.values()], dtype=float)
-    if not clips or len(set(right / all_of)) == 1:
-        return wilson(int(bool(len(right)) and right[0] > 0) * len(clips), len(clips))
-    low, high = bootstrap(
-        (right, all_of),
-        lambda r, a, axis: r.sum(axis) / a.sum(axis),
-        paired=True,
-        vectorized=True,
-        n_resamples=RESAMPLES,
-        batch=200,
-        confidence_level=LEVEL,
-        method="percentile",
-        rng=np.random.default_rng(0),
-    ).confidence_interval
-    return float(low), float(high)
-
-
-def wilson(successes: int, count: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share."""
-    if not count:
-        return 0.0, 1.0
-    share, spread = successes / count, z * z / count
-    middle = (share + spread / 2) / (1 + spread)
-    half = z * math.sqrt(share * (1 - share) / count + spread / (4 * count)) / (1 + spread)
-    return middle - half, middle + half
+    return share_interval(right, all_of)
 
 
 def table(rows: Sequence[Row]) -> str:

@@ -19,7 +19,6 @@ from typing import get_args
 
 import numpy as np
 import torch
-from scipy.stats import bootstrap
 from tqdm import tqdm
 
 from synchformer.checkpoints.registry import load_avclip
@@ -28,6 +27,7 @@ from synchformer.media.crop import center_crop
 from synchformer.media.preprocess import mel_spectrogram, normalize_frames
 from synchformer.media.probe import Media, MediaError
 from synchformer.modeling.segment_avclip import WINDOW_SEGMENTS, SegmentAVCLIP, window_precision
+from synchformer.stats.bootstrap import mean_of
 from synchformer.storage.atomic import write_json
 from synchformer.storage.csv_rows import write_csv
 from synthetic import SEEDS
@@ -35,7 +35,7 @@ from training.datasets.generated import GeneratedSource
 from training.datasets.registry import SourceOptions, open_source
 from training.datasets.source import LeftOut, Sample, Source, Split, count_reasons
 from training.datasets.validation import spread
-from training.evaluation.report import RESAMPLES, percent
+from training.evaluation.report import percent
 from training.runtime.processes import in_order
 
 SEGMENTS = 14  # without overlap (section 3.2)
@@ -97,10 +97,8 @@ def summary_of(found: list[Precision]) -> tuple[float, tuple[float, float], floa
     chance = 1 / (SEGMENTS - WINDOW_SEGMENTS + 1)
     if len(set(values)) < 2:
         return float(values.mean()), (float("nan"), float("nan")), chance
-    low, high = bootstrap(
-        (values,), np.mean, n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(0)
-    ).confidence_interval
-    return float(values.mean()), (float(low), float(high)), chance
+    mean = mean_of(values)
+    return mean.value, mean.interval, chance
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -20,9 +20,7 @@ from typing import Any, get_args
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy.stats import bootstrap, rankdata
-from torchmetrics.functional.classification import binary_accuracy, binary_auroc, binary_roc
+from torchmetrics.functional.classification import binary_accuracy, binary_roc
 from tqdm import tqdm
 
 from synchformer.checkpoints.registry import load_model
@@ -31,6 +29,7 @@ from synchformer.inference.prediction import predict, predict_synchronizability
 from synchformer.media.crop import cut_crop
 from synchformer.media.probe import MediaInfo
 from synchformer.modeling.synchformer import Synchformer
+from synchformer.stats import roc
 from synchformer.storage.atomic import write_json
 from synchformer.storage.csv_rows import write_csv
 from synthetic import SEEDS
@@ -40,7 +39,7 @@ from training.datasets.source import LeftOut, Place, Sample, Source, Split, coun
 from training.datasets.validation import spread
 from training.evaluation.plots import synchronizability_figure
 from training.evaluation.protocols import generator, random_start
-from training.evaluation.report import RESAMPLES, count_row, percent
+from training.evaluation.report import count_row, percent
 from training.evaluation.trials import Reading, Trial, read_places, shared_events
 from training.runtime.processes import in_order
 
@@ -65,15 +64,6 @@ class SyncTrial:
     shared: int | None = None
     target: int | None = None
     predicted: int | None = None
-
-
-def rank_area(scores: NDArray[np.floating], truth: NDArray[np.integer], axis: int = -1) -> NDArray[np.floating]:
-    """Area under the ROC curve by ranks (Mann and Whitney), along an axis; one half where one kind is missing."""
-    positive = truth.sum(axis)
-    negative = truth.shape[axis] - positive
-    ranks = (rankdata(scores, axis=axis) * truth).sum(axis) - positive * (positive + 1) / 2
-    pairs = positive * negative
-    return np.where(pairs > 0, ranks / np.maximum(pairs, 1), 0.5)
 
 
 def draw_crops(
@@ -158,24 +148,10 @@ class SyncReport:
         )
 
     def area(self, trials: Sequence[SyncTrial] | None = None) -> tuple[float, tuple[float, float]]:
-        """Area under the ROC curve with its 95 % bootstrap interval over crops; NaN when one kind is missing."""
+        """Area under the ROC curve with its 95 % interval over crops; NaN when one kind is missing."""
         chosen = self.trials if trials is None else trials
-        sure = np.array([trial.probability for trial in chosen])
-        truth = np.array([int(trial.synchronizable) for trial in chosen])
-        if len(set(truth)) < 2:
-            return float("nan"), (float("nan"), float("nan"))
-        value = float(binary_auroc(torch.from_numpy(sure), torch.from_numpy(truth)))
-        low, high = bootstrap(
-            (sure, truth),
-            rank_area,
-            paired=True,
-            vectorized=True,
-            n_resamples=RESAMPLES,
-            batch=200,
-            method="percentile",
-            rng=np.random.default_rng(0),
-        ).confidence_interval
-        return value, (float(low), float(high))
+        sure, truth = [trial.probability for trial in chosen], [trial.synchronizable for trial in chosen]
+        return roc.area(sure, truth), roc.area_interval(sure, truth)
 
     @property
     def provable(self) -> list[SyncTrial]:
@@ -251,7 +227,7 @@ class SyncReport:
         figure = synchronizability_figure(
             self.said,
             (false_rate.tolist(), true_rate.tolist()),
-            self.area()[0],
+            roc.area(*self.scores),
             THRESHOLDS,
             curves if has_offsets else [],
             [row.count or 0 for row in rows],

@@ -22,13 +22,13 @@ from typing import Literal
 
 import numpy as np
 import torch
-from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
 from synchformer.checkpoints.registry import load_model
 from synchformer.config import SynchformerConfig
 from synchformer.media.crop import Crop, load_clip
 from synchformer.modeling.synchformer import Synchformer
+from synchformer.stats import roc
 from synchformer.storage.atomic import write_json
 from synthetic import SEEDS, Scene, require_held_out, sample_scene, write_clip
 from training.runtime.processes import process_pool
@@ -40,7 +40,6 @@ KINDS: tuple[Kind, ...] = ("shared", "far", "shared", "foreign", "shared", "unsh
 
 FIRST_SEED = SEEDS["synchronizability"][0]
 STRIDE = 10  # seeds between trials: room for clips that do not hold a trial's kind, and for foreign sound
-ROUNDS = 1000  # resamples for the interval
 
 
 @dataclass(frozen=True)
@@ -103,21 +102,10 @@ def run_trial(number: int, model: Synchformer, first: int) -> Trial:
     return Trial(scenes[0].seed, kind, float(probability))
 
 
-def area(trials: Sequence[Trial]) -> float:
-    """Area under the ROC curve; one half is chance."""
-    return float(roc_auc_score([trial.positive for trial in trials], [trial.probability for trial in trials]))
-
-
-def area_interval(trials: Sequence[Trial], rounds: int = ROUNDS) -> tuple[float, float]:
-    """95 % interval of the area, from resampled trials of either class."""
-    rng = np.random.Generator(np.random.PCG64(0))
-    can, cannot = (np.array([t.probability for t in trials if t.positive == known]) for known in (True, False))
-    better = (can[:, None] > cannot) + 0.5 * (can[:, None] == cannot)  # its mean is the area
-    draws = (
-        (rng.integers(len(can), size=len(can)), rng.integers(len(cannot), size=len(cannot))) for _ in range(rounds)
-    )
-    low, high = np.percentile([better[np.ix_(*draw)].mean() for draw in draws], (2.5, 97.5))
-    return float(low), float(high)
+def area(trials: Sequence[Trial]) -> tuple[float, tuple[float, float]]:
+    """Area under the ROC curve with its 95 % interval; one half is chance."""
+    sure, truth = [trial.probability for trial in trials], [trial.positive for trial in trials]
+    return roc.area(sure, truth), roc.area_interval(sure, truth)
 
 
 def table(trials: Sequence[Trial]) -> str:
@@ -130,11 +118,9 @@ def table(trials: Sequence[Trial]) -> str:
     kinds = [kind for kind in dict.fromkeys(KINDS) if kind != "shared"]
     for name, wanted in [("any of the three", kinds), *((kind, [kind]) for kind in kinds)]:
         cannot = [trial for trial in trials if trial.kind in wanted]
-        low, high = area_interval([*cannot, *can])
+        value, (low, high) = area([*cannot, *can])
         called = f"{_called(cannot):.1%} (of those that can: {_called(can):.1%})"
-        lines.append(
-            f"| {name} | {len(cannot)} + {len(can)} | {area([*cannot, *can]):.3f} ({low:.3f}–{high:.3f}) | {called} |"
-        )
+        lines.append(f"| {name} | {len(cannot)} + {len(can)} | {value:.3f} ({low:.3f}–{high:.3f}) | {called} |")
     return "\n".join([*lines, "| chance | | 0.500 | |"])
 
 

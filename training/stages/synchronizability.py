@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from synchformer.config import SynchformerConfig
 from synchformer.modeling.synchronizer import SynchronizationModule
+from synchformer.stats import roc
 from training.evaluation.metrics import accuracy
 from training.readers.base import CropReader
 from training.sampling.crops import CropPlace, Labels, draw_synchronizability
@@ -43,7 +43,7 @@ class SynchronizabilityTask(CropTask):
     def judge(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
         """Area under the ROC curve and accuracy at one half."""
         return {
-            "auc": float(roc_auc_score(targets.numpy(), logits.softmax(1)[:, 1].numpy())),
+            "auc": roc.area(logits.softmax(1)[:, 1], targets),
             "acc1": float(accuracy(logits, targets)["acc1"]),
         }
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from synchformer.config import SynchformerConfig
 from synchformer.modeling.encoders import audio_encoder, video_encoder
+from synchformer.stats.roc import average_precision
 from synthetic import KINDS, Event
 from training.augmentation.policy import light
 from training.readers.pixel_reader import PixelReader, model_frames
@@ -121,13 +122,6 @@ def event_loss(logits: Tensor, targets: Tensor) -> Tensor:
     """Weighted binary cross-entropy of logits (N, t, K + 1) against soft targets of the same shape."""
     weight = torch.full((logits.shape[-1],), POSITIVE_WEIGHT, device=logits.device)
     return F.binary_cross_entropy_with_logits(logits.float(), targets.to(logits.device), pos_weight=weight)
-
-
-def average_precision(scores: Tensor, positive: Tensor) -> float:
-    """Area under the precision-recall curve of `scores` (n,) for the labels `positive` (n,)."""
-    ranked = positive[scores.argsort(descending=True)].double()
-    precision = ranked.cumsum(0) / torch.arange(1, len(ranked) + 1)
-    return float((precision * ranked).sum() / ranked.sum().clamp(min=1))
 
 
 def video_batch(

@@ -23,7 +23,7 @@ from training.evaluation import segments, synchronizability
 from training.evaluation.plots import report_figure
 from training.evaluation.protocols import LONGEST, PROTOCOLS, generator, random_place, repeated, usual_protocol
 from training.evaluation.report import Report, Setting, count_row, interval, read_report
-from training.evaluation.synchronizability import SyncReport, SyncTrial, draw_crops, rank_area
+from training.evaluation.synchronizability import SyncReport, SyncTrial, draw_crops
 from training.evaluation.trials import Trial, crops_of, source_trials
 
 TINY = replace(
@@ -141,7 +141,6 @@ def test_synchronizability_figures_by_hand():
     )
     report = SyncReport("x", trials)
     assert report.area()[0] == pytest.approx(5 / 6), "one of six pairs is in the wrong order"
-    assert float(rank_area(np.array([0.95, 0.3, 0.6, 0.1, 0.8]), np.array([1, 1, 0, 0, 1]))) == pytest.approx(5 / 6)
     assert report.area(report.provable)[0] == 1.0
     row = count_row("", report.passed(0.5))
     assert (row.count, row.acc1, row.acc1_tol1) == (3, pytest.approx(2 / 3), pytest.approx(2 / 3))

@@ -9,7 +9,7 @@ import torch
 from synchformer.config import BASE, MINI
 from synchformer.modeling.synchronizer import SynchronizationModule
 from synthetic import sample_scene
-from training.evaluation.synchronizability_by_cause import Trial, area, area_interval, draw_trial, table
+from training.evaluation.synchronizability_by_cause import Trial, area, draw_trial, table
 from training.sampling.clips import SceneClips
 from training.sampling.crops import (
     CropError,
@@ -107,8 +107,8 @@ def test_trials_are_what_their_kind_says():
 
 def test_area_by_counting_pairs():
     trials = [Trial(0, "shared", p) for p in (0.9, 0.6, 0.4)] + [Trial(0, "far", p) for p in (0.7, 0.3)]
-    assert area(trials) == pytest.approx(4 / 6)
-    low, high = area_interval(trials, 50)
+    value, (low, high) = area(trials)
+    assert value == pytest.approx(4 / 6)
     assert 0 <= low <= 4 / 6 <= high <= 1
     lines = table([*trials, Trial(0, "foreign", 0.1), Trial(0, "unshared", 0.2)]).splitlines()
     assert "| far | 2 + 3 | 0.667" in lines[3]

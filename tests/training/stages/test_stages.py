@@ -13,7 +13,7 @@ from synthetic import Event
 from training import run
 from training.datasets.recipe import HELD_OUT, Recipe
 from training.evaluation.metrics import accuracy, chance
-from training.evaluation.report import summarize, wilson
+from training.evaluation.report import summarize
 from training.evaluation.trials import draw_trial
 from training.readers.feature_cache import FeatureCache
 from training.readers.rendered import RenderedClips, Renderer
@@ -21,7 +21,7 @@ from training.sampling.crops import CropPlace, draw_offset
 from training.sampling.event_targets import AUDIO_WIDTH, audio_centers, time_bins, token_targets, video_centers
 from training.stages.export import export_model
 from training.stages.offset import SyncTask, event_times, stage2
-from training.stages.unimodal import UnimodalTask, average_precision
+from training.stages.unimodal import UnimodalTask
 from training.trainer.checkpoint import load_state
 
 SMALL_INPUT = {"image_size": 32, "short_side": 36}
@@ -63,16 +63,6 @@ def test_chance_by_counting():
     pairs = [abs(a - b) for a in range(21) for b in range(21)]
     assert chance(21)["acc1"] == pytest.approx(pairs.count(0) / 441)
     assert chance(21)["acc1_tol1"] == pytest.approx((pairs.count(0) + pairs.count(1)) / 441)
-
-
-def test_average_precision_by_hand():
-    scores, labels = torch.tensor([0.9, 0.8, 0.7, 0.6]), torch.tensor([True, False, True, False])
-    assert average_precision(scores, labels) == pytest.approx((1 + 2 / 3) / 2)
-
-
-def test_wilson_interval_against_known_values():
-    assert wilson(8, 10) == pytest.approx((0.4902, 0.9433), abs=5e-4)
-    assert wilson(0, 0) == (0.0, 1.0)
 
 
 def test_trials_stay_inside_their_clip():
