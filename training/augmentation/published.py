@@ -172,5 +172,5 @@ def draw_jitter(
         room: samples that the file holds before the crop's sound and behind it, which bound it too.
         sample_rate: of the sound.
     """
-    most = int(settings.jitter * sample_rate)
-    return int(rng.integers(-min(most, room[0]), min(most, room[1]) + 1))
+    max_shift = int(settings.jitter * sample_rate)
+    return int(rng.integers(-min(max_shift, room[0]), min(max_shift, room[1]) + 1))

@@ -93,10 +93,10 @@ def load_any(name_or_path: str | Path, device: str = "auto") -> TwoStreams:
     kind = next((kind for kind in BASELINE_KINDS if _layout(path) == kind), None)
     if kind is None:
         return load_model(name_or_path, device)
-    place, found = pick_device(device), read_weights(path)
-    model = Baseline(SynchformerConfig.from_dict(json.loads(found.metadata["config"])), kind)
+    place, weights = pick_device(device), read_weights(path)
+    model = Baseline(SynchformerConfig.from_dict(json.loads(weights.metadata["config"])), kind)
     try:
-        model.load_state_dict(found.tensors)
+        model.load_state_dict(weights.tensors)
     except RuntimeError as error:
         raise CheckpointError(f"{path} does not fit its configuration: {error}; export it again") from error
     return model.to(place).eval()

@@ -26,11 +26,11 @@ def read_splits(folder: Path, dataset: str) -> dict[Split, list[str]]:
     Raises:
         ValueError: when there is none.
     """
-    found = {split: folder / f"{dataset}_{split}.txt" for split in SPLITS}
-    splits = {split: read_ids(path) for split, path in found.items() if path.is_file()}
+    lists = {split: folder / f"{dataset}_{split}.txt" for split in SPLITS}
+    splits = {split: read_ids(path) for split, path in lists.items() if path.is_file()}
     if not splits:
         raise ValueError(
-            f"{folder} holds none of {', '.join(path.name for path in found.values())}; give the folder of the "
+            f"{folder} holds none of {', '.join(path.name for path in lists.values())}; give the folder of the "
             "published lists with --annotations"
         )
     return splits

@@ -76,8 +76,8 @@ def _shards(place: str, _: SourceOptions) -> Source:
 def _published(opener: Callable[[Path, Path], FileSource]) -> Opener:
     def open_with_lists(place: str, options: SourceOptions) -> Source:
         if options.annotations is None or not options.annotations.is_dir():
-            found = options.annotations or "nothing"
-            raise ValueError(f"{place} needs the folder of the published lists: --annotations DIR, not {found}")
+            given = options.annotations or "nothing"
+            raise ValueError(f"{place} needs the folder of the published lists: --annotations DIR, not {given}")
         return opener(Path(place), options.annotations)
 
     return open_with_lists

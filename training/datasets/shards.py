@@ -216,8 +216,8 @@ def _is_whole(path: Path, folder: Path, group: list[Entry]) -> bool:
     """Whether a shard holds exactly these clips at their present sizes."""
     if not path.is_file():
         return False
-    found = [(stored["meta"].get("id"), stored["size"]) for stored in read_index(str(path))]
-    return found == [(entry.id, (folder / entry.output).stat().st_size) for entry in group]
+    packed = [(stored["meta"].get("id"), stored["size"]) for stored in read_index(str(path))]
+    return packed == [(entry.id, (folder / entry.output).stat().st_size) for entry in group]
 
 
 def _write(path: Path, folder: Path, group: list[Entry]) -> None:

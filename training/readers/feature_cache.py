@@ -171,12 +171,13 @@ class FeatureCache(CropReader):
         waves = wave.unfold(0, config.segment_samples, config.segment_stride * config.samples_per_frame)
         return {"frames": windows.permute(0, 4, 1, 2, 3)[None], "waves": waves[None]}
 
-    def _keep(self, index: int, found: Features | str) -> None:
+    def _keep(self, index: int, features: Features | str) -> None:
+        """Store the features of a clip, or why there are none."""
         promised = int(self.layout.frames[index])
-        if isinstance(found, str):
-            self._lose(index, 0, found)
+        if isinstance(features, str):
+            self._lose(index, 0, features)
             return
-        video, audio = found
+        video, audio = features
         first, each = int(self._seen[index]), self.layout.positions(index)
         for view, rows in enumerate(video):
             self.video[first + view * each : first + view * each + len(rows)] = rows

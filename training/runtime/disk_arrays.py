@@ -36,18 +36,18 @@ def build(
     Raises:
         ValueError: when the folder was begun with another identity.
     """
-    record = folder / "built.json"
-    found: dict[str, Any] = json.loads(record.read_text()) if record.exists() else {**identity, "done": 0}
-    if {key: value for key, value in found.items() if key != "done"} != identity:
+    state_file = folder / "built.json"
+    state: dict[str, Any] = json.loads(state_file.read_text()) if state_file.exists() else {**identity, "done": 0}
+    if {key: value for key, value in state.items() if key != "done"} != identity:
         raise ValueError(
             f"{folder} was made from other clips, weights or precision; choose another folder or remove it"
         )
-    missing = range(found["done"], count)
+    missing = range(state["done"], count)
     made = in_order(make, missing, workers, ahead=2)
     for index, item in tqdm(made, folder.name, len(missing)):
         keep(index, item)
         if (index + 1) % 20 == 0 or index + 1 == count:
-            record.write_text(json.dumps({**identity, "done": index + 1}))
+            state_file.write_text(json.dumps({**identity, "done": index + 1}))
 
 
 def map_array(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""One process or many: what `torchrun` says about them, and the few things they tell one another."""
+"""One process or many: what `torchrun` says about them, and the few things that they exchange."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-Told = TypeVar("Told")
+Value = TypeVar("Value")
 CPU = torch.device("cpu")
 PATIENCE = timedelta(hours=12)  # the others wait while the leading process renders, encodes or validates
 
@@ -53,11 +53,11 @@ class World:
             values = values / self.size
         return values
 
-    def tell(self, said: Told) -> Told:
-        """What the leading process says, in every process."""
+    def broadcast(self, value: Value) -> Value:
+        """The leading process's value, in every process."""
         if self.size == 1:
-            return said
-        box = [said]
+            return value
+        box = [value]
         distributed.broadcast_object_list(box, src=0)
         return box[0]
 

@@ -36,7 +36,7 @@ class CropError(ValueError):
 
 
 def draw_offset(
-    clips: Clips, config: SynchformerConfig, rng: np.random.Generator, provable: bool | None = None
+    clips: Clips, config: SynchformerConfig, rng: np.random.Generator, has_shared_event: bool | None = None
 ) -> CropPlace:
     """A uniform offset class (section 3.2) at a random place where picture and sound fit into the clip.
 
@@ -44,8 +44,8 @@ def draw_offset(
         clips: what to draw from.
         config: sizes; the grid of offsets.
         rng: random numbers.
-        provable: True for a place where both crops hold the same event, False for one where they share none, None for
-            any. Where the truth is not known, it is ignored.
+        has_shared_event: True for a place where both crops hold the same event, False for one where they share none,
+            None for any. Where the truth is not known, it is ignored.
 
     Raises:
         CropError: when no such crop is found, such as in clips that are too short for the grid.
@@ -56,7 +56,7 @@ def draw_offset(
         if crop is None:
             continue
         shared = shared_events(clips, config, crop)
-        if provable is None or shared is None or (shared > 0) == provable:
+        if has_shared_event is None or shared is None or (shared > 0) == has_shared_event:
             return crop
     raise CropError(
         f"no crop of {config.span_frames / config.video_fps:.2f} s with its offset was found in {TRIES} draws from "
@@ -158,15 +158,15 @@ def _moved(
     clips: Clips, config: SynchformerConfig, rng: np.random.Generator, clip: int, shift: int, target: int
 ) -> CropPlace | None:
     """A crop at a random place whose sound begins `shift` frames later, or None when the clip has no room for it."""
-    found = fitting(clips, config, clip, shift)
-    if not len(found):
+    starts = fitting(clips, config, clip, shift)
+    if not len(starts):
         return None
-    start = int(rng.choice(found))
+    start = int(rng.choice(starts))
     return CropPlace(clip, start, clip, start + shift, target)
 
 
 def draw_sound(
-    clips: Clips, config: SynchformerConfig, rng: np.random.Generator, crop: CropPlace, provable: bool
+    clips: Clips, config: SynchformerConfig, rng: np.random.Generator, crop: CropPlace, has_shared_event: bool
 ) -> CropPlace:
     """Another offset for the picture of a crop that `draw_offset` drew, as likely as it would have been drawn with it.
 
@@ -177,16 +177,16 @@ def draw_sound(
         config: sizes; the grid of offsets.
         rng: random numbers.
         crop: whose picture it is for.
-        provable: whether both must hold the same event, where that is known and there is such an offset.
+        has_shared_event: whether both must hold the same event, where that is known and there is such an offset.
     """
-    found, odds = list[CropPlace](), list[float]()
+    crops, odds = list[CropPlace](), list[float]()
     for target in range(config.offset_classes):
         shift = class_shift(target, config)
         places = fitting(clips, config, crop.clip, shift)
         if crop.start in places:
-            found.append(CropPlace(crop.clip, crop.start, crop.clip, crop.start + shift, target))
+            crops.append(CropPlace(crop.clip, crop.start, crop.clip, crop.start + shift, target))
             odds.append(1 / len(places))
-    if provable:
-        proven = [shared_events(clips, config, other) != 0 for other in found]
-        odds = [chance * held for chance, held in zip(odds, proven, strict=True)] if any(proven) else odds
-    return found[int(rng.choice(len(found), p=np.array(odds) / sum(odds)))]
+    if has_shared_event:
+        shares = [shared_events(clips, config, other) != 0 for other in crops]
+        odds = [chance * shared for chance, shared in zip(odds, shares, strict=True)] if any(shares) else odds
+    return crops[int(rng.choice(len(crops), p=np.array(odds) / sum(odds)))]

@@ -53,9 +53,9 @@ def token_targets(
 
 def time_bins(events: list[Event], start: float, length: float, bins: int) -> NDArray[np.float32]:
     """Whether an event falls into each of `bins` equal parts of [start, start + length): (bins,)."""
-    found = np.zeros(bins, dtype=np.float32)
+    occupied = np.zeros(bins, dtype=np.float32)
     for event in events:
         position = (event.time - start) / length
         if 0 <= position < 1:
-            found[int(position * bins)] = 1
-    return found
+            occupied[int(position * bins)] = 1
+    return occupied

@@ -82,7 +82,7 @@ def _speaks_for(crop: CropPlace, scenes: Sequence[Scene], config: SynchformerCon
     """The class for which most pairs speak, or None when that is not one alone."""
     reach = config.max_offset + config.offset_step / 2
     lags = (s - h for s, h in product(*_positions(crop, scenes, config)))
-    found = Counter(config.offset_class(lag) for lag in lags if abs(lag) <= reach).most_common(2)
-    if not found or (len(found) > 1 and found[0][1] == found[1][1]):
+    votes = Counter(config.offset_class(lag) for lag in lags if abs(lag) <= reach).most_common(2)
+    if not votes or (len(votes) > 1 and votes[0][1] == votes[1][1]):
         return None
-    return found[0][0]
+    return votes[0][0]

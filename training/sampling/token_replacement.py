@@ -31,7 +31,7 @@ def replace_moments(
     scenes: Sequence[Scene],
     config: SynchformerConfig,
     rng: np.random.Generator,
-    most: float,
+    max_share: float,
 ) -> Batch:
     """Fill random moments of "video" (B, S, t_v, D) and "audio" (B, S, t_a, D) from the next crops of the batch.
 
@@ -41,7 +41,7 @@ def replace_moments(
         scenes: the truth about the clips.
         config: sizes.
         rng: random numbers.
-        most: the share of moments that may be replaced; every crop draws its own share below it.
+        max_share: the share of moments that may be replaced; every crop draws its own share below it.
     """
     decisive = [anchors(crop, scenes, config) for crop in crops]
     filled, when = dict(batch), []
@@ -49,7 +49,7 @@ def replace_moments(
     span = config.span_frames / config.video_fps
     steps = np.arange(config.segments)[:, None] * config.segment_stride / config.video_fps
     for index, (name, ahead, centers) in enumerate(streams):
-        keep = torch.from_numpy(np.stack([_kept(places[index], span, rng, most) for places in decisive]))
+        keep = torch.from_numpy(np.stack([_kept(places[index], span, rng, max_share) for places in decisive]))
         moments = torch.from_numpy(((steps + centers) / span * TIME_BINS + 1e-6).astype(np.int64))
         filled[name] = torch.where(keep[:, moments][..., None], batch[name], batch[name].roll(ahead, 0))
         if "when" in batch:
@@ -58,10 +58,10 @@ def replace_moments(
     return filled | ({"when": torch.cat(when, 1)} if when else {})
 
 
-def _kept(events: list[float], span: float, rng: np.random.Generator, most: float) -> NDArray[np.bool_]:
+def _kept(events: list[float], span: float, rng: np.random.Generator, max_share: float) -> NDArray[np.bool_]:
     """Which of `TIME_BINS` moments of a crop of `span` seconds stay: (TIME_BINS,)."""
     middles = (np.arange(TIME_BINS) + 0.5) * span / TIME_BINS
-    kept: NDArray[np.bool_] = rng.random(TIME_BINS) >= rng.uniform(0, most)
+    kept: NDArray[np.bool_] = rng.random(TIME_BINS) >= rng.uniform(0, max_share)
     for event in events:
         kept |= np.abs(middles - event) <= REACH
     return kept

@@ -29,7 +29,7 @@ from training.stages.synchronizability import SynchronizabilityTask, adapt
 from training.stages.unimodal import EventHeads, UnimodalTask
 from training.trainer.task import Task
 
-Found = TypeVar("Found", Synchformer, SegmentAVCLIP, Synchformer | SegmentAVCLIP)
+Trained = TypeVar("Trained", Synchformer, SegmentAVCLIP, Synchformer | SegmentAVCLIP)
 
 
 def build_task(stage: Stage, request: StageConfig, data: StageData | None = None) -> Task:
@@ -85,12 +85,12 @@ def _avclip(request: StageConfig, data: StageData) -> Task:
         valid_clips=request.valid_crops or VALIDATION_CLIPS,
         loaders=request.options.loaders,
     )
-    avclip, found = task.stage.avclip, _begun(request) or heads
-    if isinstance(found, SegmentAVCLIP):
-        avclip.load_state_dict(found.state_dict())
-    elif found:
-        avclip.video_encoder.load_state_dict(found.video_encoder.state_dict())
-        avclip.audio_encoder.load_state_dict(found.audio_encoder.state_dict())
+    avclip, start = task.stage.avclip, _begun(request) or heads
+    if isinstance(start, SegmentAVCLIP):
+        avclip.load_state_dict(start.state_dict())
+    elif start:
+        avclip.video_encoder.load_state_dict(start.video_encoder.state_dict())
+        avclip.audio_encoder.load_state_dict(start.audio_encoder.state_dict())
     _start_encoders(request, avclip.video_encoder, avclip.audio_encoder)
     return task
 
@@ -138,9 +138,9 @@ def _encoders(request: StageConfig) -> Encoders:
     """The encoders that stage II starts from."""
     if request.stage_one:
         return stage1_encoders(request.out, request.config)
-    found = (_heads(request.out, request.config) if request.unimodal else None) or EventHeads(request.config)
-    _start_encoders(request, found.video_encoder, found.audio_encoder)
-    return found.video_encoder, found.audio_encoder
+    heads = (_heads(request.out, request.config) if request.unimodal else None) or EventHeads(request.config)
+    _start_encoders(request, heads.video_encoder, heads.audio_encoder)
+    return heads.video_encoder, heads.audio_encoder
 
 
 def _start_encoders(request: StageConfig, video: AnyVideoEncoder, audio: AnyAudioEncoder) -> None:
@@ -180,7 +180,7 @@ def _trained(request: StageConfig, name: str | None) -> Synchformer | None:
     return None if name is None else _fitting(load_model(name, "cpu"), name, request)
 
 
-def _fitting(model: Found, name: str, request: StageConfig) -> Found:
+def _fitting(model: Trained, name: str, request: StageConfig) -> Trained:
     if replace(model.config, name="") != replace(request.config, name=""):
         raise ValueError(
             f"{name} is {model.config.name!r} with the head {model.config.head!r}, which does not fit "

@@ -32,7 +32,7 @@ from training.stages.uncompiled_spectrograms import spectrograms
 
 RARE = -3.3  # log odds of an event in a bin, to start with
 WHEN_WEIGHT = 5.0  # of the time head's loss beside the offset's
-PROVABLE = 0.85  # share of crops that must hold an event seen and heard; the others teach doubt
+SHARED_EVENT_RATE = 0.85  # share of crops that must hold an event seen and heard; the others teach doubt
 VALIDATION_CROPS, VALIDATION_BATCH = 512, 64
 
 
@@ -108,7 +108,7 @@ class Stage2(nn.Module):
 
 
 class CropTask(ABC):
-    """A stage that classifies random crops: `batch` crops a micro-batch, drawn and judged by the two subclasses."""
+    """A stage that classifies random crops: `batch` crops a micro-batch, drawn and measured by the two subclasses."""
 
     name: str
     headline: str
@@ -145,7 +145,7 @@ class CropTask(ABC):
         """A held-out crop."""
 
     @abstractmethod
-    def judge(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
+    def figures_of_merit(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
         """Figures of merit of logits (N, classes)."""
 
     def batch(self, rng: np.random.Generator) -> Batch:
@@ -174,8 +174,8 @@ class CropTask(ABC):
         for batch in prefetched(self._held_out_batch, parts, self.loaders):
             targets.append(batch["target"])
             logits.append(self.stage.logits({name: value.to(device) for name, value in batch.items()}).cpu())
-        found, truth = torch.cat(logits), torch.cat(targets)
-        return {"loss": float(F.cross_entropy(found, truth)), **self.judge(found, truth)}
+        answers, truth = torch.cat(logits), torch.cat(targets)
+        return {"loss": float(F.cross_entropy(answers, truth)), **self.figures_of_merit(answers, truth)}
 
     @property
     def _together(self) -> int:
@@ -232,7 +232,7 @@ class SyncTask(CropTask):
         clips, config = self.clips, self.config
 
         def again(crop: CropPlace) -> CropPlace:
-            return draw_sound(clips, config, rng, crop, rng.random() < PROVABLE)
+            return draw_sound(clips, config, rng, crop, rng.random() < SHARED_EVENT_RATE)
 
         return read_sounds(clips, lambda: self.draw(clips, rng), again, self.size, self.sounds, config, rng)
 
@@ -240,13 +240,13 @@ class SyncTask(CropTask):
         """A uniform offset; most crops hold an event seen and heard where that is known."""
         if self.revoice and clips.scenes is not None and rng.random() < self.revoice:
             return draw_revoiced(clips, clips.scenes, self.config, rng)
-        return draw_offset(clips, self.config, rng, True if rng.random() < PROVABLE else None)
+        return draw_offset(clips, self.config, rng, True if rng.random() < SHARED_EVENT_RATE else None)
 
     def validation_crop(self, rng: np.random.Generator) -> CropPlace:
         """One that holds an event seen and heard where that is known."""
         return draw_offset(self.held_out, self.config, rng, True)
 
-    def judge(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
+    def figures_of_merit(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
         """Acc@1, and within one class."""
         return {name: float(value) for name, value in accuracy(logits, targets).items()}
 

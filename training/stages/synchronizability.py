@@ -40,7 +40,7 @@ class SynchronizabilityTask(CropTask):
         """A held-out crop, labeled likewise."""
         return draw_synchronizability(self.held_out, self.config, rng, self.labels)
 
-    def judge(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
+    def figures_of_merit(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
         """Area under the ROC curve and accuracy at one half."""
         return {
             "auc": roc.area(logits.softmax(1)[:, 1], targets),

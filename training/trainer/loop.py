@@ -102,13 +102,13 @@ class Trainer:
 
     def run(self) -> dict[str, float]:
         """All remaining steps; returns the last validation's figures."""
-        self.record = RunLog(self.out, self.task, self.step, self.options.steps, self.world.leads)
+        self.log = RunLog(self.out, self.task, self.step, self.options.steps, self.world.leads)
         try:
             loader = iter(self._loader())
             while self.step < self.options.steps and not self.stopped:
                 self._advance(loader)
         finally:
-            self.record.close()
+            self.log.close()
         return self.figures
 
     @property
@@ -125,9 +125,9 @@ class Trainer:
         options, done = self.options, self.step + 1
         figures = self._update(loader)
         self.step = done
-        self.record.step(figures)
+        self.log.step(figures)
         if done % options.log_every == 0:
-            self.record.row(done, "", figures)
+            self.log.row(done, "", figures)
         if done % options.valid_every == 0 or done == options.steps:
             self._validate()
         if done % options.save_every == 0 or done == options.steps or self.stopped:
@@ -136,7 +136,7 @@ class Trainer:
     def _update(self, loader: Any) -> dict[str, float]:
         """One optimizer step; returns figures, averaged over micro-batches and processes."""
         started, waited, worked = time.perf_counter(), 0.0, time.process_time()
-        options, found = self.options, list[dict[str, Tensor]]()
+        options, per_batch = self.options, list[dict[str, Tensor]]()
         self.module.train()
         set_rate(self.optimizer, learning_rate(self.step, options, self.world.size))
         self.optimizer.zero_grad(set_to_none=True)
@@ -144,8 +144,8 @@ class Trainer:
             asked = time.perf_counter()
             batch = self.task.ready({name: value.to(self.world.device) for name, value in next(loader).items()})
             waited += time.perf_counter() - asked
-            found.append(self._backward(batch, number))
-        figures = self._averaged(found)
+            per_batch.append(self._backward(batch, number))
+        figures = self._averaged(per_batch)
         self._apply(figures["loss"])
         seconds = time.perf_counter() - started
         samples = options.batch * options.accumulate * self.world.size
@@ -178,13 +178,13 @@ class Trainer:
         wrapped: Any = self.wrapped
         return nullcontext() if last or self.world.size == 1 else wrapped.no_sync()
 
-    def _averaged(self, found: list[dict[str, Tensor]]) -> dict[str, float]:
-        """The mean of every figure over the micro-batches that tell it; a loss that is no number stays one."""
-        names = sorted(found[0])
-        values = torch.stack([torch.stack([each[name].float() for name in names]) for each in found])
-        told = ~values.isnan()
-        told[:, names.index("loss")] = True
-        sums, counts = torch.where(told, values, 0).sum(0), told.sum(0).float()
+    def _averaged(self, per_batch: list[dict[str, Tensor]]) -> dict[str, float]:
+        """The mean of every figure over the micro-batches that have it; a loss that is no number stays one."""
+        names = sorted(per_batch[0])
+        values = torch.stack([torch.stack([figures[name].float() for name in names]) for figures in per_batch])
+        counted = ~values.isnan()
+        counted[:, names.index("loss")] = True
+        sums, counts = torch.where(counted, values, 0).sum(0), counted.sum(0).float()
         sums, counts = self.world.mean(torch.stack([sums, counts]))
         means = dict(zip(names, (sums / counts).tolist(), strict=True))
         return {name: mean for name, mean in means.items() if name == "loss" or not math.isnan(mean)}
@@ -206,12 +206,12 @@ class Trainer:
     @torch.no_grad()
     def _validate(self) -> None:
         self.module.eval()
-        figures = self.world.tell(self.task.validate() if self.world.leads else {})
+        figures = self.world.broadcast(self.task.validate() if self.world.leads else {})
         self.figures = figures
-        self.record.row(self.step, "valid/", figures)
+        self.log.row(self.step, "valid/", figures)
         number = self.step // self.options.valid_every
         if self.options.images_every and number % self.options.images_every == 0 and self.world.leads:
-            self.record.pictures(self.step, self.task.pictures())
+            self.log.pictures(self.step, self.task.pictures())
         headline = figures.get(self.task.headline, 0.0)
         self.waited += 1
         if headline > self.best:

@@ -41,16 +41,16 @@ def test_offset_crops_lie_inside_and_carry_their_class():
     assert {crop.target for crop in found} == set(range(21))
 
 
-@pytest.mark.parametrize("provable", [True, False])
-def test_provable_means_an_event_in_both_crops(provable):
-    for crop in crops(draw_offset, provable=provable):
+@pytest.mark.parametrize("has_shared_event", [True, False])
+def test_an_event_is_shared_as_asked_for(has_shared_event):
+    for crop in crops(draw_offset, has_shared_event=has_shared_event):
         picture, sound = crop.start / 25, crop.sound / 25
         both = [
             e
             for e in SCENES.scenes[crop.clip].events
             if e.seen and e.heard and picture <= e.time < picture + 4.48 and sound <= e.time < sound + 4.48
         ]
-        assert bool(both) == provable
+        assert bool(both) == has_shared_event
 
 
 def test_far_sound_is_exactly_one_crop_away():
@@ -73,8 +73,8 @@ def test_true_labels_say_whether_an_event_is_shared():
 def test_published_labels_say_how_far_the_sound_was_moved():
     found = crops(draw_synchronizability, labels="published")
     assert all((abs(crop.sound - crop.start) != 112) == crop.target for crop in found)
-    unprovable = [crop for crop in found if crop.target and not shared_events(SCENES, CONFIG, crop)]
-    assert unprovable, "the label noise that the docstring speaks of"
+    without_event = [crop for crop in found if crop.target and not shared_events(SCENES, CONFIG, crop)]
+    assert without_event, "the label noise that the docstring speaks of"
 
 
 def test_clips_that_are_too_short_are_a_sentence():

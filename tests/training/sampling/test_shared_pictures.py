@@ -30,12 +30,12 @@ def rng(seed=0):
     return np.random.Generator(np.random.PCG64(seed))
 
 
-@pytest.mark.parametrize("provable", [True, None])
-def test_another_sound_is_as_likely_as_the_first(provable):
+@pytest.mark.parametrize("has_shared_event", [True, None])
+def test_another_sound_is_as_likely_as_the_first(has_shared_event):
     """Classes of first and second sounds are counted alike; small offsets, which fit anywhere, are not favored."""
     draws, count = rng(), 6000
-    firsts = [draw_offset(SCENES, MINI, draws, provable) for _ in range(count)]
-    others = [draw_sound(SCENES, MINI, draws, crop, bool(provable)) for crop in firsts]
+    firsts = [draw_offset(SCENES, MINI, draws, has_shared_event) for _ in range(count)]
+    others = [draw_sound(SCENES, MINI, draws, crop, bool(has_shared_event)) for crop in firsts]
     first, other = (Counter(crop.target for crop in crops) for crops in (firsts, others))
     for target in range(MINI.offset_classes):
         assert other[target] == pytest.approx(first[target], abs=5 * np.sqrt(count / MINI.offset_classes))

@@ -164,7 +164,7 @@ def test_features_in_half_precision_are_near_and_kept_apart(tmp_path, cache):
         FeatureCache(tmp_path, clips, TINY, *encoders, workers=0)
 
 
-def test_provable_crops_hold_a_shared_event(cache):
+def test_crops_hold_a_shared_event(cache):
     features, _ = cache
     rng = np.random.Generator(np.random.PCG64(0))
     crops = [draw_offset(features, TINY, rng, True) for _ in range(50)]
