@@ -2,7 +2,7 @@
 
 How a picture changes is drawn where batches are made and applied where the model is: there it costs next to nothing.
 
-Shape legend: N segments, F frames, n samples.
+Shape legend: N segments, F frames, n audio samples.
 """
 
 from __future__ import annotations

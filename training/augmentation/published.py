@@ -4,7 +4,7 @@ Order and grain are the published ones: the picture is cropped the same way in a
 and every effect on the sound are drawn for each segment by itself. Two things move an event, both by less than half an
 offset class: the jitter, which is meant to, and the reverberation, which begins 25 ms after the sound (as sox's does).
 
-Shape legend: S segments, F frames per segment, H x W pixels, n samples per segment.
+Shape legend: S segments, F frames per segment, H x W pixels, n audio samples per segment.
 """
 
 from __future__ import annotations

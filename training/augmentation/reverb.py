@@ -2,7 +2,7 @@
 
 The filter is linear, so its response to one impulse is worked out once and convolved with every sound.
 
-Shape legend: n samples.
+Shape legend: n audio samples.
 """
 
 from __future__ import annotations

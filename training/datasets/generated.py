@@ -1,6 +1,6 @@
 """Generated clips as a data set, drawn when they are read: `synthetic:SEED`.
 
-Shape legend: T frames, H x W pixels, n samples.
+Shape legend: T frames, H x W pixels, n audio samples.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a data set gives to training and evaluation: samples, and their picture and sound.
 
-Shape legend: T frames, H x W pixels, n samples.
+Shape legend: T frames, H x W pixels, n audio samples.
 """
 
 from __future__ import annotations

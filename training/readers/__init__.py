@@ -1,1 +1,1 @@
-"""Clips as tensors: pixels and samples from files or from memory, or features computed once."""
+"""Clips as tensors: pixels and sound from files or from memory, or features computed once."""

@@ -1,4 +1,4 @@
-"""Features of clips, computed once: stage II then trains without touching a frame or a sample.
+"""Features of clips, computed once: stage II then trains without touching a frame or a sound.
 
 Offsets are whole frames, so audio features at every frame start cover every offset; video features are kept at one
 phase per clip (segments start at phase, phase + 8, ...), and the audio moves against them. Further views of the picture
@@ -21,7 +21,8 @@ from torch import nn
 from synchformer.checkpoints.fingerprint import fingerprint
 from synchformer.config import SynchformerConfig
 from synchformer.media.crop import center_crop
-from training.readers.base import CropReader, Features, WholeClips
+from synchformer.media.probe import MediaError
+from training.readers.base import CropReader, Features, UnreadableError, WholeClips
 from training.readers.feature_encoder import Encoder, Layout, as_wave
 from training.runtime.batches import Batch
 from training.runtime.disk_arrays import build, map_array
@@ -162,7 +163,10 @@ class FeatureCache(CropReader):
 
     def preview(self, crop: CropPlace, config: SynchformerConfig, _: np.random.Generator) -> Batch:
         """What a crop's features were made of, read out of its clips; see `CropReader.preview`."""
-        picture, sound = (self.clips.read_whole(int(self._chosen[clip])) for clip in (crop.clip, crop.sound_clip))
+        try:
+            picture, sound = (self.clips.read_whole(int(self._chosen[clip])) for clip in (crop.clip, crop.sound_clip))
+        except MediaError as error:
+            raise UnreadableError(0, str(error)) from error
         frames = picture[0][crop.start : crop.start + config.span_frames]
         windows = center_crop(frames, config.image_size).unfold(0, config.segment_frames, config.segment_stride)
         wave = as_wave(sound[1])[crop.sound * config.samples_per_frame :][

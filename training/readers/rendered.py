@@ -1,6 +1,6 @@
 """Generated clips, rendered once at the model's resolution and read at random.
 
-Shape legend: N clips, T frames, n samples.
+Shape legend: N clips, T frames, n audio samples.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class RenderedClips(PixelReader):
         return torch.from_numpy(np.array(self.frames[clip, start : start + length]))
 
     def sound(self, clip: int, sample_index: int, length: int) -> Tensor:
-        """The sound (n,) of `length` frames, float32, from an audio sample on."""
+        """The sound (n,) float32 of `length` frames, from an audio sample on."""
         sound = self.audio[clip, sample_index : sample_index + length * self.config.samples_per_frame]
         return torch.from_numpy(sound.astype(np.float32) / np.float32(32767))
 

@@ -1,6 +1,6 @@
 """Clips of a data set on disk, decoded when a crop of them is read.
 
-Shape legend: T frames, H x W pixels, n samples.
+Shape legend: T frames, H x W pixels, n audio samples.
 """
 
 from __future__ import annotations

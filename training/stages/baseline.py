@@ -1,4 +1,4 @@
-"""The stage `baseline`: one network from pixels and samples to the offset class, trained end to end.
+"""The stage `baseline`: one network from pixels and sound to the offset class, trained end to end.
 
 Crops, targets, loss, time head and validation are stage II's, so that only model and recipe differ.
 """

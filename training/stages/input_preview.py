@@ -1,6 +1,6 @@
 """What a model was fed, turned back into something to look at.
 
-Shape legend: S segments, F frames per segment, M mel bands, C spectrogram columns, n samples.
+Shape legend: S segments, F frames per segment, M mel bands, C spectrogram columns, n audio samples.
 """
 
 from __future__ import annotations
