@@ -10,8 +10,8 @@ import plotly
 
 from interface.api.clips import add_api
 from interface.session.model_registry import Models
-from interface.tabs import attribute, compare, export, film, probe, sweep, synchronizability
-from interface.tabs.components import QUICK, Shared, script
+from interface.tabs import answer, attribute, compare, export, film, model_input, probe, sweep, synchronizability
+from interface.tabs.components import QUICK, PageContext, script
 from interface.tabs.guide import GUIDE
 
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
@@ -36,17 +36,17 @@ def build_interface(models: Models, examples: Sequence[Path] = ()) -> gr.Blocks:
         model = gr.State(value=models.first.name, time_to_live=3600)
         with gr.Row(elem_id="top"):
             gr.HTML(value=HEADING, elem_id="heading")
-            names, weights, told = probe.chooser(models)
+            names, weights, description = probe.chooser(models)
         with gr.Row(elem_id="columns"):
             with gr.Column(scale=5, min_width=300, elem_id="left"):
                 upload, player, file, caption, another = probe.clip_column()
             with gr.Column(scale=4, min_width=300, elem_id="middle"):
                 start, offset, picks = probe.controls_column(models, examples)
             with gr.Column(scale=6, min_width=320, elem_id="right"):
-                result = probe.answer(models, PLOTLY)
-                judged = synchronizability.bar()
+                result = answer.card(models, PLOTLY)
+                download = synchronizability.download_row()
         with gr.Column(elem_id="evidence"):
-            found, actions = attribute.buttons()
+            controls = attribute.controls()
             timeline = gr.HTML(
                 value="{}",
                 html_template=script("timeline.html"),
@@ -54,33 +54,33 @@ def build_interface(models: Models, examples: Sequence[Path] = ()) -> gr.Blocks:
                 plotly=str(PLOTLY),
                 elem_id="timeline",
             )
-        shared = Shared(models, examples, key, model, start, offset, result, timeline, actions)
+        context = PageContext(models, examples, key, model, start, offset, result, timeline, controls)
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab("How to read this"):
                 gr.HTML(value=GUIDE)
             with gr.Tab("Settings of the attribution"):
-                attribute.settings_form(found)
+                attribute.settings_form(controls.fields)
             with gr.Tab("Sweep"):
-                sweep.tab(shared, PLOTLY)
+                sweep.tab(context, PLOTLY)
             with gr.Tab("Compare"):
-                compare.tab(shared, found, PLOTLY)
+                compare.tab(context, PLOTLY)
             with gr.Tab("Whole film"):
-                film.tab(shared, PLOTLY)
+                film.tab(context, PLOTLY)
             with gr.Tab("What the model was fed"):
-                export.fed_tab(shared)
+                model_input.tab(context)
             with gr.Tab("Take away"):
-                export.tab(shared, found)
-        parts = probe.Probe(
-            upload, player, file, caption, another, start, offset, picks, result, names, weights, told, judged
-        )  # fmt: skip
-        probe.wire(shared, parts, found.progress)
+                export.tab(context)
+        parts = probe.ProbeComponents(
+            upload, player, file, caption, another, picks, names, weights, description, download
+        )
+        probe.wire(context, parts)
         page.load(
-            fn=probe.link_follower(shared, tuple(found.fields)),
+            fn=probe.link_follower(context, parts),
             inputs=None,
-            outputs=[*probe.opened(shared, parts, found.progress), model, names, *found.fields.values()],
+            outputs=[*probe.opened(context, parts), model, names, *controls.fields.values()],
             **QUICK,
-        ).then(**synchronizability.told(shared, judged))
-        attribute.wire(shared, found)
+        ).then(**synchronizability.after_answer(context, download))
+        attribute.wire(context)
         add_api(models)
     built: gr.Blocks = page
     return built

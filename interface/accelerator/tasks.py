@@ -55,7 +55,7 @@ def other_sound(model: Synchformer, clip: Crop, like: Encoding, precision: Preci
     return decide(model, encode(model, clip, precision=precision, like=like), precision=precision)
 
 
-def judge(model: Synchformer, clip: Crop, precision: Precision) -> Synchronizability:
+def synchronizability(model: Synchformer, clip: Crop, precision: Precision) -> Synchronizability:
     """Whether picture and sound can be matched at all."""
     return predict_synchronizability(model, clip, precision=precision)
 
@@ -76,8 +76,8 @@ def attribute(
 ) -> Iterator[Attribution]:
     """Partial attributions, a new one every `every` seconds, for about `seconds`; `resume` goes on after that."""
     end = time.monotonic() + seconds
-    for found in stream(model, clip, distractors, settings, resume=resume, every=every):
-        yield found
+    for attribution in stream(model, clip, distractors, settings, resume=resume, every=every):
+        yield attribution
         if time.monotonic() >= end:
             return
 

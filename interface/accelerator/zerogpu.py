@@ -110,7 +110,7 @@ def run(work: Callable[..., Any], model: Synchformer, *arguments: Any) -> Any:
     """
     if not zero_gpu():
         return work(model, *arguments)
-    return _told(_call(work, hold(model), arguments))
+    return _unwrapped(_call(work, hold(model), arguments))
 
 
 def stream(work: Callable[..., Iterator[Any]], model: Synchformer, *arguments: Any) -> Generator[Any]:
@@ -124,7 +124,7 @@ def stream(work: Callable[..., Iterator[Any]], model: Synchformer, *arguments: A
         return
     with closing(_calls(work, hold(model), arguments)) as parts:
         for part in parts:
-            yield _told(part)
+            yield _unwrapped(part)
 
 
 @on_accelerator()
@@ -148,7 +148,7 @@ def _calls(work: Callable[..., Iterator[Any]], handle: Handle, arguments: tuple[
         yield Refusal(str(error))
 
 
-def _told(answer: Any) -> Any:
+def _unwrapped(answer: Any) -> Any:
     if isinstance(answer, Refusal):
         raise ValueError(answer.sentence)
     return answer

@@ -23,7 +23,7 @@ from attribution.settings import Settings
 from interface.api.endpoint import LOADING_SECONDS, Reply, asked, endpoint, model_field, video_field
 from interface.api.films import add_films
 from interface.session import limits
-from interface.session.errors import PageError, number, sentences
+from interface.session.errors import PageError, number, page_errors
 from interface.session.model_registry import Models, wait_for
 from interface.session.session import Session
 from interface.session.upload_checks import notes_on_clip
@@ -56,8 +56,8 @@ def add_api(models: Models) -> None:
         ]
 
     def offset() -> gr.Number:
-        told = "seconds by which the sound is made early before asking; late below zero"
-        return gr.Number(label=told, value=0.0, minimum=-largest, maximum=largest, visible=False)
+        label = "seconds by which the sound is made early before asking; late below zero"
+        return gr.Number(label=label, value=0.0, minimum=-largest, maximum=largest, visible=False)
 
     endpoint(ask.predict, [*place(), offset(), model_field(models)], QUICK)
     endpoint(ask.synchronizability, [*place(), offset(), model_field(models)], QUICK)
@@ -112,7 +112,7 @@ class Endpoints:
             (sentences about what the crop lacks).
         """
         with self._asked(video, model) as (session, clip):
-            return _told(session.answer(clip.key, start, offset), session, start)
+            return _as_reply(session.answer(clip.key, start, offset), session, start)
 
     def synchronizability(self, video: str, start: float = 0.0, offset: float = 0.0, model: str = "mini") -> Reply:
         """Tell whether a video's sound can be matched to its picture at all (section 4.2 of the paper).
@@ -127,12 +127,12 @@ class Endpoints:
             start, applied_offset, probability (that it can be matched), sentence, notes.
         """
         with self._asked(video, model) as (session, clip):
-            with sentences(clip.name):
-                wait_for(self._models.judge_steps(session), LOADING_SECONDS)
-            found = session.synchronizability(clip.key, start, offset)
-            notes = notes_on_clip(session.clip(clip.key, start, offset))
-            answer = {"start": start, "applied_offset": offset, "probability": found.probability}
-            return answer | {"sentence": found.sentence, "notes": list(notes)}
+            with page_errors(clip.name):
+                wait_for(self._models.synchronizability_steps(session), LOADING_SECONDS)
+            result = session.synchronizability(clip.key, start, offset)
+            notes = notes_on_clip(session.crop(clip.key, start, offset))
+            answer = {"start": start, "applied_offset": offset, "probability": result.probability}
+            return answer | {"sentence": result.sentence, "notes": list(notes)}
 
     def sweep(
         self,
@@ -162,8 +162,8 @@ class Endpoints:
             offsets = _possible(session, clip, number("start", start), wanted)
             answer = {"model": session.name, "start": start, "grid": list(session.model.config.grid)}
             results: list[Reply] = []
-            for found in session.sweep(clip.key, start, offsets):
-                results.append(_row(found))
+            for prediction in session.sweep(clip.key, start, offsets):
+                results.append(_sweep_row(prediction))
                 state = {"finished": len(results) == len(offsets), "left_out": len(wanted) - len(offsets)}
                 yield answer | state | {"results": list(results)}
 
@@ -205,14 +205,14 @@ class Endpoints:
             over neighboring moments, as the page shows them).
         """
         with self._asked(video, model) as (session, clip):
-            settings = _read(
+            settings = _read_settings(
                 samples=samples, modalities=streams, level=level, chunk=chunk, keep=keep, tolerance=tolerance,
                 reference=reference, seed=seed,
             )  # fmt: skip
             end = time.monotonic() + limits.MAX_ATTRIBUTION_SECONDS
-            for found in session.attribute(clip.key, start, offset, settings):
+            for attribution in session.attribute(clip.key, start, offset, settings):
                 late = time.monotonic() > end
-                yield _found(found, clip.name, stopped=late)
+                yield _attribution_reply(attribution, clip.name, stopped=late)
                 if late:
                     return
 
@@ -227,38 +227,38 @@ class Endpoints:
                 self._models.workspace.forget(clip.key)
 
 
-def _told(answer: Answer, session: Session, start: float) -> Reply:
-    found = answer.prediction
+def _as_reply(answer: Answer, session: Session, start: float) -> Reply:
+    prediction = answer.prediction
     return {
         "model": session.name,
         "start": start,
-        "applied_offset": found.applied_offset,
-        "offset": found.offset,
-        "confidence": found.confidence,
-        "telling": answer.telling,
-        "grid": list(found.grid),
-        "probabilities": list(found.probabilities),
+        "applied_offset": prediction.applied_offset,
+        "offset": prediction.offset,
+        "confidence": prediction.confidence,
+        "telling": answer.is_conclusive,
+        "grid": list(prediction.grid),
+        "probabilities": list(prediction.probabilities),
         "sentence": answer.sentence,
         "notes": list(answer.notes),
     }
 
 
-def _row(found: Prediction) -> Reply:
+def _sweep_row(prediction: Prediction) -> Reply:
     return {
-        "applied_offset": found.applied_offset,
-        "offset": found.offset,
-        "residual": round(found.offset - found.applied_offset, 6),
-        "confidence": found.confidence,
-        "telling": found.telling,
-        "probabilities": list(found.probabilities),
+        "applied_offset": prediction.applied_offset,
+        "offset": prediction.offset,
+        "residual": round(prediction.offset - prediction.applied_offset, 6),
+        "confidence": prediction.confidence,
+        "telling": prediction.telling,
+        "probabilities": list(prediction.probabilities),
     }
 
 
-def _found(found: Attribution, name: str, *, stopped: bool) -> Reply:
-    states = {curve.state for curve in found.curves}
+def _attribution_reply(attribution: Attribution, name: str, *, stopped: bool) -> Reply:
+    states = {curve.state for curve in attribution.curves}
     state = "running" if "running" in states else "precise" if states == {"precise"} else "complete"
-    progress = {"masks": found.masks, "left": found.left, "rate": found.rate}
-    answer = found.as_json()
+    progress = {"masks": attribution.masks, "left": attribution.left, "rate": attribution.rate}
+    answer = attribution.as_json()
     del answer["path"]  # gradio's client would take an object with a path for a file, and fetch it
     return answer | {"video": name, "state": "stopped" if stopped and state == "running" else state} | progress
 
@@ -298,7 +298,7 @@ def _possible(session: Session, clip: Upload, start: float, wanted: list[float])
     return fitting
 
 
-def _read(**asked: Any) -> Settings:
+def _read_settings(**asked: Any) -> Settings:
     """The settings that were asked for.
 
     Raises:

@@ -33,13 +33,13 @@ def endpoint(
         event: how its requests queue, as in `interface.tabs.components`.
         files: what it answers with before the JSON object.
     """
-    told = " ".join((fn.__doc__ or "").split("Args:")[0].split())
+    description = " ".join((fn.__doc__ or "").split("Args:")[0].split())
     gr.Button(visible=False).click(
         fn=fn,
         inputs=inputs,
         outputs=[*files, gr.JSON(label="the answer as one JSON object", visible=False)],
         api_name=fn.__name__,
-        api_description=told,
+        api_description=description,
         **{name: value for name, value in event.items() if name.startswith("concurrency")},
     )
 
@@ -51,8 +51,8 @@ def video_field() -> gr.File:
 
 def model_field(models: Models) -> gr.Dropdown:
     """The model that is asked."""
-    told = "a model by name; weights that are not here yet are downloaded first"
-    return gr.Dropdown(label=told, choices=list(models.names), value=models.first.name, visible=False)
+    label = "a model by name; weights that are not here yet are downloaded first"
+    return gr.Dropdown(label=label, choices=list(models.names), value=models.first.name, visible=False)
 
 
 @contextmanager

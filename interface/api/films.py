@@ -4,27 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Any
 
 import gradio as gr
 
 from interface.api.endpoint import LOADING_SECONDS, Reply, asked, endpoint, model_field, video_field
 from interface.session import limits
-from interface.session.errors import sentences
+from interface.session.errors import page_errors
 from interface.session.film_jobs import (
-    checked,
+    check_film,
     fixed_name,
-    mending,
+    new_survey,
     own_folder,
-    read_mending,
-    read_part,
-    scanning,
-    survey,
-    told,
+    read_fix_options,
+    read_scan_options,
+    run_fix,
+    run_scan,
 )
 from interface.session.model_registry import Models, wait_for
 from interface.tabs.components import FILM
-from synchformer.offsets import Repair
+from synchformer.offsets import Repair, Timeline
 from synchformer.offsets.scan import EVERY, REACH, Survey
 
 
@@ -95,22 +93,21 @@ class Films:
             every window).
         """
         with asked(self._models, video, model) as (session, path):
-            checked(session, path)
-            judge = None
-            part = read_part(every, reach, start, stop)
+            check_film(session, path)
+            options, asked_too = read_scan_options(every, reach, start, stop), None
             if synchronizability:
-                with sentences(path.name):
-                    wait_for(self._models.judge_steps(session), LOADING_SECONDS)
-                judge = self._models.judge_of(session)
-            work = survey(session, path, part, judge)
+                with page_errors(path.name):
+                    wait_for(self._models.synchronizability_steps(session), LOADING_SECONDS)
+                asked_too = self._models.synchronizability_model(session)
+            survey = new_survey(session, path, options, asked_too)
             answer: Reply = {}
-            with closing(scanning(session, work)) as steps:
+            with closing(run_scan(session, survey)) as steps:
                 for step in steps:
-                    answer = _scanned(work, session.name, step.done, step.total)
+                    answer = _scan_progress(survey, session.name, step.done, step.total)
                     yield answer
-            with sentences(path.name):
-                found = told(work.timeline())
-            yield answer | {"state": "complete", "windows": len(work.moments), "result": found}
+            with page_errors(path.name):
+                result = _as_reply(survey.timeline())
+            yield answer | {"state": "complete", "windows": len(survey.moments), "result": result}
 
     def fix(
         self,
@@ -137,25 +134,31 @@ class Films:
             sentence, offset and slope that were taken out, forced, left_out, and the scans before and after).
         """
         with asked(self._models, video, model) as (session, path), own_folder(session.workspace) as folder:
-            checked(session, path)
-            how = read_mending(offset, resample, force, reach)
+            check_film(session, path)
+            options = read_fix_options(offset, resample, force, reach)
             answer: Reply = {"video": path.name, "model": session.name, "state": "running"}
-            with closing(mending(session, path, folder / fixed_name(path), how)) as steps:
+            with closing(run_fix(session, path, folder / fixed_name(path), options)) as steps:
                 for step in steps:
                     if isinstance(step, Repair):
-                        far: Reply = {"stage": "after", "done": 1.0, "total": 1.0, "result": _repaired(step)}
+                        far: Reply = {"stage": "after", "done": 1.0, "total": 1.0, "result": _repair_reply(step)}
                         yield str(step.out), answer | {"state": "complete"} | far
                     else:
-                        far = {"stage": step.stage, "done": step.done, "total": step.total, "result": None}
+                        far = {"stage": step.phase, "done": step.done, "total": step.total, "result": None}
                         yield None, answer | far
 
 
-def _scanned(work: Survey, model: str, done: float, total: float) -> Reply:
-    state = {"video": work.path.name, "model": model, "state": "running", "done": done, "total": total}
-    return state | {"windows": len(work.moments), "result": None}
+def _scan_progress(survey: Survey, model: str, done: float, total: float) -> Reply:
+    state = {"video": survey.path.name, "model": model, "state": "running", "done": done, "total": total}
+    return state | {"windows": len(survey.moments), "result": None}
 
 
-def _repaired(made: Repair) -> dict[str, Any]:
+def _repair_reply(repair: Repair) -> Reply:
     """Plain values without the places of files on this computer."""
-    scans = {name: told(found) if found else None for name, found in (("before", made.before), ("after", made.after))}
-    return made.as_dict() | {"video": made.path.name, "out": made.out.name} | scans
+    timelines = {"before": repair.before, "after": repair.after}
+    scans = {name: _as_reply(timeline) if timeline else None for name, timeline in timelines.items()}
+    return repair.as_dict() | {"video": repair.path.name, "out": repair.out.name} | scans
+
+
+def _as_reply(timeline: Timeline) -> Reply:
+    """A timeline as plain values; where the file lies on this computer is nobody's business."""
+    return timeline.as_dict() | {"video": timeline.path.name}

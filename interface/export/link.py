@@ -48,10 +48,10 @@ def write(place: Place) -> str:
         values["offset"] = _plain(place.offset)
     if place.model is not None:
         values["model"] = place.model
-    for name, (_, told) in SETTINGS.items():
+    for name, (_, in_words) in SETTINGS.items():
         value = getattr(place.settings, name)
         if value != getattr(USUAL, name):
-            values[name] = told(value)
+            values[name] = in_words(value)
     return urlencode(values)
 
 

@@ -1,4 +1,4 @@
-"""What the model was fed: the frames and the spectrograms of its input, turned back into something to look at and hear.
+"""The input of the model: the frames and the spectrograms of its input, turned back into something to look at and hear.
 
 Everything here starts from the tensors that the encoders get (`Crop.frames`, `Crop.mel`), not from the file: a fault of
 the preprocessing would be seen and heard. The segments overlap by half; each moment is taken from the segment in whose
@@ -32,20 +32,20 @@ SHEET_COLUMNS = 6
 GAP = 4  # pixels between pictures
 
 
-def fed_frames(clip: Crop) -> Tensor:
+def input_frames(clip: Crop) -> Tensor:
     """The frames that the video encoder gets, each once: uint8 (T, 3, H, W); T = 120 of the crop's 125."""
     pieces = _nearest(clip.frames(), clip.config.segment_stride, clip.config.segment_frames, axis=1)
     return denormalize_frames(pieces)
 
 
-def fed_sound(clip: Crop) -> Tensor:
-    """Sound rebuilt from the spectrograms that the audio encoder gets: float32 (n,), as long as `fed_frames`.
+def input_sound(clip: Crop) -> Tensor:
+    """Sound rebuilt from the spectrograms that the audio encoder gets: float32 (n,), as long as `input_frames`.
 
     The mel bands are spread over frequencies by least squares and the phase is searched by Griffin and Lim's method
     (1984): what is muffled or rough here, the model does not hear better.
     """
     config = clip.config
-    mel = fed_mel(clip)
+    mel = input_mel(clip)
     power = unmix_mel(mel, config.sample_rate, fft=FFT)  # (FFT/2 + 1, C)
     count = config.span_frames * config.samples_per_frame
     wave = search_phase(power, fft=FFT, window=config.window_length, hop=config.hop_length, length=count, rounds=ROUNDS)
@@ -56,37 +56,37 @@ def fed_sound(clip: Crop) -> Tensor:
     return result
 
 
-def fed_mel(clip: Crop) -> Tensor:
+def input_mel(clip: Crop) -> Tensor:
     """Mel power over the whole span of the segments, (M, C): the normalization and the logarithm undone."""
     config = clip.config
-    whole = config.segment_samples // config.hop_length + 1  # columns of a segment that hold sound; the rest is padding
+    columns = config.segment_samples // config.hop_length + 1  # of a segment that hold sound; the rest is padding
     stride = config.segment_stride * config.samples_per_frame // config.hop_length
-    pieces = _nearest(clip.mel()[..., :whole], stride, whole, axis=2)
+    pieces = _nearest(clip.mel()[..., :columns], stride, columns, axis=2)
     return to_mel_power(pieces)
 
 
-def fed_times(config: SynchformerConfig) -> tuple[float, float]:
+def input_times(config: SynchformerConfig) -> tuple[float, float]:
     """The part of the crop, in its own seconds, that the segments cover: 0.08 to 4.88."""
     first = config.segment_starts[0]
     return first / config.video_fps, (first + config.span_frames) / config.video_fps
 
 
-def write_fed(clip: Crop, out: Path) -> Path:
-    """An MP4 of what was fed: the frames at their size, enlarged without smoothing, and the rebuilt sound.
+def write_model_input(clip: Crop, out: Path) -> Path:
+    """An MP4 of the input: the frames at their size, enlarged without smoothing, and the rebuilt sound.
 
     Raises:
         OSError: when it cannot be written.
     """
-    sound = fed_sound(clip).numpy()
-    for _ in write_mp4(out, _enlarged(fed_frames(clip)), clip.config.video_fps, sound, clip.config.sample_rate):
+    sound = input_sound(clip).numpy()
+    for _ in write_mp4(out, _enlarged(input_frames(clip)), clip.config.video_fps, sound, clip.config.sample_rate):
         pass
     return out
 
 
 def contact_sheet(clip: Crop) -> Image.Image:
-    """A picture of the fed frames, every fifth of them with its time in the crop, in rows."""
-    frames = fed_frames(clip)
-    first, _ = fed_times(clip.config)
+    """A picture of the input's frames, every fifth of them with its time in the crop, in rows."""
+    frames = input_frames(clip)
+    first, _ = input_times(clip.config)
     chosen = range(0, len(frames), SHEET_EVERY)
     height, width = frames.shape[-2:]
     font = ImageFont.load_default(size=max(11, height // 9))

@@ -76,7 +76,7 @@ class Findings:
 
     def as_json(self) -> dict[str, Any]:
         """Everything as plain values; the file is called by its name, places on the server are left out."""
-        found = None if self.attribution is None else self.attribution.as_json() | {"path": self.name}
+        attribution = None if self.attribution is None else self.attribution.as_json() | {"path": self.name}
         return {
             "name": self.name,
             "model": self.model,
@@ -86,7 +86,7 @@ class Findings:
             "prediction": _plain(self.prediction),
             "sweep": [_plain(each) for each in self.sweep],
             "synchronizability": None if self.synchronizability is None else self.synchronizability.probability,
-            "attribution": found,
+            "attribution": attribution,
         }
 
 
@@ -146,8 +146,8 @@ def _basis(findings: Findings) -> str:
 
 
 def _notes(findings: Findings) -> list[str]:
-    judged = findings.synchronizability
-    doubt = [judged.sentence[0].upper() + judged.sentence[1:] + "."] if judged and judged.probability < 0.5 else []
+    answer = findings.synchronizability
+    doubt = [answer.sentence[0].upper() + answer.sentence[1:] + "."] if answer and answer.probability < 0.5 else []
     return [*dict.fromkeys((*lacks(findings.clip), *findings.notes)), *doubt]
 
 
@@ -175,15 +175,15 @@ def _facts(findings: Findings) -> list[tuple[str, str]]:
     return facts
 
 
-def _attribution_facts(found: Attribution) -> list[tuple[str, str]]:
-    settings = found.settings
+def _attribution_facts(attribution: Attribution) -> list[tuple[str, str]]:
+    settings = attribution.settings
     asked = {name: value for name, value in asdict(settings).items() if name not in ("batch", "seed")}
-    state = "finished" if found.finished else f"stopped early, about {found.left} masks before the end"
+    state = "finished" if attribution.finished else f"stopped early, about {attribution.left} masks before the end"
     return [
-        ("Explained decision", found.target.sentence),
-        ("Masks", f"{found.masks} in {found.seconds:.1f} s ({found.rate:.0f} per second), {state}"),
-        ("Masked moments are filled from", _counted(found.distractors)),
-        ("Settings", ", ".join(f"{name} {_told(value)}" for name, value in asked.items())),
+        ("Explained decision", attribution.target.sentence),
+        ("Masks", f"{attribution.masks} in {attribution.seconds:.1f} s ({attribution.rate:.0f} per second), {state}"),
+        ("Masked moments are filled from", _counted(attribution.distractors)),
+        ("Settings", ", ".join(f"{name} {_in_words(value)}" for name, value in asked.items())),
         ("Seed", str(settings.seed)),
     ]
 
@@ -194,7 +194,7 @@ def _counted(distractors: Sequence[str]) -> str:
     return ", ".join(f"{name} ({count} crop{'s' if count > 1 else ''})" for name, count in files.items())
 
 
-def _told(value: Any) -> str:
+def _in_words(value: Any) -> str:
     if isinstance(value, tuple):
         return "+".join(map(str, value))
     return (
@@ -235,35 +235,35 @@ def _sweep_part(sweep: Sequence[Prediction]) -> dict[str, Any]:
 
 
 def _attribution_part(findings: Findings) -> dict[str, Any]:
-    found = findings.attribution
-    if found is None:
+    attribution = findings.attribution
+    if attribution is None:
         return {"figure": None, "csv_link": None}
     figure_data = make_figure_data(
-        findings.clip, found, measure=findings.measure, seen=findings.seen, heard=findings.heard
+        findings.clip, attribution, measure=findings.measure, seen=findings.seen, heard=findings.heard
     )
-    moments = strongest_moments(found)
+    moments = strongest_moments(attribution)
     titles = {"video": "What is seen", "audio": "What is heard"}
     return {
         "figure": {theme: _raster(draw(figure_data, theme=theme)) for theme in THEMES},
-        "finding": found.sentence[0].upper() + found.sentence[1:] + ".",
+        "finding": attribution.sentence[0].upper() + attribution.sentence[1:] + ".",
         "streams": [
             {
                 "modality": curve.modality,
                 "title": titles[curve.modality],
                 "moments": [_moment_card(each, findings.clip) for each in moments[curve.modality]],
             }
-            for curve in reversed(found.curves)
+            for curve in reversed(attribution.curves)
         ],
         "none_certain": NONE_CERTAIN[0].upper() + NONE_CERTAIN[1:] + ".",
-        "chunk": f"{found.settings.chunk:g}",
-        "keep": f"{found.settings.keep:g}",
-        "csv_link": _address("text/csv", attribution_csv(found).encode()),
+        "chunk": f"{attribution.settings.chunk:g}",
+        "keep": f"{attribution.settings.keep:g}",
+        "csv_link": _address("text/csv", attribution_csv(attribution).encode()),
     }
 
 
-def attribution_csv(found: Attribution) -> str:
+def attribution_csv(attribution: Attribution) -> str:
     """An attribution as CSV: a row per moment, as in `Attribution.save`."""
-    return as_csv(rows(found, found.curves))
+    return as_csv(rows(attribution, attribution.curves))
 
 
 def _moment_card(moment: StrongMoment, clip: Crop) -> dict[str, str]:

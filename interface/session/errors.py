@@ -17,7 +17,7 @@ class PageError(ValueError):
 
 
 @contextmanager
-def sentences(name: str = "the clip") -> Iterator[None]:
+def page_errors(name: str = "the clip") -> Iterator[None]:
     """Turn whatever goes wrong inside into a `PageError`; what nobody foresaw goes to the log in full."""
     try:
         yield

@@ -5,18 +5,19 @@ from __future__ import annotations
 import math
 import secrets
 import shutil
+import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from interface.accelerator.callback_generator import Tell, stepwise
+from interface.accelerator.callback_generator import Report, stepwise
 from interface.accelerator.zerogpu import run
 from interface.session import limits
-from interface.session.errors import PageError, number, sentences
+from interface.session.errors import PageError, number, page_errors
 from interface.session.limits import Range
 from interface.session.session import Session
 from interface.session.upload_checks import check_file
@@ -34,7 +35,7 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Part:
+class ScanOptions:
     """What is scanned: seconds between windows and by which the sound is shifted either way, and from when to when.
 
     `stop` is None for the end.
@@ -46,13 +47,13 @@ class Part:
     stop: float | None = None
 
     @property
-    def whole(self) -> bool:
+    def covers_all(self) -> bool:
         """Whether this is all of the video."""
         return self.start == 0 and self.stop is None
 
 
 @dataclass(frozen=True)
-class Mending:
+class FixOptions:
     """How a video is corrected: see `synchformer.offsets.fix`. `offset` None measures it."""
 
     offset: float | None = None
@@ -61,17 +62,33 @@ class Mending:
     reach: float = REACH
 
 
+@dataclass(eq=False)
+class FilmJob:
+    """What one visitor asked last; `stop` ends it, and `timeline` is what a scan of all of the video found.
+
+    Kept with the visitor alone. The thread that works reads `stop`; nobody else writes `timeline`.
+    """
+
+    path: Path
+    model: str
+    scan: ScanOptions = field(default_factory=ScanOptions)
+    synchronizability: bool = False
+    fix: FixOptions | None = None
+    stop: threading.Event = field(default_factory=threading.Event)
+    timeline: Timeline | None = None
+
+
 @dataclass(frozen=True)
 class Step:
-    """How far the work is: its stage (`before`, `writing`, `after`), seconds of the video done, and their total."""
+    """How far the work is: its phase (`before`, `writing`, `after`), seconds of the video done, and their total."""
 
-    stage: str
+    phase: str
     done: float
     total: float
 
 
-def read_part(every: object, reach: object, start: object, stop: object) -> Part:
-    """A part from numbers that came from outside; an empty `stop` is the end.
+def read_scan_options(every: object, reach: object, start: object, stop: object) -> ScanOptions:
+    """What to scan, from numbers that came from outside; an empty `stop` is the end.
 
     Raises:
         PageError: for what is no number or out of range.
@@ -80,7 +97,7 @@ def read_part(every: object, reach: object, start: object, stop: object) -> Part
     end = None if stop is None else number("end", stop)
     if end is not None and end <= begin:
         raise PageError(f"The part from {begin:g} s to {end:g} s is empty; choose a later end, or leave it empty.")
-    return Part(
+    return ScanOptions(
         _between("distance of windows", every, limits.WINDOW_DISTANCE),
         _between("reach", reach, limits.REACH),
         begin,
@@ -88,14 +105,14 @@ def read_part(every: object, reach: object, start: object, stop: object) -> Part
     )
 
 
-def read_mending(offset: object, resample: object, force: object, reach: object) -> Mending:
+def read_fix_options(offset: object, resample: object, force: object, reach: object) -> FixOptions:
     """A correction from values that came from outside; no offset means to measure it.
 
     Raises:
         PageError: for what is no number or out of range.
     """
-    moved = None if offset is None else _between("offset", offset, limits.CORRECTION)
-    return Mending(moved, bool(resample), bool(force), _between("reach", reach, limits.REACH))
+    known = None if offset is None else _between("offset", offset, limits.CORRECTION)
+    return FixOptions(known, bool(resample), bool(force), _between("reach", reach, limits.REACH))
 
 
 def _between(name: str, value: object, allowed: Range) -> float:
@@ -107,44 +124,47 @@ def _between(name: str, value: object, allowed: Range) -> float:
     return seconds
 
 
-def checked(session: Session, path: Path) -> MediaInfo:
+def check_film(session: Session, path: Path) -> MediaInfo:
     """What a video holds.
 
     Raises:
         PageError: when it cannot be measured; one sentence.
     """
-    with sentences(path.name):
+    with page_errors(path.name):
         return check_file(path, session.model.config)
 
 
-def survey(session: Session, path: Path, part: Part, judge: Synchformer | None = None) -> Survey:
-    """A scan that has not begun.
+def new_survey(
+    session: Session, path: Path, options: ScanOptions, synchronizability: Synchformer | None = None
+) -> Survey:
+    """A scan that has not begun; with a model of `synchronizability`, every window is asked about that too.
 
     Raises:
         PageError: when the file is no video with sound.
     """
     model = session.model
-    with sentences(path.name):
-        plan = scan_plan(model.config, part.every, part.reach, part.start, part.stop)
-        return Survey(model, path, plan, part.reach, calibration_of(model), judge, session.precision, run)
+    with page_errors(path.name):
+        plan = scan_plan(model.config, options.every, options.reach, options.start, options.stop)
+        return Survey(
+            model, path, plan, options.reach, calibration_of(model), synchronizability, session.precision, run
+        )
 
 
-def scanning(session: Session, asked: Survey) -> Generator[Step, None, None]:
-    """Run a scan; what it found so far is in `asked`, also when this is closed before its end.
+def run_scan(session: Session, survey: Survey) -> Generator[Step, None, None]:
+    """Run a scan; its windows so far are in `survey`, also when this is closed before its end.
 
     Raises:
         PageError: when the file cannot be scanned.
     """
-    work = partial(_run, asked)
-    yield from _in_turns(session.workspace, asked.path.name, work)
+    yield from _in_turns(session.workspace, survey.path.name, partial(_survey, survey))
 
 
-def _run(asked: Survey, tell: Tell) -> None:
-    asked.run(lambda done, total: tell("before", done, total))
+def _survey(survey: Survey, report: Report) -> None:
+    survey.run(lambda done, total: report("before", done, total))
 
 
-def mending(
-    session: Session, path: Path, out: Path, how: Mending, before: Timeline | None = None
+def run_fix(
+    session: Session, path: Path, out: Path, options: FixOptions, before: Timeline | None = None
 ) -> Generator[Step | Repair, None, None]:
     """Write a corrected file and measure it; what was done comes last.
 
@@ -152,17 +172,17 @@ def mending(
         PageError: when the file cannot be corrected, or the evidence is too weak; one sentence.
     """
 
-    def work(tell: Tell) -> Repair:
+    def work(report: Report) -> Repair:
         return fix(
             session.model,
             path,
             out,
-            offset=how.offset,
-            resample=how.resample,
-            force=how.force,
-            reach=how.reach,
+            offset=options.offset,
+            resample=options.resample,
+            force=options.force,
+            reach=options.reach,
             precision=session.precision,
-            progress=tell,
+            progress=report,
             before=before,
             run=run,
         )
@@ -170,18 +190,18 @@ def mending(
     yield (yield from _in_turns(session.workspace, path.name, work))
 
 
-def _in_turns(workspace: Workspace, name: str, work: Callable[[Tell], Result]) -> Generator[Step, None, Result]:
-    with sentences(name):
+def _in_turns(workspace: Workspace, name: str, work: Callable[[Report], Result]) -> Generator[Step, None, Result]:
+    with page_errors(name):
         parts, step = stepwise(work), None
         try:
             while True:
-                writing = step is not None and step.stage == "writing" and step.done < step.total
+                writing = step is not None and step.phase == "writing" and step.done < step.total
                 with nullcontext() if writing else _turn(workspace):
                     try:
                         step = Step(*next(parts))
                     except StopIteration as end:
-                        found: Result = end.value
-                        return found
+                        result: Result = end.value
+                        return result
                 yield step
         finally:
             parts.close()
@@ -217,8 +237,3 @@ def fixed_name(path: Path) -> str:
     """What the corrected copy of a video is called; of its kind, where that can be written."""
     suffix = path.suffix.lower()
     return f"{path.stem}_fixed{suffix if suffix in FORMATS else '.mkv'}"
-
-
-def told(found: Timeline) -> dict[str, Any]:
-    """A timeline as plain values; where the file lies on this computer is nobody's business."""
-    return found.as_dict() | {"video": found.path.name}

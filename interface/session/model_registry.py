@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from interface.accelerator.zerogpu import hold
-from interface.session.errors import PageError, sentences
+from interface.session.errors import PageError, page_errors
 from interface.session.session import Session
 from interface.session.workspace import Workspace
 from synchformer.checkpoints.download import cache_folder
@@ -23,7 +23,7 @@ from synchformer.modeling.synchformer import Synchformer
 MODELS_HELD = 4  # in memory, besides the one the page was started with
 OWN = "own-"  # how the names of visitors' own checkpoints begin
 POLL_SECONDS = 0.25  # between two looks at how far a download is
-JUDGES = (("mini-synchronizability", MINI), ("synchronizability", BASE))
+SYNCHRONIZABILITY_MODELS = (("mini-synchronizability", MINI), ("synchronizability", BASE))
 
 Load = Callable[[str | Path, str], Synchformer]
 
@@ -42,7 +42,7 @@ class Models:
         self.device = device
         self._load = load
         self._sessions: OrderedDict[str, Session] = OrderedDict()
-        self._judges: dict[str, Synchformer] = {}
+        self._synchronizability_models: dict[str, Synchformer] = {}
         self._books = threading.Lock()
         self._loading = threading.Lock()
         self.attach(first)
@@ -72,11 +72,11 @@ class Models:
         if name is None or name == self.first.name:
             return self.first
         with self._books:
-            found = self._sessions.get(name) if isinstance(name, str) else None
-            if found is None:
+            session = self._sessions.get(name) if isinstance(name, str) else None
+            if session is None:
                 raise PageError("This model is not loaded; choose it again.")
-            self._sessions.move_to_end(found.name)
-        return found
+            self._sessions.move_to_end(session.name)
+        return session
 
     def loaded(self, name: str) -> bool:
         """Whether a model is in memory."""
@@ -112,50 +112,53 @@ class Models:
             PageError: when the file is no checkpoint of this model, or does not tell offsets.
         """
         name = f"{OWN}{path.stem[:40]}-{secrets.token_urlsafe(9)}"
-        with sentences(path.name):
+        with page_errors(path.name):
             try:
                 self._add(name, path)
             except ValueError as error:  # where the file lies on this computer is nobody's business
                 raise PageError(str(error).replace(str(path), path.name)) from error
         return name
 
-    def told(self, name: str) -> str:
+    def description(self, name: str) -> str:
         """What a model was trained on, in one line; downloads nothing."""
         if name.startswith(OWN):
             return f"{label(name)}: your own checkpoint"
         return describe(name) if name in CHECKPOINTS else name
 
-    def judge_name(self, session: Session) -> str | None:
+    def synchronizability_name(self, session: Session) -> str | None:
         """The checkpoint that tells synchronizability for crops cut as this session cuts them; None without one."""
-        found = [name for name, config in JUDGES if name in CHECKPOINTS and _same_sizes(config, session.model.config)]
-        return found[0] if found else None
+        config = session.model.config
+        known = [each for each in SYNCHRONIZABILITY_MODELS if each[0] in CHECKPOINTS]
+        return next((name for name, sizes in known if _same_sizes(sizes, config)), None)
 
-    def judge_steps(self, session: Session) -> Iterator[str]:
+    def synchronizability_steps(self, session: Session) -> Iterator[str]:
         """Load what tells synchronizability for a session; yields sentences about the progress.
 
         Raises:
             PageError: when there is none, or it cannot be fetched.
         """
-        name = self.judge_name(session)
+        name = self.synchronizability_name(session)
         if name is None:
             raise PageError(f"There are no weights here that tell synchronizability for {label(session.name)}.")
-        if name not in self._judges:
-            yield from self._in_background(name, lambda: self._judges.setdefault(name, self._loaded(name)))
+        if name not in self._synchronizability_models:
+            yield from self._in_background(
+                name, lambda: self._synchronizability_models.setdefault(name, self._loaded(name))
+            )
 
-    def judge_ready(self, session: Session) -> bool:
+    def synchronizability_ready(self, session: Session) -> bool:
         """Whether synchronizability can be told without a download: embedded, or loaded before."""
-        name = self.judge_name(session)
-        return name is not None and (name in self._judges or not CHECKPOINTS[name].sources)
+        name = self.synchronizability_name(session)
+        return name is not None and (name in self._synchronizability_models or not CHECKPOINTS[name].sources)
 
-    def judge_to_fetch(self, session: Session) -> str | None:
+    def synchronizability_to_fetch(self, session: Session) -> str | None:
         """The name of the weights that a download would bring, so that synchronizability can be told; else None."""
-        return None if self.judge_ready(session) else self.judge_name(session)
+        return None if self.synchronizability_ready(session) else self.synchronizability_name(session)
 
-    def judge_missing(self, session: Session) -> str | None:
+    def synchronizability_missing(self, session: Session) -> str | None:
         """Why synchronizability cannot be told at once, in a sentence; None when it can."""
-        if self.judge_ready(session):
+        if self.synchronizability_ready(session):
             return None
-        name = self.judge_name(session)
+        name = self.synchronizability_name(session)
         if name is None:
             return "Whether picture and sound belong together at all cannot be told: no weights for that are here."
         return (
@@ -163,15 +166,15 @@ class Models:
             f"({CHECKPOINTS[name].size}), which are not downloaded."
         )
 
-    def judge_of(self, session: Session) -> Synchformer:
+    def synchronizability_model(self, session: Session) -> Synchformer:
         """What tells synchronizability for a session, loaded first where needed.
 
         Raises:
-            PageError: as `judge_steps`.
+            PageError: as `synchronizability_steps`.
         """
-        for _ in self.judge_steps(session):
+        for _ in self.synchronizability_steps(session):
             pass
-        return self._judges[self.judge_name(session) or ""]
+        return self._synchronizability_models[self.synchronizability_name(session) or ""]
 
     def _add(self, name: str, place: str | Path) -> None:
         with self._loading:
@@ -189,7 +192,7 @@ class Models:
 
     def attach(self, session: Session) -> Session:
         """Let a session tell synchronizability with the weights that suit it."""
-        session.judge = lambda: self.judge_of(session)
+        session.load_synchronizability_model = lambda: self.synchronizability_model(session)
         return session
 
     def _in_background(self, name: str, work: Callable[[], object]) -> Iterator[str]:
@@ -207,7 +210,7 @@ class Models:
         while thread.is_alive():
             yield progress(name)
             thread.join(POLL_SECONDS)
-        with sentences(name):
+        with page_errors(name):
             for error in failures:
                 raise error
 

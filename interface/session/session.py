@@ -19,7 +19,7 @@ from attribution.proof.captum_methods import Method
 from attribution.result import Attribution
 from attribution.settings import Modality, Settings
 from interface.accelerator import tasks, zerogpu
-from interface.session.errors import PageError, number, sentences
+from interface.session.errors import PageError, number, page_errors
 from interface.session.upload_checks import is_still, lacks
 from interface.session.workspace import Answer, Prepared, Upload, Workspace
 from synchformer.inference.prediction import Precision, Prediction, Synchronizability
@@ -31,11 +31,11 @@ from synchformer.stats.intervals import Array
 
 REPORT_SECONDS = 0.3  # between two partial attributions: the accelerator is free for a slider in between
 AHEAD_SECONDS = 0.15  # of asking ahead, after which its answers are handed out
-LARGEST_AHEAD = 30_000_000  # parameters of a model on a CPU: a larger one is asked for one offset at a time
-TOGETHER = 2  # offsets asked for in one turn on a CPU
-TOGETHER_ON_GPU = 32
+MAX_PARAMETERS_AHEAD = 30_000_000  # parameters of a model on a CPU: a larger one is asked for one offset at a time
+OFFSETS_TOGETHER = 2  # offsets asked for in one turn on a CPU
+OFFSETS_TOGETHER_ON_GPU = 32
 
-Judge = Callable[[], Synchformer]
+LoadModel = Callable[[], Synchformer]
 
 
 class Session:
@@ -45,7 +45,7 @@ class Session:
         model: with the offset head, in evaluation mode.
         name: what the page calls it.
         workspace: shared with the other sessions of the page; a new one by default.
-        judge: gives the model that tells synchronizability, loaded when first asked for; None when there is none.
+        load_synchronizability_model: gives the model that tells synchronizability; None when there is none.
         precision: as in `predict`.
         distractors: videos and folders that fill what is masked, unless a visitor brings others.
 
@@ -59,7 +59,7 @@ class Session:
         *,
         name: str = "mini",
         workspace: Workspace | None = None,
-        judge: Judge | None = None,
+        load_synchronizability_model: LoadModel | None = None,
         precision: Precision = "auto",
         distractors: Sequence[Path] = (EXAMPLES,),
     ) -> None:
@@ -69,7 +69,7 @@ class Session:
         self.name = name
         self.workspace = workspace or Workspace()
         self.precision: Precision = precision
-        self.judge = judge
+        self.load_synchronizability_model = load_synchronizability_model
         self.distractors = tuple(distractors)
         self._banks: dict[tuple[Path, ...], Bank] = {}
         zerogpu.hold(model)
@@ -117,7 +117,7 @@ class Session:
         frames = self._whole_frames(moved)
         if kept is not None and frames in kept.answers:
             return kept.answers[frames]
-        with sentences(clip.name), self.workspace.turn():
+        with page_errors(clip.name), self.workspace.turn():
             return self._answer(clip, begin, moved)
 
     def ahead(self, key: object, start: object, offsets: Sequence[object]) -> tuple[list[Answer], list[float]]:
@@ -144,15 +144,15 @@ class Session:
         known = kept.answers if kept else {}
         possible = [each for each in asked if low - 1e-6 <= each <= high + 1e-6]
         frames = {each: place for each in possible if (place := self._whole_frames(each)) is not None}
-        found = [known[place] for place in frames.values() if place in known]
+        answers = [known[place] for place in frames.values() if place in known]
         left = [each for each, place in frames.items() if place not in known]
         end = time.monotonic() + AHEAD_SECONDS
-        with sentences(clip.name):
+        with page_errors(clip.name):
             while left and time.monotonic() < end:
                 some, left = left[: self._together], left[self._together :]
                 with self.workspace.turn():
-                    found += self._more(clip, begin, self._prepared(clip, begin), some)
-        return found, left
+                    answers += self._more(clip, begin, self._prepared(clip, begin), some)
+        return answers, left
 
     def sweep(self, key: object, start: object, offsets: Sequence[float] | None = None) -> Iterator[Prediction]:
         """Predictions under many offsets, in their order; closing the iterator stops the work.
@@ -183,8 +183,8 @@ class Session:
         settings: Settings,
         distractors: Sequence[Path] | None = None,
         resume: Attribution | None = None,
-    ) -> Iterator[Attribution]:
-        """What is known after every few masks; closing the iterator stops the work, the last value stays good.
+    ) -> Generator[Attribution]:
+        """What is known after every few masks; closing the generator stops the work, the last value stays good.
 
         Args:
             key: of an opened clip.
@@ -198,8 +198,8 @@ class Session:
         Raises:
             PageError: as `predict`; when the distractors cannot be used or the settings do not fit the clip.
         """
-        clip = self.clip(key, start, offset)
-        with sentences(clip.path.name):
+        clip = self.crop(key, start, offset)
+        with page_errors(clip.path.name):
             with self.workspace.turn():
                 bank = self._bank(tuple(distractors or self.distractors))
             parts = self._rounds(bank, clip, replace(settings, precision=self.precision), resume)
@@ -219,23 +219,23 @@ class Session:
         """
         clip = self.opened(key)
         begin, moved = number("start", start), number("offset", offset)
-        with sentences(clip.name):
-            model = self._judge_model()
+        with page_errors(clip.name):
+            model = self._synchronizability_model()
             with self.workspace.turn():
                 media = self._prepared(clip, begin).media
                 cut = cut_crop(media, begin, moved, config=model.config)
-                found: Synchronizability = zerogpu.run(tasks.judge, model, cut, self.precision)
-                return found
+                answer: Synchronizability = zerogpu.run(tasks.synchronizability, model, cut, self.precision)
+                return answer
 
-    def clip(self, key: object, start: object, offset: object) -> Crop:
-        """The crop as the model is fed it.
+    def crop(self, key: object, start: object, offset: object) -> Crop:
+        """The crop as the model gets it.
 
         Raises:
             PageError: as `predict`.
         """
         clip = self.opened(key)
         begin, moved = number("start", start), number("offset", offset)
-        with sentences(clip.name), self.workspace.turn():
+        with page_errors(clip.name), self.workspace.turn():
             media = self._prepared(clip, begin).media
             return cut_crop(media, begin, moved, config=self.model.config)
 
@@ -247,7 +247,7 @@ class Session:
         """
         clip = self.opened(key)
         begin = number("start", start)
-        with sentences(clip.name), self.workspace.turn():
+        with page_errors(clip.name), self.workspace.turn():
             return self._prepared(clip, begin).media
 
     def explain(
@@ -264,12 +264,12 @@ class Session:
         Raises:
             PageError: as `attribute`.
         """
-        clip = self.clip(key, start, offset)
-        with sentences(clip.path.name), self.workspace.turn():
+        clip = self.crop(key, start, offset)
+        with page_errors(clip.path.name), self.workspace.turn():
             bank = self._bank(tuple(distractors or self.distractors)).without(clip.path)
             asked = replace(settings, precision=self.precision)
-            found: dict[Modality, Array] = zerogpu.run(tasks.explained, self.model, bank, clip, asked, method)
-            return found
+            values: dict[Modality, Array] = zerogpu.run(tasks.explained, self.model, bank, clip, asked, method)
+            return values
 
     def shifted(self, key: object, start: object, offset: object) -> Path:
         """A copy of an opened clip with its sound moved, to be played; see `Workspace.shifted`.
@@ -279,10 +279,10 @@ class Session:
         """
         return self.workspace.shifted(self.opened(key), number("start", start), number("offset", offset))
 
-    def _judge_model(self) -> Synchformer:
-        if self.judge is None:
+    def _synchronizability_model(self) -> Synchformer:
+        if self.load_synchronizability_model is None:
             raise PageError(f"There are no weights here that tell synchronizability for {self.name}.")
-        return self.judge()
+        return self.load_synchronizability_model()
 
     def _bank(self, places: tuple[Path, ...]) -> Bank:
         """Distractors; those of the project are kept in memory, a visitor's own only for one attribution."""
@@ -312,7 +312,7 @@ class Session:
             return self._more(clip, start, prepared, [offset])[0]
         cut = cut_crop(prepared.media, start, offset, config=self.model.config)
         prediction = zerogpu.run(tasks.other_sound, self.model, cut, prepared.encoding, self.precision)
-        return _judged(cut, prediction, prepared.still)
+        return _as_answer(cut, prediction, prepared.still)
 
     def _first(self, clip: Upload, start: float, offset: float) -> tuple[Prepared, Answer]:
         """Decode, encode and decide, and keep all of it for the offsets to come."""
@@ -323,16 +323,16 @@ class Session:
         encoding, prediction = zerogpu.run(tasks.first_answer, self.model, cut, self.precision)
         prediction = replace(prediction, timing=replace(prediction.timing, decode=decode))
         prepared = Prepared(encoding, media, Sounds.of(cut, encoding), is_still(cut.video))
-        answer = self._kept(prepared, _judged(cut, prediction, prepared.still))
+        answer = self._kept(prepared, _as_answer(cut, prediction, prepared.still))
         return self.workspace.features.put((self.name, clip.key, start), prepared), answer
 
     def _more(self, clip: Upload, start: float, prepared: Prepared, offsets: Sequence[float]) -> list[Answer]:
         """Answers for other offsets of whole frames."""
         cuts = [cut_crop(prepared.media, start, offset, config=self.model.config) for offset in offsets]
-        sounds, found = zerogpu.run(tasks.more_answers, self.model, prepared.sounds, cuts, self.precision)
+        sounds, predictions = zerogpu.run(tasks.more_answers, self.model, prepared.sounds, cuts, self.precision)
         prepared.sounds.segments.update(sounds.segments)
-        judged = [_judged(cut, each, prepared.still) for cut, each in zip(cuts, found, strict=True)]
-        return [self._kept(prepared, each) for each in judged]
+        answers = [_as_answer(cut, each, prepared.still) for cut, each in zip(cuts, predictions, strict=True)]
+        return [self._kept(prepared, each) for each in answers]
 
     def _kept(self, prepared: Prepared, answer: Answer) -> Answer:
         """Keep an answer for the next time it is asked for, when nothing is decoded or encoded."""
@@ -357,14 +357,14 @@ class Session:
     def _together(self) -> int:
         if zerogpu.zero_gpu():
             return 2**16  # all of them: every call costs seconds
-        return TOGETHER if self.device == "cpu" else TOGETHER_ON_GPU
+        return OFFSETS_TOGETHER if self.device == "cpu" else OFFSETS_TOGETHER_ON_GPU
 
     @property
     def _quick(self) -> bool:
         """Whether the model is small or fast enough to be asked about every offset before anyone needs it."""
-        return self.device != "cpu" or sum(each.numel() for each in self.model.parameters()) <= LARGEST_AHEAD
+        return self.device != "cpu" or sum(each.numel() for each in self.model.parameters()) <= MAX_PARAMETERS_AHEAD
 
 
-def _judged(cut: Crop, prediction: Prediction, still: bool) -> Answer:
+def _as_answer(cut: Crop, prediction: Prediction, still: bool) -> Answer:
     missing = lacks(cut, still=still)
     return Answer(prediction, (*cut.notes, *missing), missing)

@@ -1,4 +1,4 @@
-"""What a video lacks, told before anyone trusts a number: files that cannot be used, and crops that prove nothing.
+"""What a video lacks, said before anyone trusts a number: files that cannot be used, and crops that prove nothing.
 
 A file that cannot be used is an error, one sentence. A crop in which nothing can be heard or nothing moves is measured
 all the same, and `notes_on_clip` says why its answer means nothing.
@@ -17,28 +17,28 @@ from synchformer.media.crop import Crop, possible_starts
 from synchformer.media.probe import MediaError, MediaInfo, probe
 from synchformer.offsets.timeline import clock
 
-LONG_FILE = 60.0  # s from which on the visitor is told that the start is theirs to choose
+LONG_FILE = 60.0  # s from which on the visitor reads that the start is theirs to choose
 QUIETEST = 2.0**-15  # peak below the smallest step of 16-bit sound: digital silence
 BLOCK = 8  # pixels: an encoder's own noise averages out over a block of this side
 STILL_LEVELS = 3.0  # of 255, by which a block of a still picture may change through its encoding
 
 
-def check_file(path: str | Path, config: SynchformerConfig, *, largest: int = limits.MAX_UPLOAD_BYTES) -> MediaInfo:
+def check_file(path: str | Path, config: SynchformerConfig, *, max_bytes: int = limits.MAX_UPLOAD_BYTES) -> MediaInfo:
     """Look at an uploaded file without decoding it; its name and suffix are not believed.
 
     Args:
         path: the file.
         config: sizes of the model; a crop must fit.
-        largest: bytes allowed.
+        max_bytes: bytes allowed.
 
     Raises:
         MediaError: too large, no video with sound, too short for one crop, or frames too large; one sentence.
     """
     path = Path(path)
     size = path.stat().st_size if path.is_file() else 0
-    if size > largest:
+    if size > max_bytes:
         raise MediaError(
-            f"{path.name} has {_bytes(size)}, and at most {_bytes(largest)} are taken; cut out the part in question"
+            f"{path.name} has {_bytes(size)}, and at most {_bytes(max_bytes)} are taken; cut out the part in question"
         )
     info = probe(path)
     if info.width * info.height > limits.MAX_FRAME_PIXELS:
@@ -73,17 +73,17 @@ def lacks(clip: Crop, *, still: bool | None = None) -> tuple[str, ...]:
         still: what `is_still` says of its picture, where that is known from another offset.
     """
     length = f"{clip.config.crop_seconds:.3g} s"
-    found = []
+    missing = []
     if is_silent(clip.audio):
-        found.append(
+        missing.append(
             f"Nothing can be heard in these {length}: the sound is digital silence. Choose another start, or check "
             "whether the track was muted."
         )
     if is_still(clip.video) if still is None else still:
-        found.append(
+        missing.append(
             f"The picture never changes in these {length}, so no sound can be matched to it. Choose another start."
         )
-    return tuple(found)
+    return tuple(missing)
 
 
 def is_silent(audio: Tensor) -> bool:

@@ -19,7 +19,7 @@ from pathlib import Path
 from attribution.result import Attribution
 from interface.session.allocator import release
 from interface.session.cache import BoundedCache
-from interface.session.errors import PageError, sentences
+from interface.session.errors import PageError, page_errors
 from interface.session.limits import SLIDER_STEP
 from interface.session.upload_checks import check_file, notes_on_file
 from synchformer.config import SynchformerConfig
@@ -33,7 +33,7 @@ CACHE_BYTES = 256 * 2**20
 CLIPS_HELD = 200  # opened clips; each is a path and a few numbers
 COPIES_HELD = 24  # shifted copies on disk
 RESULTS_HELD = 200  # attributions; each is a few tens of kilobytes
-WHOLE_CLIP_SECONDS = 60.0  # a longer clip is played from `start` for this long
+PLAYED_SECONDS = 60.0  # a longer clip is played from `start` for this long
 ANSWER_BYTES = 2500  # of one answer, roughly: two tuples of 21 numbers
 BUSY_SECONDS = 60.0  # how long a request waits for the model
 
@@ -61,14 +61,14 @@ class Upload:
     @property
     def long(self) -> bool:
         """Whether only a part of it is played: the copy then begins at the start of the crop."""
-        return self.seconds > WHOLE_CLIP_SECONDS
+        return self.seconds > PLAYED_SECONDS
 
 
 @dataclass(frozen=True)
 class Answer:
     """What the model says of a crop, and what the crop lacks: with anything of that, no answer tells.
 
-    `notes` are the sentences of `checks.notes_on_clip`, of which `lacks` are the last.
+    `notes` are the sentences of `upload_checks.notes_on_clip`, of which `lacks` are the last.
     """
 
     prediction: Prediction
@@ -76,7 +76,7 @@ class Answer:
     lacks: tuple[str, ...] = ()
 
     @property
-    def telling(self) -> bool:
+    def is_conclusive(self) -> bool:
         """Whether there is one clear peak, and a reason to believe it."""
         return self.prediction.telling and not self.lacks
 
@@ -145,7 +145,7 @@ class Workspace:
         Raises:
             PageError: when the file is no video with sound, or too short; a sentence for the visitor.
         """
-        with sentences(path.name):
+        with page_errors(path.name):
             info = check_file(path, config)
             first, last = on_grid(*possible_starts(info, config))
             clip = Upload(
@@ -175,7 +175,7 @@ class Workspace:
             clip = self._clips.get(key) if isinstance(key, str) else None
         if clip is None or not clip.path.exists():
             raise PageError("This clip is no longer kept here; choose the video again.")
-        with sentences(clip.name):
+        with page_errors(clip.name):
             first, last = on_grid(*possible_starts(clip.info, config))
         return replace(clip, first_start=first, last_start=last, start=middle(first, last))
 
@@ -201,9 +201,9 @@ class Workspace:
             kept = self._copies.get(name)
         if kept is not None and kept.exists():
             return kept
-        with sentences(clip.name):
+        with page_errors(clip.name):
             out = self.file(f"{offset:+.2f}s{suited_suffix(clip.path)}")
-            length = None if part is None else WHOLE_CLIP_SECONDS
+            length = None if part is None else PLAYED_SECONDS
             write_shifted(clip.path, offset, out, start=part, seconds=length)
         with self._books:
             self._copies[name] = out
@@ -227,10 +227,10 @@ class Workspace:
         Raises:
             PageError: when it is not held any more.
         """
-        found = self._attributions.get(key) if isinstance(key, str) else None
-        if found is None:
+        attribution = self._attributions.get(key) if isinstance(key, str) else None
+        if attribution is None:
             raise PageError("This attribution is no longer kept here; attribute the clip again.")
-        return found
+        return attribution
 
 
 def on_grid(first: float, last: float) -> tuple[float, float]:

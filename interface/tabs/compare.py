@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,14 @@ from attribution.proof.captum_methods import METHODS
 from attribution.proof.metrics import rank_correlation
 from attribution.result import Attribution
 from attribution.settings import Settings
+from interface.session.attribution_job import read_settings
 from interface.session.errors import PageError, number
 from interface.session.examples import truth_of
 from interface.session.limits import MAX_COMPARED_MASKS
 from interface.session.model_registry import label
 from interface.session.session import Session
-from interface.tabs.attribute import FIELDS, Evidence, read_settings, sorry
-from interface.tabs.components import JOB, Shared, panels
+from interface.tabs.components import JOB, Changes, PageContext, panels
+from interface.views.messages import error_as_html, note_as_html
 from interface.views.offset_figures import panel
 from interface.views.timeline import base_figure_data
 
@@ -35,39 +36,72 @@ NAMES = {
     "kernelshap": "KernelSHAP: Shapley values",
     "integrated_gradients": "Integrated gradients",
 }
-ABOUT = '<p class="note">The clip as it stands on the left, and what you compare it with beside it.</p>'
+ABOUT = note_as_html("The clip as it stands on the left, and what you compare it with beside it.")
 Panel = dict[str, Any]
+Place = tuple[str, float, float]
 
 
-def tab(shared: Shared, evidence: Evidence, plotly: Path) -> None:
+@dataclass
+class CompareOutputs:
+    """Components of this tab that a comparison fills."""
+
+    figure: gr.HTML
+    words: gr.HTML
+
+    def changes(self, shown: Sequence[Panel], words: str) -> Changes:
+        """Panels side by side and a note about them."""
+        return {self.figure: json.dumps(list(shown)), self.words: note_as_html(words)}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is explained in one panel: a crop, asked of one model with the settings of the form."""
+
+    context: PageContext
+    session: Session
+    place: Place
+    settings: Settings
+    distractors: tuple[Path, ...]
+
+    @property
+    def figure_data(self) -> FigureData:
+        """The crop with its known events, without curves."""
+        crop = self.session.crop(*self.place)
+        return base_figure_data(crop, truth_of(crop.path, self.context.examples))
+
+
+def tab(context: PageContext, plotly: Path) -> None:
     """Lay out and connect the tab."""
     with gr.Row(elem_classes="bar-row"):
         kind = gr.Radio(choices=list(KINDS), value="offset", label="Compare with", elem_id="compare-kind")
         offset = gr.Number(value=0.4, step=0.2, label="Offset (s)", elem_id="compare-offset", min_width=120)
         model = gr.Dropdown(
-            choices=list(shared.models.names), value=shared.models.first.name, label="Model", visible=False,
+            choices=list(context.models.names), value=context.models.first.name, label="Model", visible=False,
             elem_id="compare-model",
         )  # fmt: skip
         run = gr.Button("Compare", variant="primary", elem_id="compare", size="md")
         stop = gr.Button("Stop", elem_id="compare-stop", size="md")
     words = gr.HTML(value=ABOUT, elem_id="compare-words")
-    figure = panels(plotly, "compare-figure")
+    outputs = CompareOutputs(panels(plotly, "compare-figure"), words)
     kind.change(
-        fn=lambda chosen: (gr.update(visible=chosen == "offset"), gr.update(visible=chosen == "model")),
+        fn=lambda chosen: {
+            offset: gr.update(visible=chosen == "offset"), model: gr.update(visible=chosen == "model"),
+        },
         inputs=[kind], outputs=[offset, model], api_visibility="private", show_progress="hidden",
     )  # fmt: skip
     running = run.click(
-        fn=partial(_compare, shared),
-        inputs=[kind, offset, model, shared.key, shared.model, shared.start, shared.offset, *evidence.fields.values()],
-        outputs=[figure, words],
-        show_progress_on=[words],
+        fn=partial(_compare, context, outputs),
+        inputs=[kind, offset, model, *context.place, *context.attribution.fields.values()],
+        outputs=[outputs.figure, outputs.words],
+        show_progress_on=[outputs.words],
         **JOB,
     )
     stop.click(fn=None, cancels=[running])
 
 
 def _compare(
-    shared: Shared,
+    context: PageContext,
+    outputs: CompareOutputs,
     kind: str,
     other_offset: float,
     other_model: str,
@@ -76,78 +110,60 @@ def _compare(
     start: float,
     offset: float,
     *values: Any,
-) -> Iterator[tuple[str, str]]:
-    """Panels as they grow; the left one first."""
+) -> Iterator[Changes]:
+    """Panels as they grow; the left one first. `values` are those of the form's fields."""
     try:
         if key is None:
             raise PageError("Choose a video first.")
-        settings, paths = read_settings(values, FIELDS)
+        settings, distractors = read_settings(dict(zip(context.attribution.fields, values, strict=True)))
         settings = replace(settings, samples=min(settings.samples, MAX_COMPARED_MASKS))
-        session = shared.models.get(model)
-        done: list[Panel] = []
-        for part in _masking(shared, session, (key, start, offset), settings, paths, label(model)):
-            found, shown = part
-            yield json.dumps([shown]), _told(f"{found.masks} masks …")
-        done.append(shown)
+        subject = Subject(context, context.models.get(model), (key, start, offset), settings, distractors)
+        for attribution, left in _masking(subject, label(model)):
+            yield outputs.changes([left], f"{attribution.masks} masks …")
         if kind == "method":
-            yield from _methods(shared, session, (key, start, offset), settings, found, done, paths)
+            yield from _methods(outputs, subject, attribution, left)
             return
         if kind == "model":
-            for step in shared.models.steps(str(other_model)):
-                yield json.dumps(done), _told(step)
-            session = shared.models.get(other_model)
-        place = (key, start, number("offset", other_offset) if kind == "offset" else offset)
-        for second, shown in _masking(shared, session, place, settings, paths, label(session.name)):
-            yield json.dumps([*done, shown]), _told(f"{second.masks} masks …")
-        yield json.dumps([*done, shown]), _told(_agreement(found, second))
+            for step in context.models.steps(str(other_model)):
+                yield outputs.changes([left], step)
+            subject = replace(subject, session=context.models.get(other_model))
+        else:
+            subject = replace(subject, place=(key, start, number("offset", other_offset)))
+        for other, right in _masking(subject, label(subject.session.name)):
+            yield outputs.changes([left, right], f"{other.masks} masks …")
+        yield outputs.changes([left, right], _agreement(attribution, other))
     except PageError as error:
-        yield "[]", sorry(str(error))
+        yield {outputs.figure: "[]", outputs.words: error_as_html(str(error))}
 
 
-Place = tuple[str, float, float]
-
-
-def _masking(
-    shared: Shared, session: Session, place: Place, settings: Settings, paths: tuple[Path, ...], name: str
-) -> Iterator[tuple[Attribution, Panel]]:
-    figure_data = _sketch(shared, session, place)
-    prediction = session.predict(*place)
+def _masking(subject: Subject, name: str) -> Iterator[tuple[Attribution, Panel]]:
+    """Attributions as they get more precise, each with its panel."""
+    figure_data, place = subject.figure_data, subject.place
+    prediction = subject.session.predict(*place)
     title = f"{name}, sound moved by {place[2]:+.2f} s: {prediction.sentence}"
-    for found in session.attribute(*place, settings, paths or None):
-        yield found, {"title": title, "figure": panel(explained(figure_data, found, measure="effect"))}
+    for attribution in subject.session.attribute(*place, subject.settings, subject.distractors or None):
+        yield attribution, {"title": title, "figure": panel(explained(figure_data, attribution, measure="effect"))}
 
 
-def _methods(
-    shared: Shared,
-    session: Session,
-    place: Place,
-    settings: Settings,
-    found: Attribution,
-    done: list[Panel],
-    paths: tuple[Path, ...],
-) -> Iterator[tuple[str, str]]:
+def _methods(outputs: CompareOutputs, subject: Subject, attribution: Attribution, left: Panel) -> Iterator[Changes]:
     """captum's methods one after the other; they explain the log odds and give no intervals."""
-    figure_data = _sketch(shared, session, place)
-    done[0] = done[0] | {"title": "Masking with distractors (the paper's)"}
+    figure_data = subject.figure_data
+    done = [left | {"title": "Masking with distractors (the paper's)"}]
     ranks = []
     for method in METHODS:
-        yield json.dumps(done), _told(f"{NAMES[method]} …")
-        values = session.explain(*place, settings, method, paths or None)
+        yield outputs.changes(done, f"{NAMES[method]} …")
+        values = subject.session.explain(*subject.place, subject.settings, method, subject.distractors or None)
         lines = []
-        for curve in found.curves:
+        for curve in attribution.curves:
             value = values[curve.modality]
             shown = triangle(curve.middles, curve.smooth) @ value
-            lines.append(Line(curve.modality, np.array(curve.middles), shown, shown, shown, 0.0, settings.chunk))
+            times, width = np.array(curve.middles), subject.settings.chunk
+            lines.append(Line(curve.modality, times, shown, shown, shown, 0.0, width))
             agree = rank_correlation(curve.estimates.margin.value, value)
             ranks.append(f"{method.replace('_', ' ')} on {curve.modality} {_rank(agree)}")
-        whole = replace(figure_data, lines=tuple(reversed(lines)), label="effect on the log odds")
-        done.append({"title": NAMES[method], "figure": panel(whole)})
-    yield json.dumps(done), _told(f"Rank correlation with masking: {', '.join(ranks)}.")
-
-
-def _sketch(shared: Shared, session: Session, place: Place) -> FigureData:
-    clip = session.opened(place[0])
-    return base_figure_data(session.clip(*place), truth_of(clip.path, shared.examples))
+        drawn = replace(figure_data, lines=tuple(reversed(lines)), label="effect on the log odds")
+        done.append({"title": NAMES[method], "figure": panel(drawn)})
+    yield outputs.changes(done, f"Rank correlation with masking: {', '.join(ranks)}.")
 
 
 def _agreement(one: Attribution, other: Attribution) -> str:
@@ -161,7 +177,3 @@ def _agreement(one: Attribution, other: Attribution) -> str:
 
 def _rank(value: float) -> str:
     return "undefined (a flat curve)" if math.isnan(value) else f"{value:.2f}"
-
-
-def _told(words: str) -> str:
-    return f'<p class="note">{words}</p>'

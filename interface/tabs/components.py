@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +31,50 @@ JOB: dict[str, Any] = {
 }
 FILM: dict[str, Any] = JOB | {"concurrency_id": "film"}  # takes minutes, in short turns at the accelerator
 
+Changes = dict[Any, Any]
+"""What a handler returns or yields: new values by component, of some of the event's outputs; the others stay.
+
+gradio takes an empty one for a wrong number of values: what changes nothing returns `no_changes()`.
+"""
+
+
+def no_changes() -> Changes:
+    """Every output stays as it is."""
+    changes: Changes = gr.skip()
+    return changes
+
 
 @dataclass
-class Shared:
-    """Components that several parts of the page read or write.
+class AttributionControls:
+    """Above the timeline: three buttons, what the curves show, and how far the work is; and the settings' fields.
 
-    `key` holds the visitor's clip and `model` the chosen model's name; `buttons` are Attribute, Stop and Continue.
+    `job` holds the visitor's `AttributionJob`; `fields` are named like the attributes of `attribution.Settings`.
+    """
+
+    run: gr.Button
+    stop: gr.Button
+    resume: gr.Button
+    measure: gr.Dropdown
+    progress: gr.HTML
+    job: gr.State
+    fields: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def buttons(self) -> list[gr.Button]:
+        """What `enabled` changes."""
+        return [self.run, self.stop, self.resume]
+
+    def enabled(self, *, running: bool, kept: bool = True) -> Changes:
+        """Which buttons can be pressed: while an attribution is `running`, and whether one is `kept` that can go on."""
+        pressable = {self.run: not running, self.stop: running, self.resume: not running and kept}
+        return {button: gr.update(interactive=can) for button, can in pressable.items()}
+
+
+@dataclass
+class PageContext:
+    """The models and examples of a page, and the components that several of its parts read or write.
+
+    `key` holds the visitor's clip and `model` the chosen model's name.
     """
 
     models: Models
@@ -47,7 +85,12 @@ class Shared:
     offset: gr.Slider
     result: gr.HTML
     timeline: gr.HTML
-    buttons: list[gr.Button]
+    attribution: AttributionControls
+
+    @property
+    def place(self) -> list[Any]:
+        """Inputs that say what is asked about: the clip, the model, the start and the offset."""
+        return [self.key, self.model, self.start, self.offset]
 
 
 def panels(plotly: Path, name: str) -> gr.HTML:

@@ -1,31 +1,30 @@
-"""Take away: the figure, the data, a report, a movie, a link; and what the model was fed."""
+"""Take away: the figure, the data, a report, a movie, a link."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 
 from attribution.figures.figure_data import explained
 from attribution.figures.matplotlib_figure import save_figure
 from attribution.result import Attribution
-from interface.export import link, model_input, movie, report
+from interface.export import link, movie, report
 from interface.session import limits
-from interface.session.errors import PageError, sentences
+from interface.session.attribution_job import AttributionJob
+from interface.session.errors import PageError, page_errors
 from interface.session.examples import truth_of
 from interface.session.model_registry import OWN
 from interface.session.upload_checks import notes_on_clip
-from interface.tabs.attribute import Evidence, Job, sorry
-from interface.tabs.components import JOB, QUICK, Shared
+from interface.tabs.components import JOB, QUICK, Changes, PageContext
+from interface.views.messages import error_as_html, note_as_html
 from interface.views.timeline import base_figure_data
 from synchformer.media.crop import Crop
 
-Made = Iterator[tuple[Any, Any]]
 FILES = (
     ("figure-png", "Figure (PNG)"),
     ("figure-svg", "Figure (SVG)"),
@@ -35,39 +34,61 @@ FILES = (
     ("report", "Report (HTML)"),
     ("movie", "Movie (MP4)"),
 )
-ABOUT = '<p class="note">What the last attribution found, as files. Nothing is sent anywhere.</p>'
-FED = (
-    '<p class="note">Exactly what went into the model: its crop of the picture, and the sound rebuilt from its '
-    "spectrogram. What is blurred or muffled here, the model does not see or hear better.</p>"
-)
+ABOUT = note_as_html("What the last attribution found, as files. Nothing is sent anywhere.")
 # The browser saves a file as soon as its address has arrived.
 SAVE = "() => setTimeout(() => document.querySelector('#take-file')?.click(), 250)"
 
 
-def tab(shared: Shared, evidence: Evidence) -> None:
+@dataclass
+class ExportOutputs:
+    """Components of this tab that are filled: the file that is saved, words about it, and the link."""
+
+    file: gr.DownloadButton
+    words: gr.HTML
+    address: gr.Textbox
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a file is made of: the job with its result and its crop, and the measure that the curves show."""
+
+    context: PageContext
+    job: AttributionJob
+    crop: Crop
+    attribution: Attribution
+    measure: str
+
+    def new_file(self, ending: str) -> Path:
+        """A name in the workspace that nobody can guess."""
+        return self.context.models.workspace.file(ending)
+
+
+def tab(context: PageContext) -> None:
     """Lay out and connect the files and the link."""
     words = gr.HTML(value=ABOUT, elem_id="take-words")
-    ready = gr.DownloadButton(elem_id="take-file", visible="hidden")
+    file = gr.DownloadButton(elem_id="take-file", visible="hidden")
+    buttons = {}
     with gr.Row(elem_classes="bar-row"):
         for name, caption in FILES:
-            button = gr.Button(caption, elem_id=f"take-{name}", size="md")
-            made = button.click(
-                fn=partial(_make, shared, name),
-                inputs=[evidence.job, evidence.measure],
-                outputs=[ready, words],
-                show_progress_on=[words],
-                **JOB,
-            )
-            made.success(fn=None, js=SAVE)
+            buttons[name] = gr.Button(caption, elem_id=f"take-{name}", size="md")
     with gr.Row(elem_classes="bar-row"):
         copy = gr.Button("Link to this example", elem_id="take-link", size="md")
         address = gr.Textbox(
             label="Link", show_label=False, container=False, interactive=False, buttons=["copy"],
             elem_id="take-address", placeholder="a link that opens the same example with the same settings",
         )  # fmt: skip
+    outputs = ExportOutputs(file, words, address)
+    for name, button in buttons.items():
+        button.click(
+            fn=partial(_export, context, outputs, name),
+            inputs=[context.attribution.job, context.attribution.measure],
+            outputs=[file, words],
+            show_progress_on=[words],
+            **JOB,
+        ).success(fn=None, js=SAVE)
     copy.click(
-        fn=partial(_link, shared),
-        inputs=[evidence.job, shared.key, shared.model, shared.start, shared.offset],
+        fn=partial(_link, context, outputs),
+        inputs=[context.attribution.job, *context.place],
         outputs=[address, words],
         **QUICK,
     ).success(
@@ -78,89 +99,72 @@ def tab(shared: Shared, evidence: Evidence) -> None:
     )
 
 
-def fed_tab(shared: Shared) -> None:
-    """Lay out and connect "what the model was fed"."""
-    with gr.Row(elem_classes="bar-row"):
-        show = gr.Button("Show", variant="primary", elem_id="fed", size="md")
-        words = gr.HTML(value=FED, elem_id="fed-words")
-    with gr.Row():
-        film = gr.Video(
-            show_label=False, interactive=False, height=300, buttons=["download"], elem_id="fed-film", visible=False
-        )
-        sheet = gr.Image(
-            show_label=False, interactive=False, height=300, buttons=["download", "fullscreen"], elem_id="fed-sheet",
-            visible=False, type="filepath",
-        )  # fmt: skip
-    show.click(
-        fn=partial(_fed, shared),
-        inputs=[shared.key, shared.model, shared.start, shared.offset],
-        outputs=[film, sheet, words],
-        show_progress_on=[words],
-        **JOB,
-    )
-
-
-def _make(shared: Shared, name: str, job: Job | None, measure: str) -> Made:
+def _export(
+    context: PageContext, outputs: ExportOutputs, name: str, job: AttributionJob | None, measure: str
+) -> Iterator[Changes]:
     """One of the files; a movie says how far it is."""
     try:
         if job is None:
             raise PageError("There is nothing to take away yet: attribute a clip first.")
-        found = shared.models.workspace.kept(job.token)
-        clip = shared.models.get(job.model).clip(job.key, job.start, job.offset)
-        with sentences(clip.path.name):
-            yield from MAKERS[name](shared, job, clip, found, measure)
+        attribution = context.models.workspace.kept(job.token)
+        crop = context.models.get(job.model).crop(*job.place)
+        with page_errors(crop.path.name):
+            for step in WRITERS[name](Source(context, job, crop, attribution, measure)):
+                if isinstance(step, Path):
+                    yield {outputs.file: gr.update(value=str(step)), outputs.words: _saved(step)}
+                else:
+                    yield {outputs.words: note_as_html(f"Drawing the movie: {step:.0%} …")}
     except PageError as error:
         raise gr.Error(str(error), print_exception=False) from error
 
 
-def _figure(suffix: str, shared: Shared, job: Job, clip: Crop, found: Attribution, measure: str) -> Made:
-    figure_data = explained(base_figure_data(clip, truth_of(clip.path, shared.examples)), found, measure=measure)
-    path = save_figure(figure_data, shared.models.workspace.file(f"attribution{suffix}"))
-    yield _ready(path), _told(path)
+def _figure(suffix: str, source: Source) -> Iterator[Path]:
+    truth = truth_of(source.crop.path, source.context.examples)
+    figure_data = explained(base_figure_data(source.crop, truth), source.attribution, measure=source.measure)
+    yield save_figure(figure_data, source.new_file(f"attribution{suffix}"))
 
 
-def _data(suffix: str, shared: Shared, job: Job, clip: Crop, found: Attribution, measure: str) -> Made:
-    folder = found.save(shared.models.workspace.file("data"))
-    path = folder / f"attribution{suffix}"
+def _data(suffix: str, source: Source) -> Iterator[Path]:
+    path = source.attribution.save(source.new_file("data")) / f"attribution{suffix}"
     if suffix == ".json":  # where the file lies on this computer is nobody's business
-        values = found.as_json() | {"path": clip.path.name}
+        values = source.attribution.as_json() | {"path": source.crop.path.name}
         path.write_text(json.dumps(values, indent=1))
-    yield _ready(path), _told(path)
+    yield path
 
 
-def _report(shared: Shared, job: Job, clip: Crop, found: Attribution, measure: str) -> Made:
-    session = shared.models.get(job.model)
-    truth = base_figure_data(clip, truth_of(clip.path, shared.examples))
-    place = (job.key, job.start, job.offset)
-    judged = session.synchronizability(*place) if shared.models.judge_ready(session) else None
-    path = shared.models.workspace.file("report.html")
+def _report(source: Source) -> Iterator[Path]:
+    models, job, crop = source.context.models, source.job, source.crop
+    session = models.get(job.model)
+    events = base_figure_data(crop, truth_of(crop.path, source.context.examples))
+    ready = models.synchronizability_ready(session)
     findings = report.Findings(
-        name=clip.path.name,
+        name=crop.path.name,
         model=job.model,
-        clip=clip,
-        prediction=session.predict(*place),
-        attribution=found,
+        clip=crop,
+        prediction=session.predict(*job.place),
+        attribution=source.attribution,
         sweep=tuple(session.sweep(job.key, job.start)),
-        synchronizability=judged,
-        notes=notes_on_clip(clip),
-        measure=measure,
-        seen=truth.seen,
-        heard=truth.heard,
+        synchronizability=session.synchronizability(*job.place) if ready else None,
+        notes=notes_on_clip(crop),
+        measure=source.measure,
+        seen=events.seen,
+        heard=events.heard,
     )
-    report.write_report(findings, path)
-    yield _ready(path), _told(path)
+    yield report.write_report(findings, source.new_file("report.html"))
 
 
-def _movie(shared: Shared, job: Job, clip: Crop, found: Attribution, measure: str) -> Made:
-    truth = base_figure_data(clip, truth_of(clip.path, shared.examples))
-    path = shared.models.workspace.file("attribution.mp4")
-    for share in movie.write_movie(clip, found, path, measure=measure, seen=truth.seen, heard=truth.heard):
-        yield gr.skip(), f'<p class="note">Drawing the movie: {share:.0%} …</p>'
-    yield _ready(path), _told(path)
+def _movie(source: Source) -> Iterator[Path | float]:
+    """The share that is done, again and again, then the file."""
+    events = base_figure_data(source.crop, truth_of(source.crop.path, source.context.examples))
+    path = source.new_file("attribution.mp4")
+    yield from movie.write_movie(
+        source.crop, source.attribution, path, measure=source.measure, seen=events.seen, heard=events.heard
+    )
+    yield path
 
 
-Maker = Callable[[Shared, Job, Crop, Attribution, str], Made]
-MAKERS: dict[str, Maker] = {
+Writer = Callable[[Source], Iterator[Path | float]]
+WRITERS: dict[str, Writer] = {
     "figure-png": partial(_figure, ".png"),
     "figure-svg": partial(_figure, ".svg"),
     "data-csv": partial(_data, ".csv"),
@@ -171,42 +175,32 @@ MAKERS: dict[str, Maker] = {
 }
 
 
-def _link(shared: Shared, job: Job | None, key: str | None, model: str, start: float, offset: float) -> tuple[str, Any]:
+def _link(
+    context: PageContext,
+    outputs: ExportOutputs,
+    job: AttributionJob | None,
+    key: str | None,
+    model: str,
+    start: float,
+    offset: float,
+) -> Changes:
     """The query string of the present example; a visitor's own video has no link, for nobody else has it."""
     try:
         if key is None:
             raise PageError("Choose one of the examples first.")
-        clip = shared.models.get(model).opened(key)
-        if clip.path not in shared.examples:
+        clip = context.models.get(model).opened(key)
+        if clip.path not in context.examples:
             raise PageError("Only our own examples have links: nobody else has your video.")
-        name = None if model == shared.models.first.name or model.startswith(OWN) else model
+        name = None if model == context.models.first.name or model.startswith(OWN) else model
         settings = job.settings if job else link.USUAL
         settings = replace(settings, samples=min(settings.samples, int(limits.MASKS.high)))  # more where it went on
         place = link.Place(clip.path.stem, round(start, 2), round(offset, 2), name, settings)
     except PageError as error:
-        return "", sorry(str(error))
-    return f"?{link.write(place)}", ABOUT
+        return {outputs.address: "", outputs.words: error_as_html(str(error))}
+    return {outputs.address: f"?{link.write(place)}", outputs.words: ABOUT}
 
 
-def _fed(shared: Shared, key: str | None, model: str, start: float, offset: float) -> tuple[Any, Any, str]:
-    try:
-        if key is None:
-            raise PageError("Choose a video first.")
-        clip = shared.models.get(model).clip(key, start, offset)
-        with sentences(clip.path.name):
-            film = model_input.write_fed(clip, shared.models.workspace.file("model_input.mp4"))
-            sheet = shared.models.workspace.file("model_input.png")
-            model_input.contact_sheet(clip).save(sheet)
-    except PageError as error:
-        return gr.skip(), gr.skip(), sorry(str(error))
-    return gr.update(value=str(film), visible=True), gr.update(value=str(sheet), visible=True), FED
-
-
-def _ready(path: Path) -> Any:
-    return gr.update(value=str(path))
-
-
-def _told(path: Path) -> str:
+def _saved(path: Path) -> str:
     size = path.stat().st_size
-    told = f"{size / 1e6:.1f} MB" if size > 1e6 else f"{size / 1e3:.0f} kB"
-    return f'<p class="note">Saved by your browser: {path.suffix.lstrip(".").upper()}, {told}.</p>'
+    amount = f"{size / 1e6:.1f} MB" if size > 1e6 else f"{size / 1e3:.0f} kB"
+    return note_as_html(f"Saved by your browser: {path.suffix.lstrip('.').upper()}, {amount}.")

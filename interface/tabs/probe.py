@@ -1,4 +1,4 @@
-"""Probe: the clip, its player, the two sliders, the answer that follows them, and the choice of the model."""
+"""Probe: the clip, its player, the two sliders, the choice of the model, and links that open an example."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from typing import Any
 
 import gradio as gr
 
+from attribution.settings import Settings
 from interface.export import link
 from interface.session.errors import PageError
-from interface.session.examples import strip, truth_of
-from interface.session.limits import MAX_OFFSETS_AHEAD, SLIDER_STEP
+from interface.session.examples import strip
+from interface.session.limits import SLIDER_STEP
 from interface.session.model_registry import Models, label
 from interface.session.session import Session
 from interface.session.workspace import Upload
 from interface.tabs import synchronizability
-from interface.tabs.attribute import IDLE, states
-from interface.tabs.components import QUICK, VIDEO_TYPES, Shared, script
-from interface.views import timeline
-from interface.views.result_card import View, answer_view, empty_view, error_view, moved_view
+from interface.tabs.answer import answer_changes, answer_of, answered, error_changes
+from interface.tabs.components import QUICK, VIDEO_TYPES, AttributionControls, Changes, PageContext, no_changes, script
+from interface.views.result_card import empty_view
 
 WEIGHTS = (".safetensors", ".pt", ".pth")
 PICTURE_HEIGHT = 248  # pixels
@@ -34,7 +34,7 @@ OFFSET_SCALE = """<div class="ends"><span>← sound later</span><span>sound earl
 
 
 @dataclass
-class Probe:
+class ProbeComponents:
     """Components of this part."""
 
     upload: gr.File
@@ -42,25 +42,22 @@ class Probe:
     file: gr.Row
     caption: gr.HTML
     another: gr.UploadButton
-    start: gr.Slider
-    offset: gr.Slider
     picks: gr.HTML
-    result: gr.HTML
     chooser: gr.Dropdown
     weights: gr.UploadButton
-    told: gr.HTML
-    judge: synchronizability.Judge
+    description: gr.HTML
+    download: synchronizability.DownloadRow
 
 
 def chooser(models: Models) -> tuple[gr.Dropdown, gr.UploadButton, gr.HTML]:
     """The model's name, an own checkpoint, and what the model was trained on."""
     with gr.Row(elem_id="model"):
-        told = gr.HTML(value=_told(models, models.first.name), elem_id="model-told")
+        description = gr.HTML(value=_description(models, models.first.name), elem_id="model-told")
         names = gr.Dropdown(
             choices=list(models.names), value=models.first.name, label="Model", elem_id="model-name", container=False
         )
         weights = gr.UploadButton(label="Own checkpoint", file_types=list(WEIGHTS), size="sm", elem_id="own-model")
-    return names, weights, told
+    return names, weights, description
 
 
 def clip_column() -> tuple[gr.File, gr.Video, gr.Row, gr.HTML, gr.UploadButton]:
@@ -98,209 +95,213 @@ def controls_column(models: Models, examples: tuple[Path, ...]) -> tuple[gr.Slid
     return start, offset, picks
 
 
-def answer(models: Models, plotly: Path) -> gr.HTML:
-    """The card with the sentence and the distribution."""
-    return gr.HTML(
-        value=json.dumps(empty_view(models.first.model.config.grid)),
-        html_template=script("result.html"),
-        js_on_load=script("shared.js", "result.js"),
-        server_functions=[_live(models), _ahead(models)],
-        plotly=str(plotly),
-        elem_id="result",
-    )
-
-
-def opened(shared: Shared, probe: Probe, progress: gr.HTML) -> list[Any]:
-    """What changes when a clip is opened, in the order of `open_at`."""
+def opened(context: PageContext, probe: ProbeComponents) -> list[Any]:
+    """What changes when a clip is opened."""
     return [
-        shared.key, probe.upload, probe.player, probe.file, probe.caption, probe.start, probe.offset, probe.result,
-        shared.timeline, progress, *shared.buttons,
+        context.key, probe.upload, probe.player, probe.file, probe.caption, context.start, context.offset,
+        *answered(context),
     ]  # fmt: skip
 
 
-def wire(shared: Shared, probe: Probe, progress: gr.HTML) -> None:
+def wire(context: PageContext, probe: ProbeComponents) -> None:
     """Connect uploads, examples, sliders and the model's choice."""
-    outputs = opened(shared, probe, progress)
     busy: dict[str, Any] = {"fn": None, "js": "() => document.dispatchEvent(new CustomEvent('synchformer:busy'))"}
-    judged = synchronizability.told(shared, probe.judge)
-    uploads: list[Any] = [(field.upload, partial(_open, shared), [field, shared.model])
+    then = synchronizability.after_answer(context, probe.download)
+    uploads: list[Any] = [(field.upload, partial(_open, context, probe), [field, context.model])
                for field in (probe.upload, probe.another)]  # fmt: skip
-    picked = (probe.picks.pick, _picker(shared), [shared.model])
+    picked = (probe.picks.pick, _picker(context, probe), [context.model])
     for chosen, fn, inputs in (*uploads, picked):
         chosen(**busy)
-        chosen(fn=fn, inputs=inputs, outputs=outputs, **QUICK).then(**judged)
-    place = [shared.key, shared.model, shared.start, shared.offset]
+        chosen(fn=fn, inputs=inputs, outputs=opened(context, probe), **QUICK).then(**then)
     moves: list[Any] = [
-        (probe.result.settle, _move, [probe.player, probe.result, shared.timeline]),
-        (probe.result.restart, _restart, [probe.player, probe.result, shared.timeline, progress, *shared.buttons]),
+        (context.result.settle, _move, [probe.player, context.result, context.timeline]),
+        (context.result.restart, _restart, [probe.player, *answered(context)]),
     ]
-    for moved, fn, answers in moves:
-        moved(fn=partial(fn, shared), inputs=place, outputs=answers, trigger_mode="always_last", **QUICK).then(**judged)
-    changed = [shared.model, probe.told, probe.result, shared.timeline, progress, *shared.buttons]
-    synchronizability.wire(shared, probe.judge)
+    for moved, fn, outputs in moves:
+        moved(
+            fn=partial(fn, context, probe), inputs=context.place, outputs=outputs, trigger_mode="always_last", **QUICK
+        ).then(**then)
+    synchronizability.wire(context, probe.download)
     choices: list[Any] = [
         (probe.chooser.input, _choose, probe.chooser),
         (probe.weights.upload, _own_weights, probe.weights),
     ]
     for event, fn, field in choices:
         event(
-            fn=partial(fn, shared),
-            inputs=[field, shared.model, shared.key, shared.start, shared.offset],
-            outputs=[*changed, probe.chooser],
+            fn=partial(fn, context, probe),
+            inputs=[field, context.model, context.key, context.start, context.offset],
+            outputs=[context.model, probe.description, probe.chooser, *answered(context)],
             **QUICK,
-        ).then(**judged)
+        ).then(**then)
 
 
-def _open(shared: Shared, path: str | None, model: str) -> tuple[Any, ...]:
+def _open(context: PageContext, probe: ProbeComponents, path: str | None, model: str) -> Changes:
     """A video was chosen: measure it, then swap the upload field for the player and set the sliders' bounds."""
-    nothing = (gr.skip(),) * (10 + len(shared.buttons))
     if not path:
-        return nothing
+        return no_changes()
     try:
-        session = shared.models.get(model)
+        session = context.models.get(model)
         clip = session.open(Path(path))
-        return open_at(shared, session, clip, clip.start, 0.0)
+        return _clip_changes(context, probe, session, clip, clip.start, 0.0)
     except PageError as error:
-        return gr.skip(), gr.update(value=None), *(gr.skip(),) * 5, json.dumps(error_view(str(error))), *nothing[8:]
+        return {probe.upload: gr.update(value=None), **error_changes(context, error)}
 
 
-def link_follower(shared: Shared, names: tuple[str, ...]) -> Callable[[gr.Request], tuple[Any, ...]]:
+def link_follower(context: PageContext, probe: ProbeComponents) -> Callable[[gr.Request], Changes]:
     """What runs when the page is opened; a plain function, for gradio reads the types of no other."""
 
-    def follow(request: gr.Request) -> tuple[Any, ...]:
-        return _follow_link(shared, names, dict(request.query_params))
+    def follow(request: gr.Request) -> Changes:
+        return _follow_link(context, probe, dict(request.query_params))
 
     return follow
 
 
-def _follow_link(shared: Shared, names: tuple[str, ...], query: dict[str, str]) -> tuple[Any, ...]:
+def _follow_link(context: PageContext, probe: ProbeComponents, query: dict[str, str]) -> Changes:
     """The page was opened by a link: the example, the model and the settings that it names; else nothing."""
-    count = 10 + len(shared.buttons)
     query = {name: value for name, value in query.items() if not name.startswith("__")}  # gradio's own, such as theme
-    nothing = (gr.skip(),) * (count + 2 + len(names))
     if not query:
-        return nothing
+        return no_changes()
+    models = context.models
     try:
-        by_name = {path.stem: path for path in shared.examples}
-        ready = [name for name in shared.models.names if name == shared.models.first.name or shared.models.loaded(name)]
-        place = link.read(query, examples=tuple(by_name), models=ready, max_offset=shared.models.max_offset)
-        session = shared.models.get(place.model)
+        by_name = {path.stem: path for path in context.examples}
+        ready = [name for name in models.names if models.loaded(name)]
+        place = link.read(query, examples=tuple(by_name), models=ready, max_offset=models.max_offset)
+        session = models.get(place.model)
         clip = session.open(by_name[place.example])
         start = clip.start if place.start is None else place.start
-        changed = open_at(shared, session, clip, start, place.offset)
+        changes = _clip_changes(context, probe, session, clip, start, place.offset)
     except PageError as error:
-        return *nothing[:7], json.dumps(error_view(str(error))), *nothing[8:]
-    values = {name: getattr(place.settings, name) for name in names if name != "distractors"}
-    values |= {"tolerance": place.settings.tolerance or 0, "modalities": list(place.settings.modalities)}
-    fields = [gr.update(value=values[name]) if name in values else gr.skip() for name in names]
-    return *changed, session.name, gr.update(value=session.name), *fields
+        return error_changes(context, error)
+    changes |= {context.model: session.name, probe.chooser: gr.update(value=session.name)}
+    return changes | _settings_changes(context.attribution, place.settings)
 
 
-def open_at(shared: Shared, session: Session, clip: Upload, start: float, offset: float) -> tuple[Any, ...]:
+def _settings_changes(controls: AttributionControls, settings: Settings) -> Changes:
+    """The form's fields as a link wants them; a visitor's own distractors are no part of one."""
+    special = {"tolerance": settings.tolerance or 0, "modalities": list(settings.modalities)}
+    return {
+        field: gr.update(value=special.get(name, getattr(settings, name)))
+        for name, field in controls.fields.items()
+        if name != "distractors"
+    }
+
+
+def _clip_changes(
+    context: PageContext, probe: ProbeComponents, session: Session, clip: Upload, start: float, offset: float
+) -> Changes:
     """Everything that changes when a clip is opened.
 
     Raises:
         PageError: when it cannot be measured there.
     """
-    view = _view(session, clip.key, start, offset)
-    copy = session.shifted(clip.key, start, offset)
-    line = timeline.opened(session, clip, start, offset, truth_of(clip.path, shared.examples))
-    return (
-        clip.key,
-        gr.update(value=None, visible=False),
-        gr.update(value=str(copy), visible=True),
-        gr.update(visible=True),
-        caption(clip),
-        _start_slider(clip, start),
-        gr.update(value=offset, interactive=True),
-        json.dumps(view),
-        json.dumps(line),
-        IDLE,
-        *states(running=False, kept=False),
-    )
+    changes = answer_changes(context, session, clip, start, offset)
+    return {
+        context.key: clip.key,
+        probe.upload: gr.update(value=None, visible=False),
+        probe.player: gr.update(value=str(session.shifted(clip.key, start, offset)), visible=True),
+        probe.file: gr.update(visible=True),
+        probe.caption: caption(clip),
+        context.start: _start_slider(clip, start),
+        context.offset: gr.update(value=offset, interactive=True),
+        **changes,
+    }
 
 
-def _picker(shared: Shared) -> Callable[[str, gr.EventData], tuple[Any, ...]]:
+def _picker(context: PageContext, probe: ProbeComponents) -> Callable[[str, gr.EventData], Changes]:
     """Open the example whose place in our own list the page names; gradio reads the types of a plain function only."""
 
-    def pick(model: str, event: gr.EventData) -> tuple[Any, ...]:
+    def pick(model: str, event: gr.EventData) -> Changes:
         index: object = getattr(event, "index", None)
-        known = isinstance(index, int) and 0 <= index < len(shared.examples)
-        return _open(shared, str(shared.examples[index]) if known and isinstance(index, int) else None, model)
+        known = isinstance(index, int) and 0 <= index < len(context.examples)
+        path = str(context.examples[index]) if known and isinstance(index, int) else None
+        return _open(context, probe, path, model)
 
     return pick
 
 
-def _move(shared: Shared, key: str | None, model: str, start: float, offset: float) -> tuple[Any, ...]:
+def _move(
+    context: PageContext, probe: ProbeComponents, key: str | None, model: str, start: float, offset: float
+) -> Changes:
     """The offset slider was let go: write the shifted copy, and measure in full."""
     try:
-        session = shared.models.get(model)
-        view = _view(session, key, start, offset)
+        session = context.models.get(model)
+        view = answer_of(session, key, start, offset)
         copy = session.shifted(key, start, offset)
     except PageError as error:
-        return gr.skip(), json.dumps(error_view(str(error))), gr.skip()
-    return gr.update(value=str(copy)), json.dumps(view), json.dumps({"offset": float(offset)})
+        return error_changes(context, error)
+    return {
+        probe.player: gr.update(value=str(copy)),
+        context.result: json.dumps(view),
+        context.timeline: json.dumps({"offset": float(offset)}),
+    }
 
 
-def _restart(shared: Shared, key: str | None, model: str, start: float, offset: float) -> tuple[Any, ...]:
+def _restart(
+    context: PageContext, probe: ProbeComponents, key: str | None, model: str, start: float, offset: float
+) -> Changes:
     """The start slider was let go: other five seconds, so other pictures, and no curves yet."""
-    count = len(shared.buttons)
     try:
-        session = shared.models.get(model)
+        session = context.models.get(model)
         clip = session.opened(key)
-        view = _view(session, key, start, offset)
-        line = timeline.opened(session, clip, start, offset, truth_of(clip.path, shared.examples))
-        copy = gr.update(value=str(session.shifted(key, start, offset))) if clip.long else gr.skip()
+        changes = answer_changes(context, session, clip, start, offset)
+        if clip.long:
+            changes[probe.player] = gr.update(value=str(session.shifted(key, start, offset)))
     except PageError as error:
-        return gr.skip(), json.dumps(error_view(str(error))), *(gr.skip(),) * (2 + count)
-    return copy, json.dumps(view), json.dumps(line), IDLE, *states(running=False, kept=False)
+        return error_changes(context, error)
+    return changes
 
 
 def _choose(
-    shared: Shared, name: str, before: str, key: str | None, start: float, offset: float
-) -> Iterator[tuple[Any, ...]]:
+    context: PageContext,
+    probe: ProbeComponents,
+    name: str,
+    before: str,
+    key: str | None,
+    start: float,
+    offset: float,
+) -> Iterator[Changes]:
     """Another model was chosen: load it, which may mean a download, then ask it about the same clip."""
-    rest = (gr.skip(),) * (3 + len(shared.buttons))
     try:
-        for step in shared.models.steps(str(name)):
-            yield gr.skip(), f'<span class="loading" role="status">{escape(step)}</span>', *rest, gr.skip()
-        yield _changed(shared, str(name), key, start, offset)
+        for step in context.models.steps(str(name)):
+            yield {probe.description: f'<span class="loading" role="status">{escape(step)}</span>'}
+        yield _model_changes(context, probe, str(name), key, start, offset)
     except PageError as error:
-        sentence = json.dumps(error_view(str(error)))
-        told = _told(shared.models, before)
-        yield gr.skip(), told, sentence, *rest[1:], gr.update(value=before)
+        yield {
+            probe.description: _description(context.models, before),
+            probe.chooser: gr.update(value=before),
+            **error_changes(context, error),
+        }
 
 
 def _own_weights(
-    shared: Shared, path: str | None, before: str, key: str | None, start: float, offset: float
-) -> tuple[Any, ...]:
+    context: PageContext,
+    probe: ProbeComponents,
+    path: str | None,
+    before: str,
+    key: str | None,
+    start: float,
+    offset: float,
+) -> Changes:
     """A visitor's own checkpoint: under a name that nobody else can guess."""
-    count = 4 + len(shared.buttons)
     if not path:
-        return (gr.skip(),) * (count + 2)
+        return no_changes()
     try:
-        name = shared.models.add_file(Path(path))
-        changed = _changed(shared, name, key, start, offset)
+        name = context.models.add_file(Path(path))
+        changes = _model_changes(context, probe, name, key, start, offset)
     except PageError as error:
-        return gr.skip(), gr.skip(), json.dumps(error_view(str(error))), *(gr.skip(),) * (count - 1)
-    choices = [*shared.models.names, (label(name), name)]
-    return *changed[:-1], gr.update(choices=choices, value=name)
+        return error_changes(context, error)
+    choices = [*context.models.names, (label(name), name)]
+    return changes | {probe.chooser: gr.update(choices=choices, value=name)}
 
 
-def _changed(shared: Shared, name: str, key: str | None, start: float, offset: float) -> tuple[Any, ...]:
-    session = shared.models.get(name)
-    told = _told(shared.models, name)
+def _model_changes(
+    context: PageContext, probe: ProbeComponents, name: str, key: str | None, start: float, offset: float
+) -> Changes:
+    session = context.models.get(name)
+    changes: Changes = {context.model: name, probe.description: _description(context.models, name)}
     if key is None:
-        return name, told, json.dumps(empty_view(session.model.config.grid)), *(gr.skip(),) * (3 + len(shared.buttons))
-    clip = session.opened(key)
-    view = json.dumps(_view(session, key, start, offset))
-    line = json.dumps(timeline.opened(session, clip, start, offset, truth_of(clip.path, shared.examples)))
-    return name, told, view, line, IDLE, *states(running=False, kept=False), gr.skip()
-
-
-def _view(session: Session, key: object, start: object, offset: object) -> View:
-    place: dict[str, Any] = {"key": key, "start": start}
-    return answer_view(session.answer(key, start, offset), **place, model=session.name, device=session.device)
+        return changes | {context.result: json.dumps(empty_view(session.model.config.grid))}
+    return changes | answer_changes(context, session, session.opened(key), start, offset)
 
 
 def _start_slider(clip: Upload, start: float) -> dict[str, Any]:
@@ -316,40 +317,8 @@ def caption(clip: Upload) -> str:
     return f'<span class="name" title="{escape(clip.name)}">{escape(clip.name)}</span>{note}'
 
 
-def _told(models: Models, name: str) -> str:
-    whole = models.told(name)
-    return f'<span title="{escape(whole)}">{escape("".join(whole.split(", ")[1:2]) or whole)}</span>'
-
-
-def _live(models: Models) -> Callable[[Any], View]:
-    """The function that the page calls while the slider moves; whatever it is sent, it answers with a view."""
-
-    def live(request: Any) -> View:
-        values = request if isinstance(request, dict) else {}
-        try:
-            session = models.get(values.get("model"))
-            answer = session.answer(values.get("key"), values.get("start"), values.get("offset"))
-            return moved_view(answer, model=session.name, device=session.device)
-        except PageError as error:
-            return error_view(str(error))
-
-    return live
-
-
-def _ahead(models: Models) -> Callable[[Any], View]:
-    """The function by which the page learns answers before the slider gets there: some `rows`, and what is `left`."""
-
-    def ahead(request: Any) -> View:
-        values = request if isinstance(request, dict) else {}
-        offsets = values.get("offsets")
-        try:
-            session = models.get(values.get("model"))
-            if not isinstance(offsets, list) or len(offsets) > MAX_OFFSETS_AHEAD:
-                raise PageError(f"Answers are given for a list of at most {MAX_OFFSETS_AHEAD} offsets.")
-            found, left = session.ahead(values.get("key"), values.get("start"), offsets)
-            rows = [moved_view(answer, model=session.name, device=session.device) for answer in found]
-            return {"rows": rows, "left": left}
-        except PageError as error:
-            return error_view(str(error))
-
-    return ahead
+def _description(models: Models, name: str) -> str:
+    """What a model was trained on, as HTML; all that is known of it where the mouse rests."""
+    description = models.description(name)
+    short = "".join(description.split(", ")[1:2]) or description
+    return f'<span title="{escape(description)}">{escape(short)}</span>'

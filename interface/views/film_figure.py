@@ -10,25 +10,25 @@ from synchformer.offsets.continuous import in_milliseconds
 from synchformer.offsets.plots import SHORT, SURE, TICKS
 from synchformer.offsets.timeline import Moment, Piece, Timeline, clock
 
-MOST_TICKS = 8  # what a phone has room for
+MAX_TICKS = 8  # what a phone has room for
 HEADROOM = 0.25  # s above and below the farthest offset
 ABOVE = 0.3  # of the height that the lower row, synchronizability, leaves free below the upper one
 
 
-def film(moments: Sequence[Moment], span: tuple[float, float], found: Timeline | None = None) -> Figure:
+def film_figure(moments: Sequence[Moment], span: tuple[float, float], timeline: Timeline | None = None) -> Figure:
     """Offsets over time; windows that are less sure are hollow, so that the difference does not hang on a color.
 
     Args:
         moments: the windows so far.
         span: the part of the video that is scanned, in seconds.
-        found: what explains them; None while that is not known.
+        timeline: what explains them; None while that is not known.
     """
     matched = any(moment.synchronizability is not None for moment in moments)
     sure = [moment for moment in moments if moment.confidence >= SURE]
     unsure = [moment for moment in moments if moment.confidence < SURE]
     data = [_windows(unsure, sure=False), _windows(sure, sure=True)]
-    if found is not None:
-        data += _explanation(found)
+    if timeline is not None:
+        data += _explanation(timeline)
     if matched:
         data.append(_matched(moments))
     return {"data": data, "layout": _layout(span, [moment.offset for moment in sure or moments], matched)}
@@ -81,14 +81,14 @@ def _words(moment: Moment) -> str:
     return "<br>".join(parts)
 
 
-def _explanation(found: Timeline) -> list[dict[str, Any]]:
-    start, stop = found.moments[0].start, found.moments[-1].stop
-    if found.kind == "drift":
-        return [_line([start, stop], [found.drift.at_start, found.drift.at_stop], "drift")]
-    pieces = found.pieces if found.kind == "jumps" else (found.whole,)
+def _explanation(timeline: Timeline) -> list[dict[str, Any]]:
+    start, stop = timeline.moments[0].start, timeline.moments[-1].stop
+    if timeline.kind == "drift":
+        return [_line([start, stop], [timeline.drift.at_start, timeline.drift.at_stop], "drift")]
+    pieces = timeline.pieces if timeline.kind == "jumps" else (timeline.whole,)
     bands = [_band(piece) for piece in pieces]
     times, offsets = _stretches(pieces)
-    return [*bands, _line(times, offsets, "constant" if found.kind == "constant" else "stretches")]
+    return [*bands, _line(times, offsets, "constant" if timeline.kind == "constant" else "stretches")]
 
 
 def _stretches(pieces: Sequence[Piece]) -> tuple[list[float | None], list[float | None]]:
@@ -130,15 +130,15 @@ def _band(piece: Piece) -> dict[str, Any]:
 
 
 def _matched(moments: Sequence[Moment]) -> dict[str, Any]:
-    told = [moment for moment in moments if moment.synchronizability is not None]
+    asked = [moment for moment in moments if moment.synchronizability is not None]
     return {
         "type": "bar",
         "name": "can be matched",
         "yaxis": "y2",
-        "x": [round(moment.center, 2) for moment in told],
-        "y": [round(moment.synchronizability or 0.0, 4) for moment in told],
+        "x": [round(moment.center, 2) for moment in asked],
+        "y": [round(moment.synchronizability or 0.0, 4) for moment in asked],
         "marker": {"color": "var(--event)", "opacity": 0.7},
-        "customdata": [_words(moment) for moment in told],
+        "customdata": [_words(moment) for moment in asked],
         "hovertemplate": "%{customdata}<extra></extra>",
     }
 
@@ -183,6 +183,6 @@ def _zero() -> dict[str, Any]:
 
 def ticks(start: float, stop: float) -> list[float]:
     """Round times from `start` to `stop`, at most eight."""
-    every = next((step for step in TICKS if (stop - start) / step <= MOST_TICKS), TICKS[-1])
+    every = next((step for step in TICKS if (stop - start) / step <= MAX_TICKS), TICKS[-1])
     first = -(-start // every)
     return [index * every for index in range(int(first), int(stop // every) + 1)]

@@ -59,7 +59,7 @@ def moved(prediction: Prediction) -> dict[str, Any]:
     }
 
 
-def response(grid: tuple[float, ...], found: Sequence[Prediction]) -> Figure:
+def response(grid: tuple[float, ...], predictions: Sequence[Prediction]) -> Figure:
     """Predicted against applied offset with the ideal diagonal, and what is left of it below.
 
     Answers that are too unsure to tell are open diamonds, so that the difference does not hang on a color.
@@ -78,23 +78,23 @@ def response(grid: tuple[float, ...], found: Sequence[Prediction]) -> Figure:
         "margin": {"l": 56, "r": 12, "t": 8, "b": 44},
         "height": 420,
     }
-    return {"data": [_answers(found, axis) for axis in ("y", "y2")], "layout": layout}
+    return {"data": [_answers(predictions, axis) for axis in ("y", "y2")], "layout": layout}
 
 
-def _answers(found: Sequence[Prediction], axis: str) -> dict[str, Any]:
-    sure = [each.telling for each in found]
+def _answers(predictions: Sequence[Prediction], axis: str) -> dict[str, Any]:
+    sure = [each.telling for each in predictions]
     return {
         "type": "scatter",
         "mode": "markers",
         "yaxis": axis,
-        "x": [each.applied_offset for each in found],
-        "y": [round(each.offset - (each.applied_offset if axis == "y2" else 0), 4) for each in found],
+        "x": [each.applied_offset for each in predictions],
+        "y": [round(each.offset - (each.applied_offset if axis == "y2" else 0), 4) for each in predictions],
         "marker": {
             "size": 9,
             "color": ["var(--accent)" if telling else "var(--warn)" for telling in sure],
             "symbol": ["circle" if telling else "diamond-open" for telling in sure],
         },
-        "customdata": [each.sentence for each in found],
+        "customdata": [each.sentence for each in predictions],
         "hovertemplate": "applied %{x:+.2f} s<br>%{customdata}<extra></extra>",
     }
 
@@ -138,12 +138,12 @@ def _heights(prediction: Prediction) -> list[float]:
 
 
 def _layout(grid: tuple[float, ...], step: float) -> dict[str, Any]:
-    whole = [x for x in grid if float(x).is_integer()]
-    words = [f"{x:+g} s".replace("-", "−") if x else "0" for x in whole]
+    seconds = [x for x in grid if float(x).is_integer()]
+    words = [f"{x:+g} s".replace("-", "−") if x else "0" for x in seconds]
     return LOOK | {
         "xaxis": {
             "range": [grid[0] - step * (0.5 + ROOM), grid[-1] + step * (0.5 + ROOM)],
-            "tickvals": whole,
+            "tickvals": seconds,
             "ticktext": words,
             "fixedrange": True,
             "zeroline": False,

@@ -50,7 +50,7 @@ def moved_view(answer: Answer, *, model: str, device: str) -> View:
 
 def _words(answer: Answer, model: str, device: str) -> View:
     return {
-        "state": "telling" if answer.telling else "unsure",
+        "state": "telling" if answer.is_conclusive else "unsure",
         "applied": answer.prediction.applied_offset,
         "sentence": answer.sentence[0].upper() + answer.sentence[1:],
         "detail": " ".join(answer.lacks) or detail(answer.prediction),
@@ -59,15 +59,15 @@ def _words(answer: Answer, model: str, device: str) -> View:
     }
 
 
-def synchronizability_view(found: Synchronizability, *, key: str, start: float) -> View:
+def synchronizability_view(answer: Synchronizability, *, key: str, start: float) -> View:
     """What is added to the card once it is known whether the clip can be synchronized at all."""
     return {
         "key": key,
         "start": start,
-        "applied": found.applied_offset,
-        "probability": found.probability,
-        "able": found.probability >= 0.5,
-        "sentence": found.sentence[0].upper() + found.sentence[1:] + ".",
+        "applied": answer.applied_offset,
+        "probability": answer.probability,
+        "able": answer.probability >= 0.5,
+        "sentence": answer.sentence[0].upper() + answer.sentence[1:] + ".",
     }
 
 

@@ -48,8 +48,8 @@ def sweep_chart(predictions: Sequence[Prediction], theme: str) -> Figure:
         face = accent if each.telling else "none"
         axes.plot(each.applied_offset, each.offset, marker="o", markersize=5, color=accent, markerfacecolor=face)
     axes.set_ylim(grid[0] - 0.2, grid[-1] + 0.2)
-    whole = [value for value in grid if float(value).is_integer()]
-    axes.set_yticks(whole, [_seconds(value) for value in whole])
+    seconds = [value for value in grid if float(value).is_integer()]
+    axes.set_yticks(seconds, [_seconds(value) for value in seconds])
     axes.set_ylabel("predicted", color=THEMES[theme]["soft"], fontsize=8)
     _offsets(axes, grid, theme, "applied")
     return figure
@@ -86,8 +86,8 @@ def _offsets(axes: Axes, grid: Sequence[float], theme: str, name: str) -> None:
     """The axis of offsets, with what its ends mean in words."""
     step = grid[1] - grid[0]
     axes.set_xlim(grid[0] - step, grid[-1] + step)
-    whole = [value for value in grid if float(value).is_integer()]
-    axes.set_xticks(whole, [_seconds(value) for value in whole])
+    seconds = [value for value in grid if float(value).is_integer()]
+    axes.set_xticks(seconds, [_seconds(value) for value in seconds])
     axes.set_xlabel(f"← sound late      {name}      sound early →", color=THEMES[theme]["soft"], fontsize=8)
 
 

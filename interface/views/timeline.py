@@ -38,9 +38,9 @@ FRAMES_PER_SECOND = 10  # in the sprite
 Part = dict[str, Any]
 
 
-def opened(session: Session, clip: Upload, start: float, offset: float, truth: Truth) -> Part:
+def clip_timeline(session: Session, clip: Upload, start: float, offset: float, truth: Truth) -> Part:
     """The timeline of a clip at a new start, without curves."""
-    crop = session.clip(clip.key, start, offset)
+    crop = session.crop(clip.key, start, offset)
     media = session.media(clip.key, start)
     figure_data = base_figure_data(crop, truth)
     return {
@@ -55,18 +55,18 @@ def opened(session: Session, clip: Upload, start: float, offset: float, truth: T
     }
 
 
-def attributed(figure_data: FigureData, found: Attribution, measure: str) -> Part:
+def attribution_timeline(figure_data: FigureData, attribution: Attribution, measure: str) -> Part:
     """The curves of an attribution, also of a partial one."""
-    strongest = strongest_moments(found)
+    strongest = strongest_moments(attribution)
     moments = [each for stream in strongest.values() for each in stream]
     return {
-        "figure": plot(explained(figure_data, found, measure=measure), pictures=False),
-        "of": {"start": found.start, "offset": found.offset},
+        "figure": plot(explained(figure_data, attribution, measure=measure), pictures=False),
+        "of": {"start": attribution.start, "offset": attribution.offset},
         "moments": [
             {"stream": each.modality, "time": round(each.clock, 2), "effect": each.effect_in_words} for each in moments
         ],
         "uncertain": {name: NONE_CERTAIN for name, stream in strongest.items() if not stream},
-        "headline": found.sentence[0].upper() + found.sentence[1:] + ".",
+        "headline": attribution.sentence[0].upper() + attribution.sentence[1:] + ".",
     }
 
 

@@ -10,7 +10,7 @@ from attribution.__main__ import as_text
 from attribution.strongest_moments import NONE_CERTAIN, strongest_moments
 from interface.export.report import Findings, make_report
 from interface.session.examples import UNKNOWN
-from interface.views.timeline import attributed, base_figure_data
+from interface.views.timeline import attribution_timeline, base_figure_data
 from synchformer.config import MINI
 from synchformer.media.crop import load_clip
 from tests.support.attributions import found_in
@@ -71,7 +71,7 @@ def test_what_is_undefined_is_not_certain(attribution):
 
 
 def test_the_page_names_them(attribution, clip, clocks):
-    part = attributed(base_figure_data(clip, UNKNOWN), attribution, "score")
+    part = attribution_timeline(base_figure_data(clip, UNKNOWN), attribution, "score")
     assert [each["time"] for each in part["moments"]] == clocks
     assert {each["stream"] for each in part["moments"]} == {"video"}
     assert part["uncertain"] == {"audio": NONE_CERTAIN}

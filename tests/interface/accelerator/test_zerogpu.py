@@ -13,7 +13,7 @@ from attribution.settings import Settings
 from interface.accelerator import tasks, zerogpu
 from interface.accelerator.zerogpu import moved, on_accelerator
 from interface.session.errors import PageError
-from interface.session.film_jobs import Mending, Part, mending, scanning, survey
+from interface.session.film_jobs import FixOptions, ScanOptions, new_survey, run_fix, run_scan
 from interface.session.session import Session
 from synchformer.checkpoints.registry import save_model
 from synchformer.inference.prediction import Encoding
@@ -193,9 +193,9 @@ def test_whole_videos_are_asked_of_the_accelerator(zero_gpu, clips, monkeypatch,
 
     def everything(out):
         session = Session(model, name="tiny")
-        asked = survey(session, clips[0], Part(reach=0.64))
-        assert list(scanning(session, asked))
-        *_, repair = mending(session, clips[0], tmp_path / out, Mending(offset=0.2, reach=0.0))
+        asked = new_survey(session, clips[0], ScanOptions(reach=0.64))
+        assert list(run_scan(session, asked))
+        *_, repair = run_fix(session, clips[0], tmp_path / out, FixOptions(offset=0.2, reach=0.0))
         return [asked.timeline().as_dict(), repair.after.as_dict()]
 
     def figures(found):

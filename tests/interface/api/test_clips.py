@@ -13,7 +13,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 from attribution.masking.distractors import EXAMPLES, load_bank
-from interface.api.clips import _read, _steps, mcp_available
+from interface.api.clips import _read_settings, _steps, mcp_available
 from interface.session.errors import PageError
 from interface.session.limits import MAX_SWEEP_OFFSETS
 from interface.session.session import Session
@@ -292,7 +292,7 @@ def test_impossible_sweeps(values):
 def test_settings_that_do_not_fit():
     usual = {"samples": 10, "modalities": "both", "level": "token", "chunk": 0.1, "keep": 0.5, "tolerance": 0.0,
              "reference": "applied", "seed": 0}  # fmt: skip
-    assert _read(**usual).tolerance is None
+    assert _read_settings(**usual).tolerance is None
     for change in ({"chunk": 9.0}, {"modalities": "smell"}, {"seed": None}, {"keep": None}):
         with pytest.raises(PageError, match="cannot be used"):
-            _read(**usual | change)
+            _read_settings(**usual | change)

@@ -90,7 +90,7 @@ def test_asking_ahead_gives_every_answer_of_the_slider(session, clip, monkeypatc
 def test_a_model_that_is_too_slow_is_not_asked_ahead(session, clip, monkeypatch):
     opened = session.open(clip)
     session.predict(opened.key, 2.0, 0.0)
-    monkeypatch.setattr("interface.session.session.LARGEST_AHEAD", 0)
+    monkeypatch.setattr("interface.session.session.MAX_PARAMETERS_AHEAD", 0)
     assert session.ahead(opened.key, 2.0, [0.04, 0.08]) == ([], [])
 
 

@@ -98,7 +98,7 @@ def test_a_tenth_of_a_second(tmp_path):
 def test_too_large_in_bytes_and_in_pixels(tmp_path, monkeypatch):
     path = write(tmp_path / "a.mp4", MediaSpec(seconds=5.2))
     with pytest.raises(MediaError, match=r"a\.mp4 has .*, and at most 1 kB are taken; cut out the part"):
-        check_file(path, MINI, largest=1024)
+        check_file(path, MINI, max_bytes=1024)
     monkeypatch.setattr(limits, "MAX_FRAME_PIXELS", 64 * 48 - 1)
     with pytest.raises(MediaError, match=r"64 x 48 pixels.*scale the video down"):
         check_file(path, MINI)

@@ -68,6 +68,15 @@ def test_two_visitors_do_not_see_each_other(address, clips, tmp_path):
     assert "Choose a video first." in stranger.do("attribute", "click")["output"]["error"]
 
 
+@pytest.mark.parametrize(("name", "event"), [("own-model", "upload"), ("measure", "change"), ("film-stop", "click")])
+def test_an_event_about_nothing_changes_nothing(address, name, event):
+    """With one output and with many: gradio itself takes an empty answer for a wrong number of values."""
+    output = Visitor(address).do(name, event, **{name: None})["output"]
+    changes = [value for value in output["data"] if value is not None]  # None: a state that stays
+    assert changes
+    assert all(value["__type__"] == "update" and set(value) <= {"__type__", "props"} for value in changes)
+
+
 def test_a_closed_tab_stops_the_attribution(network, clips, monkeypatch):
     session, address = network
     counted, whole = [], session.attribute

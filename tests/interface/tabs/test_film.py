@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,13 +14,24 @@ import torch
 from interface.accelerator.callback_generator import NAME, stepwise
 from interface.session import film_jobs, model_registry
 from interface.session.errors import PageError
-from interface.session.film_jobs import Mending, Part, Step, fixed_name, mending, own_folder, read_mending, read_part
+from interface.session.film_jobs import (
+    FilmJob,
+    FixOptions,
+    ScanOptions,
+    Step,
+    fixed_name,
+    own_folder,
+    read_fix_options,
+    read_scan_options,
+    run_fix,
+)  # fmt: skip
 from interface.session.model_registry import Models
 from interface.session.session import Session
 from interface.tabs import synchronizability
-from interface.tabs.film import Job, _ask_scan, _fix, _path, _scan
-from interface.views.film_card import fixed, left, scanned
-from interface.views.film_figure import film, ticks
+from interface.tabs.film import FilmTab, _ask_scan, _fix, _path, _scan
+from interface.tabs.synchronizability import DownloadRow
+from interface.views.film_card import repair_card, scan_card, time_left
+from interface.views.film_figure import film_figure, ticks
 from synchformer.checkpoints import download
 from synchformer.checkpoints.registry import CHECKPOINTS
 from synchformer.modeling.synchformer import Synchformer
@@ -31,6 +42,10 @@ from tests.support.file_server import Behavior, serving
 from tests.support.flash_click import write_flash_click
 from tests.support.page import TINY as SIZES
 from tests.support.published import TINY, known_as, published_state, save_with_settings, source_of, tiny_model
+
+# Names in the place of components: handlers answer by them.
+TAB = FilmTab(**{each.name: each.name for each in fields(FilmTab)})
+ROW = DownloadRow(**{each.name: each.name for each in fields(DownloadRow)})
 
 
 def alive():
@@ -107,7 +122,7 @@ def jumping():
 
 def test_the_figure_of_jumps():
     found = jumping()
-    drawn = {trace["name"]: trace for trace in film(found.moments, (0.0, 60.0), found)["data"]}
+    drawn = {trace["name"]: trace for trace in film_figure(found.moments, (0.0, 60.0), found)["data"]}
     assert (drawn["sure"]["y"], drawn["less sure"]["y"]) == ([0.5, -0.7, -0.7], [0.5])
     assert drawn["less sure"]["marker"]["symbol"] == "circle-open"  # told by shape, not by color alone
     assert drawn["sure"]["error_y"]["array"] == pytest.approx([0.05, 0.05, 0.0])  # too wide to draw
@@ -119,12 +134,12 @@ def test_the_figure_of_jumps():
 
 def test_the_figure_of_a_drift_and_while_it_grows():
     moments = [moment(0, -0.3, matched=0.9), moment(40, 0.3, matched=0.2)]
-    drawn = film(moments, (0.0, 60.0), timeline("drift", moments, slope=900))
+    drawn = film_figure(moments, (0.0, 60.0), timeline("drift", moments, slope=900))
     by_name = {trace["name"]: trace for trace in drawn["data"]}
     assert (by_name["drift"]["x"], by_name["drift"]["y"]) == ([0, 44.8], [-0.3, 0.3])
     assert by_name["can be matched"]["y"] == [0.9, 0.2]
     assert "yaxis2" in drawn["layout"]
-    growing = film(moments[:1], (0.0, 60.0))
+    growing = film_figure(moments[:1], (0.0, 60.0))
     assert growing["layout"]["xaxis"]["range"] == [0.0, 60.0]  # the axis stands still while points come
     assert [trace["name"] for trace in growing["data"]] == ["less sure", "sure", "can be matched"]
 
@@ -137,13 +152,13 @@ def test_ticks_are_few_and_inside(start, stop, count):
 
 
 def test_words_of_a_scan_are_escaped():
-    words = scanned(jumping(), stopped=False)
+    words = scan_card(jumping(), stopped=False)
     assert 'data-kind="jumps"' in words
     assert "The offset jumps once: the sound is 500 ms early from 0:00, 700 ms late from 0:22" in words
     assert words.count("✗ ") == 4
     assert "&lt;here&gt;" in words
     assert "<here>" not in words
-    assert "Up to 0:55: the offset jumps" in scanned(jumping(), stopped=True)
+    assert "Up to 0:55: the offset jumps" in scan_card(jumping(), stopped=True)
 
 
 @pytest.mark.parametrize("kind", ["drift", "jumps"])
@@ -151,14 +166,14 @@ def test_a_guess_is_called_a_guess(kind):
     vague = timeline(kind, [moment(0, 0.5), moment(30, -0.7)], [Piece(0, 54.8, 0.5, (-1.0, 1.0))])
     vague = replace(vague, drift=replace(vague.drift, at_middle_interval=(-1.0, 1.0)))
     assert vague.sentence.startswith("cannot tell: the best guess is that the ")
-    assert 'data-state="unsure"' in scanned(vague, stopped=False)
+    assert 'data-state="unsure"' in scan_card(vague, stopped=False)
 
 
 def test_words_of_a_correction():
     before = timeline("constant", [moment(0, 0.33), moment(10, 0.33)])
     after = timeline("constant", [moment(0, 0.01, width=0.04), moment(10, 0.01)])
     made = Repair(Path("in.mp4"), Path("<i>.mp4"), Correction(0.33), before, after, None, ("a data stream",))
-    words = fixed(made)
+    words = repair_card(made)
     assert "the sound is moved 330 ms later; nothing is encoded again" in words
     assert "330 ms early (+280 to +380 ms)" in words
     assert "10 ms early (−10 to +30 ms)" in words
@@ -168,9 +183,9 @@ def test_words_of_a_correction():
 
 
 def test_time_left():
-    assert left(0.25, 10) == "30 s left"
-    assert left(0.01, 60) == "99 min left"
-    assert "not known" in left(0, 3)
+    assert time_left(0.25, 10) == "30 s left"
+    assert time_left(0.01, 60) == "99 min left"
+    assert "not known" in time_left(0, 3)
 
 
 @pytest.mark.parametrize("values", [
@@ -178,14 +193,14 @@ def test_time_left():
 ])  # fmt: skip
 def test_parts_that_are_none(values):
     with pytest.raises(PageError):
-        read_part(*values)
+        read_scan_options(*values)
 
 
 def test_corrections_from_outside():
-    assert read_mending(None, False, 1, 2) == Mending(None, False, True, 2.0)
+    assert read_fix_options(None, False, 1, 2) == FixOptions(None, False, True, 2.0)
     with pytest.raises(PageError, match="offset must be from -60 to 60 s, not 61 s"):
-        read_mending(61, False, False, 2)
-    assert read_part(1.92, 2, None, None) == Part()
+        read_fix_options(61, False, False, 2)
+    assert read_scan_options(1.92, 2, None, None) == ScanOptions()
 
 
 @pytest.mark.parametrize(("name", "fixed"), [("a.mov", "a_fixed.mov"), ("b.c.AVI", "b.c_fixed.mkv")])
@@ -202,13 +217,13 @@ def clip(tmp_path_factory):
 def shared():
     torch.manual_seed(0)
     session = Session(Synchformer(SIZES).eval(), name="tiny")
-    return SimpleNamespace(models=Models(session))
+    return SimpleNamespace(models=Models(session), result="result")
 
 
 def test_a_scan_leaves_the_accelerator_to_others_between_steps(shared, clip):
     session = shared.models.first
-    asked = film_jobs.survey(session, clip, Part())
-    with closing(film_jobs.scanning(session, asked)) as steps:
+    asked = film_jobs.new_survey(session, clip, ScanOptions())
+    with closing(film_jobs.run_scan(session, asked)) as steps:
         for step in steps:
             assert isinstance(step, Step)
             assert not session.workspace._accelerator.locked()
@@ -218,26 +233,26 @@ def test_a_scan_leaves_the_accelerator_to_others_between_steps(shared, clip):
 
 def test_the_page_scans(shared, clip):
     opened = shared.models.first.open(clip)
-    job = _ask_scan(shared, None, None, opened.key, "tiny", 1.92, 0.0, 0.0, 0.0, False)[0]
+    job = _ask_scan(shared, TAB, None, None, opened.key, "tiny", 1.92, 0.0, 0.0, 0.0, False)["job"]
     assert job.path == clip
-    answers = list(_scan(shared, job))
-    figure = json.loads(answers[-1][0])
+    answers = list(_scan(shared, TAB, job))
+    figure = json.loads(answers[-1]["figure"])
     assert "clip.mp4" in figure[0]["title"]
-    assert "3 of 3 windows" in answers[-1][1]
-    assert job.found is not None
+    assert "3 of 3 windows" in answers[-1]["words"]
+    assert job.timeline is not None
     assert not list(Path(shared.models.workspace.folder.name).iterdir())  # the table was handed out and removed
-    job = Job(clip, "tiny", Part(stop=7.0))
-    list(_scan(shared, job))
-    assert job.found is None  # a part proves nothing for the whole
+    job = FilmJob(clip, "tiny", ScanOptions(stop=7.0))
+    list(_scan(shared, TAB, job))
+    assert job.timeline is None  # a part proves nothing for the whole
 
 
 def test_stop_before_anything_was_measured(shared, clip):
-    job = Job(clip, "tiny")
+    job = FilmJob(clip, "tiny")
     job.stop.set()
-    assert "Stopped before the first windows" in list(_scan(shared, job))[-1][1]
-    job.how = Mending(offset=0.4)
-    answers = list(_fix(shared, job))
-    assert "Stopped; nothing was written" in answers[-1][1]
+    assert "Stopped before the first windows" in list(_scan(shared, TAB, job))[-1]["words"]
+    job.fix = FixOptions(offset=0.4)
+    answers = list(_fix(shared, TAB, job))
+    assert "Stopped; nothing was written" in answers[-1]["words"]
     assert not list(Path(shared.models.workspace.folder.name).iterdir())
     assert not alive()
 
@@ -249,13 +264,13 @@ def test_no_film():
 
 def test_a_refusal_is_a_sentence(shared, clip):
     with own_folder(shared.models.workspace) as folder, pytest.raises(PageError, match="nothing was written: "):
-        list(mending(shared.models.first, clip, folder / "a.mp4", Mending(reach=0.0)))
-    words = list(_fix(shared, Job(clip, "tiny", how=Mending(reach=0.0))))[-1][1]
+        list(run_fix(shared.models.first, clip, folder / "a.mp4", FixOptions(reach=0.0)))
+    words = list(_fix(shared, TAB, FilmJob(clip, "tiny", fix=FixOptions(reach=0.0))))[-1]["words"]
     assert "Nothing was written: " in words
     assert "tick “Write on weak evidence too”" in words
     with own_folder(shared.models.workspace) as folder, pytest.raises(PageError, match="cannot hold"):
         webm = folder / "a.webm"
-        list(mending(shared.models.first, clip, webm, Mending(offset=0.4)))
+        list(run_fix(shared.models.first, clip, webm, FixOptions(offset=0.4)))
 
 
 # The weights that tell synchronizability
@@ -270,45 +285,44 @@ def fetching(tmp_path, monkeypatch, clip):
     monkeypatch.setattr(download, "CHUNK", 1 << 12)
     monkeypatch.setattr(model_registry, "POLL_SECONDS", 0.02)
     config = TINY.with_head("synchronizability")
-    monkeypatch.setattr(model_registry, "JUDGES", (("synchronizability", config),))
+    monkeypatch.setattr(model_registry, "SYNCHRONIZABILITY_MODELS", (("synchronizability", config),))
     path = save_with_settings(tmp_path / "a.pt", "stage II", published_state(tiny_model(config=config)))
     content = path.read_bytes()
     behavior = Behavior(data=content, block=1 << 14, pause=0.03)
     with serving(behavior) as url:
         known_as(monkeypatch, "synchronizability", config, source_of(url, content))
         session = Session(tiny_model(), name="tiny")
-        yield SimpleNamespace(models=Models(session, device="cpu")), session.open(clip), behavior
+        yield SimpleNamespace(models=Models(session, device="cpu"), result="result"), session.open(clip), behavior
 
 
 def test_the_download_is_offered_shown_and_used(fetching):
-    shared, opened, behavior = fetching
+    page, opened, behavior = fetching
     place = (opened.key, "tiny", opened.start, 0.0)
-    view, row, button, _ = synchronizability._tell(shared, *place)
-    assert "not downloaded" in json.loads(view)["sync"]["error"]
-    assert row["visible"] is True
-    assert button["value"] == f"Download synchronizability ({CHECKPOINTS['synchronizability'].size})"
+    changes = synchronizability._predict(page, ROW, *place)
+    assert "not downloaded" in json.loads(changes["result"])["sync"]["error"]
+    assert changes["row"]["visible"] is True
+    assert changes["fetch"]["value"] == f"Download synchronizability ({CHECKPOINTS['synchronizability'].size})"
     assert behavior.asked == []  # nothing is fetched unasked
-    answers = list(synchronizability._fetch(shared, *place))
-    told = [words for *_, words in answers[:-1]]
-    assert any("Downloading synchronizability: " in words and "MB so far" in words for words in told)
-    view, row, _, words = answers[-1]
-    assert 0 <= json.loads(view)["sync"]["probability"] <= 1
-    assert (row["visible"], words) == (False, "")
-    list(synchronizability._fetch(shared, *place))
+    steps = list(synchronizability._fetch(page, ROW, *place))
+    words = [each["words"] for each in steps[:-1]]
+    assert any("Downloading synchronizability: " in each and "MB so far" in each for each in words)
+    assert 0 <= json.loads(steps[-1]["result"])["sync"]["probability"] <= 1
+    assert (steps[-1]["row"]["visible"], steps[-1]["words"]) == (False, "")
+    list(synchronizability._fetch(page, ROW, *place))
     assert behavior.asked == [None]  # once
 
 
 def test_a_download_that_fails_is_a_sentence_and_can_be_tried_again(fetching):
-    shared, opened, behavior = fetching
+    page, opened, behavior = fetching
     behavior.status = [404] * 10
-    answer = list(synchronizability._fetch(shared, opened.key, "tiny", opened.start, 0.0))[-1]
-    assert 'role="alert"' in answer[3]
-    assert answer[2]["interactive"] is True
+    changes = list(synchronizability._fetch(page, ROW, opened.key, "tiny", opened.start, 0.0))[-1]
+    assert 'role="alert"' in changes["words"]
+    assert changes["fetch"]["interactive"] is True
 
 
 def test_nothing_is_offered_where_nothing_is_missing(shared, clip, monkeypatch):
-    monkeypatch.setattr(model_registry, "JUDGES", ())
+    monkeypatch.setattr(model_registry, "SYNCHRONIZABILITY_MODELS", ())
     opened = shared.models.first.open(clip)
-    view, row, *_ = synchronizability._tell(shared, opened.key, "tiny", opened.start, 0.0)
-    assert "no weights for that are here" in json.loads(view)["sync"]["error"]
-    assert row["visible"] is False
+    changes = synchronizability._predict(shared, ROW, opened.key, "tiny", opened.start, 0.0)
+    assert "no weights for that are here" in json.loads(changes["result"])["sync"]["error"]
+    assert changes["row"]["visible"] is False
