@@ -58,9 +58,9 @@ class Augmentation:
     def __post_init__(self) -> None:
         for name in ("upscale", "flip", "color", "grayscale", "blur", "audio"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"--{name} is a probability from 0 to 1, not {getattr(self, name)}")
+                raise ValueError(f"{name} is a probability from 0 to 1, not {getattr(self, name)}")
         if not 0 <= self.jitter <= 0.1:
-            raise ValueError(f"--jitter is at most 0.1 s, half an offset class, not {self.jitter}")
+            raise ValueError(f"jitter is from 0 to 0.1 s, half an offset class, not {self.jitter}")
 
 
 AUGMENTATIONS = {
