@@ -11,26 +11,31 @@ python -m training.run export   --out runs/avst --of baseline --to runs/avst/mod
 python -m training.run avclip   --out runs/mine --data folder:videos --init mini      # your own videos, the same stages
 python -m training.run sync     --out runs/vgg --data vggsound:vggsound --annotations lists --preset base --recipe paper
 
+python -m training.run sync     --out runs/mini --config configs/mini.yaml    # settings from a file; a run writes one
+
 torchrun --nproc-per-node 8 -m training.run sync ...          # the same on many GPUs (nccl) or processes (gloo)
+
+The recipe's values hold first, those of --config go before them, and those of the command line before both.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import Field, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, get_args
 
 import torch
 
-from synchformer.config import PRESETS
-from synthetic import KINDS
-from training.augmentation.policy import Augment
+from synchformer.config import PRESETS, SynchformerConfig
 from training.config.ablations import NAMES, ablate
-from training.config.names import BASELINE_KINDS, Exported
-from training.config.optimization import CPU_RECIPE, RECIPES, OptimConfig
-from training.config.request import StageConfig
+from training.config.command_line import add_options, given_settings
+from training.config.config_file import CONFIG, RECIPES, read_config, write_config
+from training.config.fields import settings_of
+from training.config.names import STAGES, Exported, Stage
+from training.config.optimization import OptimConfig
+from training.config.stage_config import StageConfig
 from training.readers.stage_data import StageData
 from training.runtime.distributed import world
 from training.stages.builder import build_task
@@ -38,127 +43,127 @@ from training.stages.export import export_model
 from training.trainer.divergence import DivergedError
 from training.trainer.loop import train
 
-AUGMENTS: dict[str, Augment] = {"here": "light", "paper": "published"}
 EXPORTS = get_args(Exported)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one stage; returns the exit status: 0 done, 1 diverged or unusable input, 2 wrong usage."""
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    arguments = parser.parse_args(argv)
     try:
         if arguments.stage == "export":
-            config, _ = ablate(PRESETS[arguments.preset], arguments.ablation)
-            print(export_model(arguments.out, config, arguments.to, arguments.of))
-            return 0
-        _run(arguments)
+            print(export_model(arguments.out, exported_config(arguments), arguments.to, arguments.of))
+        else:
+            run_stage(stage_config(arguments))
     except (DivergedError, ValueError, FileNotFoundError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
 
 
-def _run(arguments: argparse.Namespace) -> None:
-    with world(arguments.device) as here:
-        options = RECIPES[arguments.recipe][arguments.stage].with_values(**_given(arguments, OptimConfig))
-        torch.manual_seed(options.seed)
-        config, choices = ablate(PRESETS[arguments.preset], arguments.ablation)
-        given = {"augment": AUGMENTS[arguments.recipe], **_given(arguments, StageConfig), **choices}
-        request = StageConfig(config=config, options=options, **given)
-        data = StageData(arguments.stage, request, here.leads)
+def run_stage(request: StageConfig) -> None:
+    """Check the data, build the stage's task and train it; see `training.trainer.loop.train`.
+
+    Raises:
+        ValueError: data or weights that cannot be used.
+        FileNotFoundError: when the stage before was not run in this folder.
+        DivergedError: as `train`.
+    """
+    with world(request.device) as here:
+        torch.manual_seed(request.options.seed)
+        data = StageData(request, here.leads)
         if here.leads:
             print(data.check())
         here.wait()  # what the leading process looks into, renders and encodes, the others read
-        options = options.for_clips(data.count, here.size)
-        request = replace(request, options=options)
-        task = build_task(arguments.stage, request, data) if here.leads else None
+        request = replace(request, options=request.options.for_clips(data.count, here.size))
+        task = build_task(request, data) if here.leads else None
         here.wait()
-        torch.manual_seed(options.seed)
-        task = task or build_task(arguments.stage, request, data)
-        train(task, options, arguments.out / arguments.stage, here, request.about())
+        torch.manual_seed(request.options.seed)
+        task = task or build_task(request, data)
+        folder = request.out / request.stage
+        if here.leads:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_config(request, folder / CONFIG)
+        train(task, request.options, folder, here, request.about())
 
 
-def _given(arguments: argparse.Namespace, kind: type[OptimConfig] | type[StageConfig]) -> dict[str, Any]:
-    """The arguments that are fields of a dataclass."""
-    names = {field.name for field in fields(kind)}
-    return {name: value for name, value in vars(arguments).items() if name in names}
+def stage_config(arguments: argparse.Namespace) -> StageConfig:
+    """What a command asks for: its own values, before those of its file, before those of the recipe.
+
+    Raises:
+        ValueError: a file that cannot be used, or as `StageConfig`.
+    """
+    stage: Stage = arguments.stage
+    asked = {name: value for name, value in vars(arguments).items() if name not in ("stage", "out", "config")}
+    for kind in (StageConfig, OptimConfig):
+        asked |= given_settings(arguments, kind)
+    file = read_config(arguments.config, stage) if "config" in arguments else {}
+    recipe = RECIPES[asked.get("recipe", file.get("recipe", "here"))]
+    if "preset" in asked:
+        file.pop("sizes", None)
+    values = read_config(recipe, stage) | file | asked
+    config, choices = model_sizes(values, stage)
+    options, own = (
+        {name: values[name] for name in settings_of(kind) if name in values} for kind in (OptimConfig, StageConfig)
+    )
+    request = StageConfig(stage, arguments.out, config, OptimConfig(**options), **{**own, **choices})
+    if request.options.epochs and {"steps", "valid_every"} & set(asked):
+        raise ValueError(
+            f"--epochs {request.options.epochs:g} sets --steps and --valid-every; leave them out, or add --epochs 0"
+        )
+    return request
+
+
+def model_sizes(values: dict[str, Any], stage: Stage) -> tuple[SynchformerConfig, dict[str, Any]]:
+    """The sizes that settings ask for, and the settings of the stage that ablations change.
+
+    Raises:
+        ValueError: unknown preset or ablation, or sizes that do not fit together.
+    """
+    preset, sizes, ablations = values.get("preset", "mini"), values.get("sizes", {}), values.get("ablation", ())
+    if preset not in PRESETS:
+        raise ValueError(f"there is no preset {preset}; choose from {', '.join(sorted(PRESETS))}")
+    if sizes and ablations:
+        raise ValueError("ablations change the sizes of a preset, and the file has sizes; leave out one of them")
+    config, choices = ablate(SynchformerConfig.from_dict(asdict(PRESETS[preset]) | sizes), ablations)
+    known = settings_of(StageConfig, stage)
+    return config, {name: value for name, value in choices.items() if name in known}
+
+
+def exported_config(arguments: argparse.Namespace) -> SynchformerConfig:
+    """The sizes that are asked for; where none are, those that the run wrote down."""
+    file = arguments.out / arguments.of / CONFIG
+    asked = {name: value for name in ("preset", "ablation") if (value := getattr(arguments, name, None))}
+    if not asked and file.exists():
+        asked = read_config(file, arguments.of)
+    return model_sizes(asked, arguments.of)[0]
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training.run", description=__doc__.splitlines()[0])
     stages = parser.add_subparsers(dest="stage", required=True)
-    for name, defaults in CPU_RECIPE.items():
+    for name in STAGES:
         stage = stages.add_parser(name, argument_default=argparse.SUPPRESS)
-        _common(stage)
-        _request(stage)
-        if name in ("unimodal", "baseline"):
-            stage.add_argument(
-                "--model", choices=BASELINE_KINDS, required=name == "baseline", help="which baseline (table 1)"
-            )
-        for field in fields(OptimConfig):
-            _option(stage, field, defaults)
-    export = stages.add_parser("export")
-    _common(export)
+        _add_model(stage)
+        stage.add_argument("--config", type=Path, help="YAML file of settings, such as one that a run wrote")
+        stage.add_argument(
+            "--recipe", choices=sorted(RECIPES), help="here: for two cores; paper: the published values (default here)"
+        )
+        add_options(stage, StageConfig, name)
+        add_options(stage, OptimConfig, name, read_config(RECIPES["here"], name))
+    export = stages.add_parser("export", argument_default=argparse.SUPPRESS)
+    _add_model(export)
     export.add_argument("--to", type=Path, required=True, help="the safetensors file to write")
     export.add_argument("--of", choices=EXPORTS, default="sync", help="whose module to write")
     return parser
 
 
-def _common(parser: argparse.ArgumentParser) -> None:
+def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the run; the stages find each other there")
-    parser.add_argument("--preset", choices=sorted(PRESETS), default="mini", help="sizes of the model")
+    parser.add_argument("--preset", choices=sorted(PRESETS), help="sizes of the model (default mini)")
     parser.add_argument(
-        "--ablation", action="append", choices=NAMES, default=[], help="what to leave out (training/ablations.py)"
+        "--ablation", action="append", choices=NAMES, help="what to leave out (training/config/ablations.py)"
     )
-
-
-def _request(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", help="data set: synthetic:SEED (default synthetic:0), folder:DIR, vggsound:DIR, ...")
-    parser.add_argument(
-        "--annotations", type=Path, help="folder of the published lists, for the data sets that need it"
-    )
-    parser.add_argument("--count", type=int, help="clips to train on (default 1000 generated ones, or all there are)")
-    parser.add_argument(
-        "--held-out", type=int, help="clips to validate on (default 60 generated ones, or all there are)"
-    )
-    parser.add_argument("--valid-crops", type=int, help="crops (stage I: clips) of a validation (default 512; 24)")
-    parser.add_argument("--without", nargs="+", choices=KINDS, help="kinds of generated events that are left out")
-    parser.add_argument("--unchecked", action="store_true", help="train although the check of the data finds errors")
-    parser.add_argument("--workers", type=int, help="processes that render or encode clips; 0: this one (default 2)")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    parser.add_argument(
-        "--augment", choices=get_args(Augment), help="random changes (default: light; published in paper)"
-    )
-    parser.add_argument("--views", type=int, help="crops of the picture in cached features; the first is the center")
-    parser.add_argument(
-        "--init", help="name or file of a trained model to go on from; of stage I (avclip-vggsound), its encoders"
-    )
-    parser.add_argument(
-        "--module", help="name or file of a trained model whose synchronization module sync starts from"
-    )
-    parser.add_argument("--audio-init", help="AST of AudioSet for the audio encoder: a file, or hub to download it")
-    parser.add_argument("--video-init", help="Motionformer of Something-Something v2 for the video encoder (.pyth)")
-    parser.add_argument(
-        "--recipe", choices=sorted(RECIPES), default="here", help="here: for two cores; paper: the published values"
-    )
-    parser.add_argument("--trained-extractors", action="store_true", help="train the encoders too, on pixels")
-    parser.add_argument("--no-cache", dest="cached", action="store_false", help="encode every crop anew")
-    parser.add_argument(
-        "--resident", action="store_true", help="keep rendered clips in the GPU's memory: batches then cost little"
-    )
-    parser.add_argument("--replace", type=float, help="largest share of moments that sync fills from other clips")
-    parser.add_argument("--revoice", type=float, help="share of crops in sync that get another clip's sound, in time")
-    parser.add_argument("--sounds", type=int, help="crops that share a picture, where pictures are encoded (default 1)")
-    parser.add_argument("--labels", choices=("truth", "published"), help="what counts as synchronizable")
-    parser.add_argument("--published-positions", action="store_true", help="cut the position table as published")
-
-
-def _option(parser: argparse.ArgumentParser, field: Field[Any], defaults: OptimConfig) -> None:
-    name, default = f"--{field.name.replace('_', '-')}", getattr(defaults, field.name)
-    text = f"{field.metadata['help']} (default {default})"
-    if isinstance(default, bool):
-        parser.add_argument(name, action=argparse.BooleanOptionalAction, help=text)
-    else:
-        parser.add_argument(name, type=type(default), help=text)
 
 
 if __name__ == "__main__":

@@ -30,10 +30,10 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 
 def add_device(parser: argparse.ArgumentParser, default: str = "auto") -> None:
     """Option `--device`, the same in every command of every package."""
-    parser.add_argument("--device", type=device, default=default, help=f"{DEVICE_HELP} (default: {default})")
+    parser.add_argument("--device", type=named_device, default=default, help=f"{DEVICE_HELP} (default: {default})")
 
 
-def device(text: str) -> str:
+def named_device(text: str) -> str:
     """The name of a device, for argparse."""
     try:
         return device_name(text)

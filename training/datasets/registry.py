@@ -50,11 +50,20 @@ def open_source(name: str, options: SourceOptions = SourceOptions()) -> Source:
         ValueError: unknown kind, a place that does not exist or holds nothing usable, annotations that are missing or
             contradict each other.
     """
+    return OPENERS[source_kind(name)](name.partition(":")[2], options)
+
+
+def source_kind(name: str) -> str:
+    """The kind of the data set `KIND:PLACE`, which need not exist.
+
+    Raises:
+        ValueError: unknown kind, or no place.
+    """
     kind, _, place = name.partition(":")
     if kind not in OPENERS or not place:
         known = ", ".join(f"{known}:{_PLACES.get(known, 'DIR')}" for known in OPENERS)
         raise ValueError(f"{name!r} is no data set; give one of {known}")
-    return OPENERS[kind](place, options)
+    return kind
 
 
 def _generated(place: str, options: SourceOptions) -> Source:

@@ -138,10 +138,8 @@ class RenderedClips(PixelReader):
         """Keep all frames in a device's memory as well, so that batches only name them.
 
         Raises:
-            ValueError: when frames are cut or changed where batches are made, or the device has no room.
+            ValueError: when the device has no room.
         """
-        if self.frames.shape[-1] != self.config.image_size or self.change.kind == "published":
-            raise ValueError("--resident keeps frames as the model takes them; leave it out with --augment published")
         if device.type == "cuda" and self.frames.nbytes > (free := torch.cuda.mem_get_info(device)[0]):
             raise ValueError(
                 f"--resident: {len(self)} clips take {self.frames.nbytes / 1e9:.0f} GB and {device} has "

@@ -20,8 +20,7 @@ from tqdm import tqdm
 from synchformer.modeling.segment_avclip import segment_count
 from synchformer.storage.csv_rows import write_csv
 from training.augmentation.policy import Change
-from training.config.names import Stage
-from training.config.request import StageConfig
+from training.config.stage_config import StageConfig
 from training.datasets.generated import GeneratedSource
 from training.datasets.inventory import ClipPart, Inventory, build_inventory
 from training.datasets.recipe import Recipe
@@ -46,20 +45,15 @@ SHOWN = 5  # clips that are named on the screen; the file names all
 class StageData:
     """What a command's `--data` names, for one stage."""
 
-    def __init__(self, stage: Stage, request: StageConfig, leads: bool = True) -> None:
+    def __init__(self, request: StageConfig, leads: bool = True) -> None:
         """Open the data set; the process that `leads` writes down what is left out.
 
         Raises:
-            ValueError: when there is none of that name, or it does not suit the stage.
+            ValueError: when there is none of that name.
         """
-        self.stage, self.request, self.leads = stage, request, leads
+        self.stage, self.request, self.leads = request.stage, request, leads
         self.source = self._open()
         self.generated = self.source.is_generated
-        if stage == "unimodal" and not self.generated:
-            raise ValueError(
-                f"--data {request.data}: the unimodal stage needs to be told what happens when, which only generated "
-                "clips do; give synthetic:SEED, or start encoders from --audio-init and --video-init in stage I"
-            )
 
     def _open(self) -> Source:
         request = self.request
@@ -69,11 +63,7 @@ class StageData:
             test=0,
             without=request.without,
         )
-        source = open_source(request.data, SourceOptions(request.annotations, generated))
-        if not source.is_generated and (request.without or request.resident):
-            asked = "--without leaves out kinds of events" if request.without else "--resident keeps clips in memory"
-            raise ValueError(f"{asked}, and {request.data} has no generated clips; leave it out")
-        return source
+        return open_source(request.data, SourceOptions(request.annotations, generated))
 
     # Which clips
 
@@ -259,4 +249,5 @@ class StageData:
 
 def encoding_device(name: str) -> torch.device:
     """Where features are computed: this process's GPU, unless there is none or the CPU is asked for."""
-    return torch.device("cuda") if name != "cpu" and torch.cuda.is_available() else CPU
+    on_gpu = name != "cpu" and torch.cuda.is_available()
+    return torch.device(name if name.startswith("cuda:") else "cuda") if on_gpu else CPU

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from synchformer.checkpoints.device_names import device_name
+
 Value = TypeVar("Value")
 CPU = torch.device("cpu")
 PATIENCE = timedelta(hours=12)  # the others wait while the leading process renders, encodes or validates
@@ -67,21 +69,23 @@ def world(device: str = "auto") -> Iterator[World]:
     """The processes that `torchrun` started, or this one alone; nccl joins GPUs and gloo joins CPUs.
 
     Args:
-        device: "auto" (this process's GPU when there is one), "cpu" or "cuda".
+        device: "auto" (this process's GPU when there is one), "cpu", "cuda", or "cuda:1" for one process alone.
 
     Raises:
-        ValueError: when a GPU is asked for and not there.
+        ValueError: when a GPU is asked for and not there, or one for several processes.
     """
     size, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_RANK", "0"))
-    if device not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"--device must be auto, cpu or cuda, not {device}")
-    if device == "cuda" and torch.cuda.device_count() <= local:
+    kind, _, number = device_name(device).partition(":")
+    if number and size > 1:
+        raise ValueError(f"--device {device} is one GPU for {size} processes; use --device cuda, one for each")
+    index = int(number or local)
+    if kind == "cuda" and torch.cuda.device_count() <= index:
+        whose = "this machine has no such GPU" if number else f"process {local} of this machine has no GPU"
         raise ValueError(
-            f"--device cuda: process {local} of this machine has no GPU ({torch.cuda.device_count()} found); "
-            "start fewer processes or use --device cpu"
+            f"--device {device}: {whose} ({torch.cuda.device_count()} found); start fewer processes or use --device cpu"
         )
-    on_gpu = device != "cpu" and torch.cuda.device_count() > local
-    place = torch.device("cuda", local) if on_gpu else torch.device("cpu")
+    on_gpu = device != "cpu" and torch.cuda.device_count() > index
+    place = torch.device("cuda", index) if on_gpu else torch.device("cpu")
     if on_gpu:
         torch.cuda.set_device(place)
     if size == 1:

@@ -14,8 +14,7 @@ from synchformer.modeling.encoders import AnyAudioEncoder, AnyVideoEncoder, Enco
 from synchformer.modeling.segment_avclip import SegmentAVCLIP
 from synchformer.modeling.synchformer import Synchformer
 from training.baselines.model import segment_config
-from training.config.names import BASELINE_KINDS, Stage
-from training.config.request import CROPS_ONLY, StageConfig
+from training.config.stage_config import StageConfig
 from training.initialization.pretrained import load_audio, load_video
 from training.initialization.synchronizer import CLIPS, start_from
 from training.readers.base import CropReader
@@ -32,24 +31,17 @@ from training.trainer.task import Task
 Trained = TypeVar("Trained", Synchformer, SegmentAVCLIP, Synchformer | SegmentAVCLIP)
 
 
-def build_task(stage: Stage, request: StageConfig, data: StageData | None = None) -> Task:
+def build_task(request: StageConfig, data: StageData | None = None) -> Task:
     """The task of a stage, its clips rendered or encoded where they were not yet.
 
     Raises:
         ValueError: data or weights that cannot be used.
         FileNotFoundError: when the stage before was not run in this folder.
     """
-    for name, (least, stages) in CROPS_ONLY.items():
-        if getattr(request, name) > least and stage not in stages:
-            raise ValueError(
-                f"--{name} changes the crops of {' and '.join(stages)}, not of {stage}; leave it out there"
-            )
-    return _BUILDERS[stage](request, data or StageData(stage, request))
+    return _BUILDERS[request.stage](request, data or StageData(request))
 
 
 def _unimodal(request: StageConfig, data: StageData) -> Task:
-    if request.model is not None and request.init is not None:
-        raise ValueError("--init names a Synchformer, which has no baseline's extractors; leave out --model or --init")
     config = request.config if request.model is None else segment_config(request.model, request.config)
     task = UnimodalTask(config, *data.pixels(), request.options.batch)
     begun = _begun(request)
@@ -59,8 +51,7 @@ def _unimodal(request: StageConfig, data: StageData) -> Task:
 
 
 def _baseline(request: StageConfig, data: StageData) -> Task:
-    if request.model is None:
-        raise ValueError(f"the stage baseline needs --model, one of {', '.join(BASELINE_KINDS)}")
+    assert request.model is not None
     start, batch = stage_state(request.out, "unimodal"), request.options.batch
     given = start and start["model"]
     return baseline_task(
@@ -99,13 +90,6 @@ def _sync(request: StageConfig, data: StageData) -> Task:
     config = request.config
     init = _begun(request)
     encoders = (init.video_encoder, init.audio_encoder) if init else _encoders(request)
-    for name, given in (("--replace", request.replace), ("--revoice", request.revoice)):
-        if given and not data.generated:
-            raise ValueError(f"{name} asks what decides, which only generated clips tell; leave it out")
-    if request.sounds > 1 and request.reads_features:
-        raise ValueError("--sounds spares encoding pictures, and cached features are encoded already; leave it out")
-    if request.sounds > 1 and request.revoice:
-        raise ValueError("--revoice takes sounds of other clips, --sounds several of the same; leave out one of them")
     clips, held_out, extractors = _readers(request, data, *encoders)
     stage = stage2(config, extractors, timed=clips.scenes is not None)
     whole = init if isinstance(init, Synchformer) else _trained(request, request.module)
@@ -120,8 +104,6 @@ def _sync(request: StageConfig, data: StageData) -> Task:
 
 def _synchronizability(request: StageConfig, data: StageData) -> Task:
     labels: Labels = request.labels or ("truth" if data.generated else "published")
-    if labels == "truth" and not data.generated:
-        raise ValueError("--labels truth asks when events happen, which only generated clips tell; use published")
     model = _trained(request, request.init) or assemble(request.out, request.config, "sync")
     clips, held_out, extractors = _readers(request, data, model.video_encoder, model.audio_encoder)
     module = adapt(model.synchronizer, request.config, request.published_positions)

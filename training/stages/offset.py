@@ -216,14 +216,9 @@ class SyncTask(CropTask):
             *arguments, **named: of a `CropTask`.
             revoice: share of the crops that have another clip's sound (`training.sampling.revoicing`).
             sounds: crops to a picture (`training.stages.shared_pictures`), where pictures are encoded.
-
-        Raises:
-            ValueError: when a micro-batch does not consist of whole pictures.
         """
         super().__init__(*arguments, **named)
         self.revoice, self.sounds = revoice, sounds
-        if self.size % sounds:
-            raise ValueError(f"--batch {self.size} crops cannot have {sounds} sounds to a picture; make it a multiple")
 
     def read(self, rng: np.random.Generator) -> tuple[list[CropPlace], Batch]:
         """The crops of a micro-batch, and what is read of them; every picture has several sounds where asked for."""

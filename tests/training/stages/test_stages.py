@@ -208,14 +208,14 @@ def test_whole_pipeline_from_commands(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("stage", "data", "said"),
     [
-        ("folder:clips", "there is no folder clips"),
-        ("synthetic:x", "needs a seed"),
-        (f"synthetic:{HELD_OUT}", "train clips have seeds from 0"),
-        ("tape:0", "is no data set; give one of synthetic:SEED"),
+        ("avclip", "folder:clips", "there is no folder clips"),
+        ("unimodal", "synthetic:x", "needs a seed"),
+        ("unimodal", f"synthetic:{HELD_OUT}", "train clips have seeds from 0"),
+        ("unimodal", "tape:0", "is no data set; give one of synthetic:SEED"),
     ],
 )
-def test_unknown_data_is_a_sentence(tmp_path, data, said, capsys):
-    assert run.main(["unimodal", "--out", str(tmp_path), "--data", data]) == 1
+def test_unknown_data_is_a_sentence(tmp_path, stage, data, said, capsys):
+    assert run.main([stage, "--out", str(tmp_path), "--data", data]) == 1
     assert said in capsys.readouterr().err
