@@ -115,10 +115,10 @@ def fill(card: str, blocks: dict[str, str]) -> str:
     """
     for name, text in blocks.items():
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.S)
-        found = pattern.search(card)
-        if not found:
+        block = pattern.search(card)
+        if not block:
             raise ValueError(f"the card has no place <!-- {name} --> ... <!-- end -->; add it where it belongs")
-        card = f"{card[: found.start()]}{found[1]}\n{text}\n\n{found[2]}{card[found.end() :]}"
+        card = f"{card[: block.start()]}{block[1]}\n{text}\n\n{block[2]}{card[block.end() :]}"
     return card
 
 

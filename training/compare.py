@@ -55,8 +55,8 @@ def compare(runs: Sequence[Path], group: str = GROUP) -> Comparison:
             raise ValueError(
                 f"{run / EVALUATION} differs from {runs[0] / EVALUATION} in {', '.join(other)}; evaluate both alike"
             )
-    found = [_entry(run, report, group) for run, report in zip(runs, reports, strict=True)]
-    entries, courses = zip(*found, strict=True)
+    measured_runs = [_entry(run, report, group) for run, report in zip(runs, reports, strict=True)]
+    entries, courses = zip(*measured_runs, strict=True)
     said = settings[0]
     measured = f"Measured on {said['data']}, {group}; {said['protocol']}; 95 % bootstrap intervals."
     return Comparison(entries, measured, said["classes"], courses)
@@ -147,18 +147,18 @@ def _sample_seconds(stage: Stage, config: SynchformerConfig) -> float:
 
 
 def _median(log: list[Row], name: str) -> float | None:
-    found = [row[name] for row in log if name in row]
-    return median(found) if found else None
+    values = [row[name] for row in log if name in row]
+    return median(values) if values else None
 
 
 def _cpu_minutes(logs: dict[Stage, list[Row]], taken: dict[Stage, int]) -> float | None:
     """The mean step of every stage, times its steps; None where a log does not tell."""
     spent = 0.0
     for stage, steps in taken.items():
-        found = [row["cpu_seconds"] for row in logs[stage] if "cpu_seconds" in row]
-        if not found:
+        seconds = [row["cpu_seconds"] for row in logs[stage] if "cpu_seconds" in row]
+        if not seconds:
             return None
-        spent += mean(found) * steps / 60
+        spent += mean(seconds) * steps / 60
     return spent
 
 
@@ -170,13 +170,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="write OUT.md, OUT.csv and OUT.json")
     arguments = parser.parse_args(argv)
     try:
-        found = compare(arguments.runs, arguments.group)
+        comparison = compare(arguments.runs, arguments.group)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1
-    print(found.markdown)
+    print(comparison.markdown)
     if arguments.out:
-        print("\n" + ", ".join(map(str, write_comparison(found, arguments.out))))
+        print("\n" + ", ".join(map(str, write_comparison(comparison, arguments.out))))
     return 0
 
 

@@ -50,8 +50,8 @@ def _loss(axes: Axes, rows: list[Row], stage: str) -> None:
     names = [name for name in PARTS if any(name in row for row in trained)]
     names = names or [next(name for name in OWN if name == "loss" or any(name in row for row in trained))]
     for color, name in zip(("C0", "C1"), names, strict=False):
-        found = [(row["step"], row[name]) for row in trained if name in row]
-        steps, losses = np.array(found).reshape(-1, 2).T
+        points = [(row["step"], row[name]) for row in trained if name in row]
+        steps, losses = np.array(points).reshape(-1, 2).T
         axes.plot(steps, losses, color=color, alpha=0.3, linewidth=1)
         if len(losses) >= SMOOTH:
             smooth = np.convolve(losses, np.ones(SMOOTH) / SMOOTH, mode="valid")
@@ -65,9 +65,9 @@ def _loss(axes: Axes, rows: list[Row], stage: str) -> None:
 
 def _validations(axes: Axes, rows: list[Row], stage: str) -> None:
     for name in HEADLINES:
-        found = [(row["step"], row[f"valid/{name}"]) for row in rows if f"valid/{name}" in row]
-        if found:
-            (line,) = axes.plot(*zip(*found, strict=True), marker="o", markersize=3, label=name)
+        points = [(row["step"], row[f"valid/{name}"]) for row in rows if f"valid/{name}" in row]
+        if points:
+            (line,) = axes.plot(*zip(*points, strict=True), marker="o", markersize=3, label=name)
             for chance in {row[guess] for row in rows if (guess := f"valid/{name}_chance") in row}:
                 axes.axhline(chance, color=line.get_color(), linestyle="--", linewidth=1)
     axes.set(title=f"{stage}: held-out clips", xlabel="step", ylim=(0, 1))

@@ -72,12 +72,12 @@ class Comparison:
     @property
     def differences(self) -> list[str]:
         """A sentence about each thing that should be equal and is not, or one that all are."""
-        told = {
+        counted = {
             "parameters": [entry.parameters for entry in self.entries],
             "crops seen": [entry.crops for entry in self.entries],
             "clips": [entry.clips for entry in self.entries],
         }
-        unequal = {name: counts for name, counts in told.items() if max(counts) > ALIKE * max(min(counts), 1)}
+        unequal = {name: counts for name, counts in counted.items() if max(counts) > ALIKE * max(min(counts), 1)}
         if not unequal:
             return ["Parameters, clips and crops seen are equal to within 5 %."]
         return [

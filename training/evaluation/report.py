@@ -144,12 +144,12 @@ def read_report(path: Path) -> dict[str, Any]:
         ValueError: when the file is missing or holds no evaluation.
     """
     try:
-        found: dict[str, Any] = json.loads(path.read_text())
+        report: dict[str, Any] = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} cannot be read: {error}; write it with training.evaluate --out") from error
-    if not isinstance(found, dict) or "markdown" not in found or "said" not in found:
+    if not isinstance(report, dict) or "markdown" not in report or "said" not in report:
         raise ValueError(f"{path} holds no evaluation; write it with training.evaluate --out")
-    return found
+    return report
 
 
 def summarize(trials: list[Trial], classes: int) -> list[Row]:

@@ -75,11 +75,11 @@ def generated_trials(model: TwoStreams, source: Source, workers: int = 2) -> Ite
         written = in_order(partial(write_sample, source, Path(folder)), source.samples("test"), workers)
         for sample, path in written:
             start, target, shared = draw_trial(truth_of(source, sample), model.config)
-            found = predict(model, load_clip(path, start, model.config.grid[target], config=model.config))
+            prediction = predict(model, load_clip(path, start, model.config.grid[target], config=model.config))
             path.unlink()
-            guess = model.config.offset_class(found.offset)
+            guess = model.config.offset_class(prediction.offset)
             seed = int(sample.group)
-            yield Trial(seed, start, target, guess, found.confidence, shared, sample.id, 0, sample.labels)
+            yield Trial(seed, start, target, guess, prediction.confidence, shared, sample.id, 0, sample.labels)
 
 
 def truth_of(source: Source, sample: Sample) -> Scene:
@@ -114,10 +114,12 @@ def source_trials(
     for number, (sample, clips) in enumerate(crops_of(source, samples, draw, config, left_out, workers)):
         scene = source.scene(sample)
         for index, clip in enumerate(clips):
-            found = predict(model, clip)
+            prediction = predict(model, clip)
             shared = None if scene is None else shared_events(scene, Place(clip.start, clip.offset), config)
-            target, guess = config.offset_class(clip.offset), config.offset_class(found.offset)
-            yield Trial(number, clip.start, target, guess, found.confidence, shared, sample.id, index, sample.labels)
+            target, guess = config.offset_class(clip.offset), config.offset_class(prediction.offset)
+            yield Trial(
+                number, clip.start, target, guess, prediction.confidence, shared, sample.id, index, sample.labels
+            )
 
 
 def _protocol_places(
