@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from synchformer.config import PRESETS
+from training.config.command_options import add_annotations, add_workers
 from training.datasets.registry import SourceOptions, open_source
 from training.datasets.source import SPLITS
 from training.datasets.validation import check_source, table
@@ -20,11 +20,11 @@ def main(argv: list[str] | None = None) -> int:
     """Print a table per data set; exit status 1 when one has errors, 2 on wrong usage."""
     parser = argparse.ArgumentParser(prog="python -m training.check", description=__doc__.splitlines()[0])
     parser.add_argument("sources", nargs="+", metavar="SOURCE", help="such as folder:DIR or vggsound:DIR")
-    parser.add_argument("--annotations", type=Path, help="folder of the published lists")
+    add_annotations(parser)
     parser.add_argument("--preset", choices=sorted(PRESETS), default="base", help="sizes of the model (default base)")
     parser.add_argument("--sample", type=int, default=500, help="clips of each split to look into (default 500)")
     parser.add_argument("--all", action="store_true", help="look into every clip")
-    parser.add_argument("--workers", type=int, default=0, help="processes that look (default 0: this one)")
+    add_workers(parser, default=0)
     arguments = parser.parse_args(argv)
     failed = False
     for name in arguments.sources:

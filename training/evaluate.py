@@ -16,13 +16,14 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import get_args
 
 from tqdm import tqdm
 
+from synchformer.cli.options import add_device
 from synchformer.modeling.synchformer import TwoStreams
 from synthetic import KINDS, SEEDS
 from training.baselines.model import load_any
+from training.config.command_options import add_data, add_seed, add_split, add_workers
 from training.datasets.generated import GeneratedSource
 from training.datasets.registry import SourceOptions, open_source
 from training.datasets.source import SPLITS, LeftOut, Source, Split, count_reasons
@@ -79,11 +80,11 @@ def main(argv: list[str] | None = None) -> int:
     """Print what was measured and the table; `--out` writes everything. Exit status 1 when no clip could be used."""
     parser = _parser()
     arguments = parser.parse_args(argv)
-    fewest, _, most = arguments.events.partition("-")
-    if not (fewest.isdecimal() and (most or fewest).isdecimal()):
+    min_events, _, max_events = arguments.events.partition("-")
+    if not (min_events.isdecimal() and (max_events or min_events).isdecimal()):
         parser.error(f"--events must be a range such as 1-4, not {arguments.events!r}")
     try:
-        source = _source(arguments, (int(fewest), int(most or fewest)))
+        source = _source(arguments, (int(min_events), int(max_events or min_events)))
         protocol = repeated(arguments.rounds) if arguments.rounds else PROTOCOLS.get(arguments.protocol)
         model = load_any(arguments.model, arguments.device)
     except ValueError as error:
@@ -129,15 +130,14 @@ def _write(report: Report, out: Path) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__.splitlines()[0])
     parser.add_argument("model", nargs="?", default="mini", help="name or file of the model")
-    parser.add_argument("--data", default="synthetic:0", help="data set such as folder:DIR (default: generated clips)")
-    parser.add_argument("--annotations", type=Path, help="folder of the published lists")
-    parser.add_argument("--split", choices=get_args(Split), default="test")
+    add_data(parser)
+    add_split(parser)
     parser.add_argument("--protocol", choices=["auto", *PROTOCOLS], default="auto", help="default: the published one")
     parser.add_argument("--rounds", type=int, help="random places this many times, pooled, whatever the protocol")
     parser.add_argument("--place-seed", type=int, default=0, help="seed of random places (default 0)")
     parser.add_argument("--count", type=int, default=500, help="clips at most (default 500)")
     parser.add_argument("--all", action="store_true", help="every clip of the data set")
-    parser.add_argument("--seed", type=int, default=SEEDS["test"][0], help="first generated clip (default %(default)s)")
+    add_seed(parser, "the first generated clip", SEEDS["test"][0])
     parser.add_argument(
         "--events", default="1-4", help="fewest-most events per clip that are seen and heard (default 1-4)"
     )
@@ -145,8 +145,8 @@ def _parser() -> argparse.ArgumentParser:
         "--without", nargs="+", choices=KINDS, default=[], help="kinds that appear in no generated clip"
     )
     parser.add_argument("--only", nargs="+", choices=KINDS, default=[], help="kinds that shared events may have")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--workers", type=int, default=2, help="processes that read or write clips (default 2)")
+    add_device(parser)
+    add_workers(parser)
     parser.add_argument("--out", type=Path, help="JSON file; tables and a picture go beside it")
     return parser
 

@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import torch
@@ -23,8 +22,8 @@ from synchformer.config import PRESETS, SynchformerConfig
 from synchformer.media.preprocess import mel_spectrogram
 from synchformer.media.probe import MediaError
 from training.augmentation.published import Augmentation, augment, crop, picture_changes, seeded, sound_effects
+from training.config.command_options import add_annotations, add_seed, add_split
 from training.datasets.registry import SourceOptions, open_source
-from training.datasets.source import Split
 
 EVERY = 4  # frames between those shown
 AS_IS = Augmentation(random_crop=False, flip=0.0, jitter=0.0)
@@ -60,21 +59,24 @@ def pictures_of(segment: Segment, seed: int) -> dict[str, Tensor]:
         "grayscale": replace(AS_IS, grayscale=1.0),
         "blur (not published)": replace(AS_IS, blur=1.0),
     }
-    found: dict[str, Tensor] = {}
+    pictures: dict[str, Tensor] = {}
     for index, (name, settings) in enumerate({**crops, **changes}.items()):
         with seeded(np.random.default_rng([seed, index])):
-            found[name] = picture_changes(settings)(crop(segment.frames, size, settings))
-    return found
+            pictures[name] = picture_changes(settings)(crop(segment.frames, size, settings))
+    return pictures
 
 
 def sounds_of(segment: Segment, seed: int) -> dict[str, Tensor]:
     """The segment's samples (n,) as they are, 0.05 s later, and under every effect by itself."""
     config = segment.config
-    found = {"as it is": segment.wave(), "jitter: 0.05 s later": segment.wave(round(SHOWN_JITTER * config.sample_rate))}
+    sounds = {
+        "as it is": segment.wave(),
+        "jitter: 0.05 s later": segment.wave(round(SHOWN_JITTER * config.sample_rate)),
+    }
     for index, (name, effect) in enumerate(sound_effects(config.sample_rate).items()):
         with seeded(np.random.default_rng([seed, index])):
-            found[name] = effect(segment.wave())
-    return found
+            sounds[name] = effect(segment.wave())
+    return sounds
 
 
 def drawn_of(segment: Segment, settings: Augmentation, seed: int) -> tuple[Tensor, Tensor]:
@@ -133,12 +135,12 @@ def main(argv: list[str] | None = None) -> int:
     """Write the picture; exit status 1 when the clip cannot be read, 2 on wrong usage."""
     parser = argparse.ArgumentParser(prog="python -m training.inspect", description=__doc__.splitlines()[0])
     parser.add_argument("source", help="such as synthetic:0 or folder:DIR")
-    parser.add_argument("--annotations", type=Path, help="folder of the published lists")
-    parser.add_argument("--split", choices=get_args(Split), default="train")
+    add_annotations(parser)
+    add_split(parser, default="train")
     parser.add_argument("--clip", type=int, default=0, help="number of the clip in its split (default 0)")
     parser.add_argument("--start", type=float, help="first second of the segment (default: its loudest moment)")
     parser.add_argument("--preset", choices=sorted(PRESETS), default="base", help="sizes of the model (default base)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the changes (default 0)")
+    add_seed(parser, "the changes", 0)
     parser.add_argument("--out", type=Path, required=True, help="the picture, PNG, SVG or PDF")
     arguments = parser.parse_args(argv)
     try:

@@ -26,6 +26,7 @@ from synchformer.media.decode import read_media
 from synchformer.media.probe import MediaError, MediaInfo, probe
 from synchformer.storage.atomic import written_whole
 from synthetic.write import Part, write_parts
+from training.config.command_options import add_annotations, add_workers
 from training.datasets.manifest import Entry, Manifest
 from training.datasets.registry import SourceOptions, open_source
 from training.datasets.source import SPLITS, LeftOut, Sample, Source
@@ -79,7 +80,7 @@ class Job:
 
 
 def prepare(job: Job) -> Entry:
-    """Prepare one file; whatever goes wrong with it is told in the entry."""
+    """Prepare one file; whatever goes wrong with it stands in the entry."""
     entry, started = job.entry(), time.process_time()
     try:
         job.output.parent.mkdir(parents=True, exist_ok=True)
@@ -99,7 +100,7 @@ def prepare(job: Job) -> Entry:
 def is_prepared(info: MediaInfo, encoding: Encoding) -> bool:
     """Whether a file has the wanted form already, so that encoding again would only lose quality."""
     wanted = (".mp4", "h264", "aac", float(encoding.fps), encoding.short_side, encoding.sample_rate, 1)
-    found = (
+    actual = (
         info.path.suffix.lower(),
         info.video.codec,
         info.audio.codec,
@@ -108,7 +109,7 @@ def is_prepared(info: MediaInfo, encoding: Encoding) -> bool:
         info.sample_rate,
         info.channels,
     )
-    return found == wanted and max(info.video.start, info.audio.start) < STILL
+    return actual == wanted and max(info.video.start, info.audio.start) < STILL
 
 
 def _encode(job: Job, info: MediaInfo, out: Path) -> list[str]:
@@ -207,8 +208,8 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training.prepare", description=__doc__.splitlines()[0])
     parser.add_argument("source", help="a folder, or a data set such as vggsound:DIR")
     parser.add_argument("folder", type=Path, help="where the prepared files and the manifest go")
-    parser.add_argument("--annotations", type=Path, help="folder of the published lists")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes; 0: this one")
+    add_annotations(parser)
+    add_workers(parser, default=os.cpu_count() or 1)
     parser.add_argument("--short-side", type=int, default=256, help="pixels (default 256)")
     parser.add_argument("--crf", type=int, default=20, help="H.264 quality, smaller is better (default 20)")
     parser.add_argument("--part", default="1/1", help="I/N: do every N-th file from the I-th on (default 1/1)")

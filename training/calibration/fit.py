@@ -33,6 +33,7 @@ from synchformer.offsets.response import Response, measure_profile
 from synchformer.stats.intervals import wilson_of
 from synchformer.storage.atomic import written_whole
 from training.calibration.trials import FIRST_SEED, Recipe, Trial, collect
+from training.config.command_options import add_seed, add_workers
 
 PLACE = asset(CALIBRATION_FILE)
 CHANCES = (0.1, 0.2, 0.4, 0.6, 0.8)
@@ -105,23 +106,23 @@ def _likeliest(sums: Floats, truths: Floats, response: Response) -> tuple[float,
     """The mean log density of the true offsets at best, and the weight and share that reach it."""
     places = np.argmin(np.abs(offset_grid(response.reach) - truths[:, None]), axis=1)
 
-    def told(weight: float, uniform: float) -> float:
+    def mean_log_density(weight: float, uniform: float) -> float:
         scaled = weight * sums
         mass = np.exp(scaled - scaled.max(1, keepdims=True))
         shares = (mass / mass.sum(1, keepdims=True))[np.arange(len(truths)), places]
         return float(np.log((1 - uniform) * shares + uniform / sums.shape[1]).mean())
 
-    best = max(itertools.product(WEIGHTS, UNIFORMS), key=lambda pair: told(*pair))
-    return told(*best), Combination(*best, q=LEVEL)
+    best = max(itertools.product(WEIGHTS, UNIFORMS), key=lambda pair: mean_log_density(*pair))
+    return mean_log_density(*best), Combination(*best, q=LEVEL)
 
 
-def _covering(found: Combination, sums: Floats, truths: Floats, response: Response) -> Combination:
+def _covering(constants: Combination, sums: Floats, truths: Floats, response: Response) -> Combination:
     """The conformal level: with n clips, the ceil((n + 1) * LEVEL)-th smallest of |2 F(truth) - 1|."""
     offsets = offset_grid(response.reach)
-    posteriors = [to_posterior(offsets, found.weight * row, found.uniform) for row in sums]
+    posteriors = [to_posterior(offsets, constants.weight * row, constants.uniform) for row in sums]
     scores = sorted(abs(2 * each.below(truth) - 1) for each, truth in zip(posteriors, truths, strict=True))
     rank = min(len(scores), int(np.ceil((len(scores) + 1) * LEVEL)))
-    return replace(found, q=round(float(scores[rank - 1]), 5))
+    return replace(constants, q=round(float(scores[rank - 1]), 5))
 
 
 def fit_temperature(answers: Answers, grid: tuple[float, ...]) -> float:
@@ -169,11 +170,11 @@ class Outcome:
 
 def cross_fit(trials: list[Trial], grid: tuple[float, ...], folds: int) -> list[Outcome]:
     """Every clip under constants that were fitted on the other folds."""
-    found = []
+    outcomes = []
     for fold in range(folds):
         constants = fit([trial for index, trial in enumerate(trials) if index % folds != fold], grid, "")
-        found += [_outcome(trial, constants) for trial in trials[fold::folds]]
-    return found
+        outcomes += [_outcome(trial, constants) for trial in trials[fold::folds]]
+    return outcomes
 
 
 def _outcome(trial: Trial, constants: Calibration) -> Outcome:
@@ -200,17 +201,17 @@ def table(outcomes: list[Outcome], recipe: Recipe) -> str:
     }
     head = ("clips", "count", "median error", "90th percentile", f"{LEVEL:.0%} intervals cover", "median width")
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    return "\n".join([*lines, *(_line(name, found) for name, found in groups.items() if found)])
+    return "\n".join([*lines, *(_line(name, group) for name, group in groups.items() if group)])
 
 
-def _line(name: str, found: list[Outcome]) -> str:
-    errors = np.array([each.error for each in found]) * 1000
-    covered = sum(each.covered for each in found)
-    low, high = (share * 100 for share in wilson_of(covered, len(found)))
-    width = float(np.median([each.width for each in found])) * 1000
+def _line(name: str, outcomes: list[Outcome]) -> str:
+    errors = np.array([each.error for each in outcomes]) * 1000
+    covered = sum(each.covered for each in outcomes)
+    low, high = (share * 100 for share in wilson_of(covered, len(outcomes)))
+    width = float(np.median([each.width for each in outcomes])) * 1000
     return (
-        f"| {name} | {len(found)} | {np.median(errors):.0f} ms | {np.percentile(errors, 90):.0f} ms | "
-        f"{covered / len(found) * 100:.1f} % ({low:.0f} to {high:.0f}) | {width:.0f} ms |"
+        f"| {name} | {len(outcomes)} | {np.median(errors):.0f} ms | {np.percentile(errors, 90):.0f} ms | "
+        f"{covered / len(outcomes) * 100:.1f} % ({low:.0f} to {high:.0f}) | {width:.0f} ms |"
     )
 
 
@@ -233,10 +234,10 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training.calibration.fit", description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="where the trials are kept")
     parser.add_argument("--model", default="mini")
-    parser.add_argument("--seed", type=int, default=FIRST_SEED, help="of the first clip")
+    add_seed(parser, "the first clip", FIRST_SEED)
     parser.add_argument("--count", type=int, default=600, help="clips")
     parser.add_argument("--folds", type=int, default=5, help="groups of clips for the table")
-    parser.add_argument("--workers", type=int, default=2)
+    add_workers(parser)
     parser.add_argument("--to", type=Path, default=PLACE, help="the file of constants")
     parser.add_argument("--picture", type=Path, help="write the reliability picture")
     asked = parser.parse_args(argv)

@@ -31,6 +31,7 @@ from synchformer.modeling.synchformer import Synchformer
 from synchformer.offsets.continuous import fine_plan
 from synchformer.storage.atomic import written_whole
 from synthetic import SEEDS, require_held_out, sample_scene, write_clip
+from training.config.command_options import add_seed, add_workers
 from training.runtime.processes import process_pool
 
 FIRST_SEED = SEEDS["calibration"][0]
@@ -85,7 +86,11 @@ def collect(name_or_path: str, recipe: Recipe, seeds: range, folder: Path, worke
     identity = {"model": fingerprint(model), "recipe": repr(recipe), "plan": repr(fine_plan(model.config))}
     _claim(folder, identity)
     missing = [seed for seed in seeds if not _place(folder, seed).exists()]
-    if missing:
+    if missing and not workers:
+        _Worker.start(name_or_path, recipe, folder)
+        for seed in tqdm(missing, desc="clips"):
+            _Worker.work(seed)
+    elif missing:
         with process_pool(workers, _Worker.start, name_or_path, recipe, folder) as pool:
             jobs = [pool.submit(_Worker.work, seed) for seed in missing]
             for job in tqdm(as_completed(jobs), desc="clips", total=len(jobs)):
@@ -161,9 +166,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training.calibration.trials", description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", default="mini")
-    parser.add_argument("--seed", type=int, default=FIRST_SEED, help="of the first clip")
+    add_seed(parser, "the first clip", FIRST_SEED)
     parser.add_argument("--count", type=int, default=300)
-    parser.add_argument("--workers", type=int, default=2)
+    add_workers(parser)
     asked = parser.parse_args(argv)
     try:
         collect(asked.model, Recipe(), range(asked.seed, asked.seed + asked.count), asked.folder, asked.workers)

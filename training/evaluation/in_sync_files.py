@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from synchformer.cli.options import add_device
 from synchformer.inference.sweep import read_around, sweep
 from synchformer.media.crop import possible_starts
 from synchformer.media.probe import MediaError, probe
@@ -38,8 +39,8 @@ def trials_of(model: TwoStreams, path: Path) -> Iterator[Trial]:
         classes = [c for c, offset in enumerate(config.grid) if _fits(start, offset, info.audio.stop, model)]
         media = read_around(model, path, start)
         predictions = sweep(model, media, start, [config.grid[c] for c in classes])
-        for target, found in zip(classes, predictions, strict=True):
-            yield Trial(number, start, target, config.offset_class(found.offset), found.confidence, shared=1)
+        for target, prediction in zip(classes, predictions, strict=True):
+            yield Trial(number, start, target, config.offset_class(prediction.offset), prediction.confidence, shared=1)
 
 
 def _fits(start: float, offset: float, end: float, model: TwoStreams) -> bool:
@@ -53,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("model", help="name or file of the model")
     parser.add_argument("files", nargs="+", type=Path, help="videos that are in sync")
-    parser.add_argument("--device", default="auto")
+    add_device(parser)
     arguments = parser.parse_args(argv)
     model = load_any(arguments.model, arguments.device)
     guess = chance(model.config.offset_classes)

@@ -15,13 +15,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
 from synchformer.checkpoints.registry import load_avclip
+from synchformer.cli.options import add_device
 from synchformer.config import SynchformerConfig
 from synchformer.media.crop import center_crop
 from synchformer.media.preprocess import mel_spectrogram, normalize_frames
@@ -31,9 +31,10 @@ from synchformer.stats.bootstrap import mean_of
 from synchformer.storage.atomic import write_json
 from synchformer.storage.csv_rows import write_csv
 from synthetic import SEEDS
+from training.config.command_options import add_data, add_seed, add_split, add_workers
 from training.datasets.generated import GeneratedSource
 from training.datasets.registry import SourceOptions, open_source
-from training.datasets.source import LeftOut, Sample, Source, Split, count_reasons
+from training.datasets.source import LeftOut, Sample, Source, count_reasons
 from training.datasets.validation import spread
 from training.evaluation.report import percent
 from training.runtime.processes import in_order
@@ -54,11 +55,11 @@ def precisions(
 ) -> Iterator[Precision]:
     """The precision of every clip; clips that cannot be used are added to `left_out` with the reason."""
     config = model.config
-    for sample, found in in_order(partial(read_middle, source, config), samples, workers, ahead=2):
-        if isinstance(found, str):
-            left_out.append(LeftOut(sample.id, sample.split, found))
+    for sample, media in in_order(partial(read_middle, source, config), samples, workers, ahead=2):
+        if isinstance(media, str):
+            left_out.append(LeftOut(sample.id, sample.split, media))
             continue
-        frames, waves = segments_of(found, config)
+        frames, waves = segments_of(media, config)
         device = next(model.parameters()).device
         with torch.inference_mode():
             mel = mel_spectrogram(waves, config).to(device)
@@ -91,9 +92,9 @@ def segments_of(media: Media, config: SynchformerConfig) -> tuple[torch.Tensor, 
     return normalize_frames(frames), waves
 
 
-def summary_of(found: list[Precision]) -> tuple[float, tuple[float, float], float]:
+def summary_of(clips: list[Precision]) -> tuple[float, tuple[float, float], float]:
     """Mean precision, its 95 % bootstrap interval over clips, and what guessing reaches."""
-    values = np.array([item.precision for item in found])
+    values = np.array([item.precision for item in clips])
     chance = 1 / (SEGMENTS - WINDOW_SEGMENTS + 1)
     if len(set(values)) < 2:
         return float(values.mean()), (float("nan"), float("nan")), chance
@@ -105,13 +106,12 @@ def main(argv: list[str] | None = None) -> int:
     """Print the precision; `--out` writes everything. Exit status 1 when no clip could be used, 2 on wrong usage."""
     parser = argparse.ArgumentParser(prog="python -m training.evaluation.segments", description=__doc__.splitlines()[0])
     parser.add_argument("model", help="name or file of a stage I model")
-    parser.add_argument("--data", default="synthetic:0", help="data set such as folder:DIR (default: generated clips)")
-    parser.add_argument("--annotations", type=Path, help="folder of the published lists")
-    parser.add_argument("--split", choices=get_args(Split), default="test")
+    add_data(parser)
+    add_split(parser)
     parser.add_argument("--count", type=int, default=500, help="clips at most (default 500)")
-    parser.add_argument("--seed", type=int, default=SEEDS["test"][0], help="first generated clip (default %(default)s)")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--workers", type=int, default=2, help="processes that read clips (default 2)")
+    add_seed(parser, "the first generated clip", SEEDS["test"][0])
+    add_device(parser)
+    add_workers(parser)
     parser.add_argument("--out", type=Path, help="JSON file; a table of the clips goes beside it")
     arguments = parser.parse_args(argv)
     try:
@@ -123,15 +123,15 @@ def main(argv: list[str] | None = None) -> int:
     left_out = [item for item in source.left_out if item.split == arguments.split]
     samples = spread(source.samples(arguments.split), arguments.count)
     work = precisions(model, source, samples, left_out, arguments.workers)
-    found = list(tqdm(work, total=len(samples), desc="clips", mininterval=2))
+    clips = list(tqdm(work, total=len(samples), desc="clips", mininterval=2))
     for reason, number in count_reasons(left_out).items():
         print(f"left out: {number} clips, {reason}", file=sys.stderr)
-    if not found:
+    if not clips:
         print(f"no {arguments.split} clip of {source.name} could be used", file=sys.stderr)
         return 1
-    mean, bounds, chance = summary_of(found)
+    mean, bounds, chance = summary_of(clips)
     said = (
-        f"{arguments.model} on {source.description(arguments.split)}; windows of 8 of 14 segments, {len(found)} clips"
+        f"{arguments.model} on {source.description(arguments.split)}; windows of 8 of 14 segments, {len(clips)} clips"
     )
     lines = (
         "| | precision |",
@@ -144,9 +144,9 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.out:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         values = {"said": said, "left_out": count_reasons(left_out), "markdown": markdown, "precision": mean}
-        more = {"interval": bounds, "chance": chance, "left_out_clips": left_out, "clips": list(map(asdict, found))}
+        more = {"interval": bounds, "chance": chance, "left_out_clips": left_out, "clips": list(map(asdict, clips))}
         write_json(arguments.out, values | more)
-        write_csv(arguments.out.with_name(f"{arguments.out.stem}-clips.csv"), found)
+        write_csv(arguments.out.with_name(f"{arguments.out.stem}-clips.csv"), clips)
     return 0
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from torchmetrics.functional.classification import binary_accuracy, binary_roc
 from tqdm import tqdm
 
 from synchformer.checkpoints.registry import load_model
+from synchformer.cli.options import add_device
 from synchformer.config import SynchformerConfig
 from synchformer.inference.prediction import predict, predict_synchronizability
 from synchformer.media.crop import cut_crop
@@ -33,9 +34,10 @@ from synchformer.stats import roc
 from synchformer.storage.atomic import write_json
 from synchformer.storage.csv_rows import write_csv
 from synthetic import SEEDS
+from training.config.command_options import add_data, add_seed, add_split, add_workers
 from training.datasets.generated import GeneratedSource
 from training.datasets.registry import SourceOptions, open_source
-from training.datasets.source import LeftOut, Place, Sample, Source, Split, count_reasons
+from training.datasets.source import LeftOut, Place, Sample, Source, count_reasons
 from training.datasets.validation import spread
 from training.evaluation.plots import synchronizability_figure
 from training.evaluation.protocols import generator, random_start
@@ -114,9 +116,9 @@ def sync_trials(
                 trial = replace(trial, shared=shared_events(scene, place, config))
             if offset_model is not None:
                 grid = offset_model.config
-                found = predict(offset_model, cut_crop(media, place.start, place.offset, config=grid))
+                prediction = predict(offset_model, cut_crop(media, place.start, place.offset, config=grid))
                 trial = replace(
-                    trial, target=grid.offset_class(place.offset), predicted=grid.offset_class(found.offset)
+                    trial, target=grid.offset_class(place.offset), predicted=grid.offset_class(prediction.offset)
                 )
             yield trial
 
@@ -154,18 +156,18 @@ class SyncReport:
         return roc.area(sure, truth), roc.area_interval(sure, truth)
 
     @property
-    def provable(self) -> list[SyncTrial]:
+    def answerable(self) -> list[SyncTrial]:
         """Without the synchronizable crops in which nothing happens in both streams: nobody could tell those."""
         return [trial for trial in self.trials if not (trial.synchronizable and trial.shared == 0)]
 
     def passed(self, threshold: float) -> list[Trial]:
         """Offset trials of the crops above a threshold; wrongly passed ones count as wrong, as published."""
-        found = []
+        trials = []
         for trial in self.trials:
             if trial.probability > threshold and trial.predicted is not None and trial.target is not None:
                 target = trial.target if trial.synchronizable else trial.predicted + FAR
-                found.append(Trial(0, trial.start, target, trial.predicted, trial.probability, trial.shared, trial.id))
-        return found
+                trials.append(Trial(0, trial.start, target, trial.predicted, trial.probability, trial.shared, trial.id))
+        return trials
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain values for JSON."""
@@ -178,7 +180,7 @@ class SyncReport:
             "auc": area,
             "auc_interval": bounds,
             "accuracy": float(binary_accuracy(sure, truth)),
-            "auc_provable": self.area(self.provable) if any(t.shared is not None for t in self.trials) else None,
+            "auc_provable": self.area(self.answerable) if any(t.shared is not None for t in self.trials) else None,
             "thresholds": [count_row(f"above {t:g}", self.passed(t)) for t in THRESHOLDS] if has_offsets else [],
             "markdown": self.table(),
             "left_out_clips": self.left_out,
@@ -196,10 +198,10 @@ class SyncReport:
             f"| {percent(float(binary_accuracy(sure, truth)), None)} |",
         ]
         if any(trial.shared is not None for trial in self.trials):
-            some, near = self.area(self.provable)
-            right = float(np.mean([(t.probability > 0.5) == t.synchronizable for t in self.provable]))
+            some, near = self.area(self.answerable)
+            right = float(np.mean([(t.probability > 0.5) == t.synchronizable for t in self.answerable]))
             lines.append(
-                f"| without synchronizable crops that share no event | {len(self.provable)} "
+                f"| without synchronizable crops that share no event | {len(self.answerable)} "
                 f"| {some:.3f} ({near[0]:.3f}–{near[1]:.3f}) | {percent(right, None)} |"
             )
         rows = [count_row(f"above {threshold:g}", self.passed(threshold)) for threshold in THRESHOLDS]
@@ -243,15 +245,14 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("model", help="name or file of a model with the synchronizability head")
     parser.add_argument("--offset-model", help="name or file of a model with the offset head, for the second panel")
-    parser.add_argument("--data", default="synthetic:0", help="data set such as folder:DIR (default: generated clips)")
-    parser.add_argument("--annotations", type=Path, help="folder of the published lists")
-    parser.add_argument("--split", choices=get_args(Split), default="test")
+    add_data(parser)
+    add_split(parser)
     parser.add_argument("--count", type=int, default=500, help="clips at most (default 500)")
     parser.add_argument("--rounds", type=int, default=1, help="crops of each clip, pooled (default 1)")
-    parser.add_argument("--seed", type=int, default=SEEDS["test"][0], help="first generated clip (default %(default)s)")
+    add_seed(parser, "the first generated clip", SEEDS["test"][0])
     parser.add_argument("--place-seed", type=int, default=0, help="seed of random places (default 0)")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--workers", type=int, default=2, help="processes that read clips (default 2)")
+    add_device(parser)
+    add_workers(parser)
     parser.add_argument("--out", type=Path, help="JSON file; the trials and figure 4 go beside it")
     arguments = parser.parse_args(argv)
     try:

@@ -31,7 +31,8 @@ from synchformer.modeling.synchformer import Synchformer
 from synchformer.stats import roc
 from synchformer.storage.atomic import write_json
 from synthetic import SEEDS, Scene, require_held_out, sample_scene, write_clip
-from training.runtime.processes import process_pool
+from training.config.command_options import add_seed, add_workers
+from training.runtime.processes import in_order
 from training.sampling.clips import SceneClips
 from training.sampling.crops import CropError, CropPlace, draw_far, draw_foreign, draw_offset
 
@@ -135,8 +136,8 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("model", nargs="?", default="mini-synchronizability", help="name or file of the model")
     parser.add_argument("--count", type=int, default=400, help="trials (default 400)")
-    parser.add_argument("--seed", type=int, default=FIRST_SEED, help=f"first seed (default {FIRST_SEED})")
-    parser.add_argument("--workers", type=int, default=2, help="processes (default 2)")
+    add_seed(parser, "the first trial", FIRST_SEED)
+    add_workers(parser)
     parser.add_argument("--out", type=Path, help="JSON file for every trial")
     arguments = parser.parse_args(argv)
     if arguments.count < len(KINDS):
@@ -150,8 +151,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{arguments.model} tells offsets; give a model with the synchronizability head", file=sys.stderr)
         return 1
     run = partial(run_trial, model=model, first=arguments.seed)
-    with process_pool(arguments.workers, torch.set_num_threads, 1) as pool:
-        trials = list(tqdm(pool.map(run, range(arguments.count), chunksize=4), total=arguments.count, desc="trials"))
+    asked = in_order(run, range(arguments.count), arguments.workers)
+    trials = [trial for _, trial in tqdm(asked, total=arguments.count, desc="trials")]
     print(table(trials))
     if arguments.out:
         write_json(arguments.out, trials)

@@ -141,7 +141,7 @@ def test_synchronizability_figures_by_hand():
     )
     report = SyncReport("x", trials)
     assert report.area()[0] == pytest.approx(5 / 6), "one of six pairs is in the wrong order"
-    assert report.area(report.provable)[0] == 1.0
+    assert report.area(report.answerable)[0] == 1.0
     row = count_row("", report.passed(0.5))
     assert (row.count, row.acc1, row.acc1_tol1) == (3, pytest.approx(2 / 3), pytest.approx(2 / 3))
 
