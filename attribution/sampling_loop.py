@@ -8,7 +8,6 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
 from attribution.estimation.estimators import Estimates, Measure, Sums, Tally
 from attribution.masking.distractors import Bank
@@ -18,6 +17,7 @@ from attribution.result import Attribution, Curve, State
 from attribution.scoring.decision import Target, find_target
 from attribution.scoring.scorers import InputScorer, Scorer, TokenScorer
 from attribution.settings import CHECK_EVERY, MODALITIES, Modality, Settings
+from synchformer.inference.engine import synchronize
 from synchformer.inference.prediction import Encoding, encode
 from synchformer.media.crop import Crop
 from synchformer.modeling.synchformer import Synchformer
@@ -111,8 +111,7 @@ def stream(
     if resume is not None:
         _check_same(resume, model, clip, settings, names)
     encoding = encode(model, clip, precision=settings.precision)
-    with torch.inference_mode():
-        logits = model.synchronize(encoding.video_features, encoding.audio_features)[0].float().cpu()
+    logits = synchronize(model, encoding.video_features, encoding.audio_features, "fp32")[0].float().cpu()
     target = find_target(model.config, logits, clip.offset, settings.reference)
     runs = [_start(model, clip, encoding, bank, settings, run) for run in settings.runs]
     for run, sums in zip(runs, resume.sums if resume else (), strict=False):

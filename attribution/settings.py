@@ -6,9 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from synchformer.config import Precision
+
 Modality = Literal["audio", "video"]
 Level = Literal["token", "input"]
-Precision = Literal["auto", "fp32", "bf16"]
 ReferenceRule = Literal["prediction", "applied"]
 
 MODALITIES: tuple[Modality, ...] = get_args(Modality)

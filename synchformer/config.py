@@ -12,13 +12,14 @@ from typing import Any, Literal
 
 Head = Literal["offset", "synchronizability"]
 Extractors = Literal["transformers", "resnet-s3d"]
+Precision = Literal["auto", "fp32", "bf16"]  # of running a model: auto is bf16 on CUDA and fp32 elsewhere
 
 HOP_SECONDS = 0.01  # spectrogram hop: one column every 10 ms (paper, appendix A)
 WINDOW_SECONDS = 0.025  # analysis window of 25 ms (paper, appendix A)
 
 RESNET_STRIDE = 32  # columns between features of ResNet-18, which halves both axes five times; the first is at column 0
 S3D_STRIDE, S3D_MIDDLE = 8, 2.5  # frames between features of S3D, and the middle of the first (its padding is even)
-S3D_LEAST = 32, 8  # pixels and frames that its five and three halvings need
+S3D_MIN_SIZES = 32, 8  # pixels and frames that its five and three halvings need
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class SynchformerConfig:
 
     @property
     def _convolutional_checks(self) -> dict[str, bool]:
-        pixels, frames = S3D_LEAST
+        pixels, frames = S3D_MIN_SIZES
         return {
             f"extractors must be 'transformers' or 'resnet-s3d', not {self.extractors!r}": self.extractors
             == "resnet-s3d",

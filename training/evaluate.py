@@ -20,6 +20,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from synchformer.cli.options import add_device
+from synchformer.inference.engine import check_model
 from synchformer.modeling.synchformer import TwoStreams
 from synthetic import KINDS, SEEDS
 from training.baselines.model import load_any
@@ -87,10 +88,9 @@ def main(argv: list[str] | None = None) -> int:
         source = _source(arguments, (int(min_events), int(max_events or min_events)))
         protocol = repeated(arguments.rounds) if arguments.rounds else PROTOCOLS.get(arguments.protocol)
         model = load_any(arguments.model, arguments.device)
+        check_model(model, "offset")
     except ValueError as error:
         parser.error(str(error))
-    if model.config.head != "offset":
-        parser.error(f"{arguments.model} tells no offset; use python -m training.evaluation.synchronizability")
     count = None if arguments.all else arguments.count
     report = evaluate(
         model, arguments.model, source, arguments.split, protocol, count, arguments.place_seed, arguments.workers

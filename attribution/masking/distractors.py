@@ -14,8 +14,9 @@ from safetensors.torch import load_file, save_file
 from synchformer.checkpoints.assets import asset
 from synchformer.checkpoints.download import cache_folder
 from synchformer.checkpoints.fingerprint import fingerprint
-from synchformer.config import SynchformerConfig
-from synchformer.inference.prediction import Encoding, Precision, encode
+from synchformer.config import Precision, SynchformerConfig
+from synchformer.inference.engine import device_of
+from synchformer.inference.prediction import Encoding, encode
 from synchformer.media.crop import Crop, load_clip, possible_starts
 from synchformer.media.probe import MediaError, probe
 from synchformer.media.video_files import find_videos
@@ -107,9 +108,8 @@ def _distractor(model: Synchformer, weights: str, path: Path, start: float, prec
     identity = f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}|{start:.3f}|{precision}|{model.config}"
     name = f"{weights}-{hashlib.blake2b(identity.encode(), digest_size=12).hexdigest()}.safetensors"
     kept = cache_folder() / "distractors" / name
-    device = next(model.parameters()).device
     try:
-        values = load_file(kept, str(device))
+        values = load_file(kept, str(device_of(model)))
         encoding = Encoding(values["video"], values["audio"])
     except (OSError, SafetensorError, KeyError):
         encoding = encode(model, load_clip(path, start, config=model.config), precision=precision)

@@ -22,13 +22,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-from attribution.settings import CHECK_EVERY, Precision
+from attribution.settings import CHECK_EVERY
+from synchformer.config import Precision
 from synchformer.inference.prediction import Encoding
 from synchformer.modeling.attention import attend, summarize
 from synchformer.modeling.synchronizer import SynchronizationModule
 
 CPU_BYTES = 12 << 20  # working set of a batch on a CPU: beyond the caches a larger batch is slower, not faster
-LEAST = 4  # masks of a batch
+MIN_BATCH = 4  # masks of a batch
 GPU_SHARE = 0.25  # of the free memory
 
 
@@ -92,7 +93,7 @@ class FastSynchronizer:
         """Masks per pass: even, as many as memory suggests, at most `CHECK_EVERY`."""
         on_gpu = self.device.type == "cuda"
         budget = GPU_SHARE * torch.cuda.mem_get_info(self.device)[0] if on_gpu else CPU_BYTES
-        return max(LEAST, min(CHECK_EVERY, int(budget / self.bytes_per_mask()) // 2 * 2))
+        return max(MIN_BATCH, min(CHECK_EVERY, int(budget / self.bytes_per_mask()) // 2 * 2))
 
 
 def _tokens(module: SynchronizationModule, features: Encoding) -> Tensor:

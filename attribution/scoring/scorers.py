@@ -14,7 +14,8 @@ from torch import Tensor
 
 from attribution.masking.units import Unit, moment_owners, spread, token_owners
 from attribution.scoring.fast_synchronizer import FastSynchronizer, pick_dtype
-from attribution.settings import Precision
+from synchformer.config import Precision
+from synchformer.inference.engine import synchronize
 from synchformer.inference.prediction import Encoding, encode
 from synchformer.media.crop import Crop
 from synchformer.modeling.synchformer import Synchformer
@@ -113,6 +114,5 @@ class InputScorer:
             video=torch.where(frames[:, None, None, None], self._clip.video, other.video),
             audio=torch.where(samples, self._clip.audio, other.audio),
         )
-        found = encode(self._model, mixed, precision=self._precision, like=self._unseen)
-        with torch.inference_mode():
-            return self._model.synchronize(found.video_features, found.audio_features).float()
+        encoding = encode(self._model, mixed, precision=self._precision, like=self._unseen)
+        return synchronize(self._model, encoding.video_features, encoding.audio_features, "fp32").float()

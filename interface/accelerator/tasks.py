@@ -19,9 +19,9 @@ from attribution.result import Attribution
 from attribution.sampling_loop import stream
 from attribution.scoring.decision import find_target
 from attribution.settings import Modality, Settings
+from synchformer.config import Precision
 from synchformer.inference.prediction import (
     Encoding,
-    Precision,
     Prediction,
     Synchronizability,
     decide,

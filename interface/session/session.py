@@ -22,7 +22,9 @@ from interface.accelerator import tasks, zerogpu
 from interface.session.errors import PageError, number, page_errors
 from interface.session.upload_checks import is_still, lacks
 from interface.session.workspace import Answer, Prepared, Upload, Workspace
-from synchformer.inference.prediction import Precision, Prediction, Synchronizability
+from synchformer.config import Precision
+from synchformer.inference.engine import check_model
+from synchformer.inference.prediction import Prediction, Synchronizability
 from synchformer.inference.sweep import Sounds, read_around
 from synchformer.media.crop import Crop, cut_crop, possible_offsets
 from synchformer.media.probe import Media
@@ -50,7 +52,7 @@ class Session:
         distractors: videos and folders that fill what is masked, unless a visitor brings others.
 
     Raises:
-        ValueError: for a model with another head.
+        ValueError: for a model with another head, or in training mode.
     """
 
     def __init__(
@@ -63,8 +65,7 @@ class Session:
         precision: Precision = "auto",
         distractors: Sequence[Path] = (EXAMPLES,),
     ) -> None:
-        if model.config.head != "offset":
-            raise ValueError(f"the page needs a model with the offset head, not {model.config.head}")
+        check_model(model, "offset")
         self.model = model
         self.name = name
         self.workspace = workspace or Workspace()

@@ -7,9 +7,10 @@ import math
 import sys
 from collections.abc import Callable
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from synchformer.checkpoints.device_names import DEVICE_HELP, device_name
+from synchformer.config import Precision
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +25,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="mini", help="a name from `synchformer models`, or a file (default: mini)")
     add_device(parser)
     parser.add_argument(
-        "--precision", choices=("auto", "fp32", "bf16"), default="auto", help="auto: bf16 on CUDA, fp32 on the CPU"
+        "--precision", choices=get_args(Precision), default="auto", help="auto: bf16 on CUDA, fp32 on the CPU"
     )
 
 

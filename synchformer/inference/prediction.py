@@ -11,21 +11,18 @@ it lags. Shapes: B clips, S segments, D channels.
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, TypeVar, get_args
 
 import torch
 from torch import Tensor
 
+from synchformer.config import Precision, SynchformerConfig
+from synchformer.inference.engine import check_model, device_of, encode_pictures, encode_sounds, synchronize, timed
 from synchformer.media.crop import Crop, load_clip
 from synchformer.modeling.synchformer import TwoStreams
-
-Precision = Literal["auto", "fp32", "bf16"]
-Result = TypeVar("Result")
 
 # Below this share of the probability on the best class and its two neighbors, the sentence says "cannot tell".
 # Guessing at random puts 3 / 21 = 14 % there.
@@ -165,7 +162,7 @@ def predict(model: TwoStreams, clip: Crop, *, precision: Precision = "auto") -> 
     Raises:
         ValueError: when the model has another head, is in training mode, or the clip was cut for other sizes.
     """
-    _check_head(model, "offset")
+    check_model(model, "offset")
     return decide(model, encode(model, clip, precision=precision), precision=precision)
 
 
@@ -198,7 +195,7 @@ def predict_synchronizability(model: TwoStreams, clip: Crop, *, precision: Preci
     Raises:
         ValueError: when the model has another head, is in training mode, or the clip was cut for other sizes.
     """
-    _check_head(model, "synchronizability")
+    check_model(model, "synchronizability")
     encoding = encode(model, clip, precision=precision)
     (logits,), seconds = _synchronize(model, [encoding], precision)
     return Synchronizability(
@@ -222,39 +219,22 @@ def encode(model: TwoStreams, clip: Crop, *, precision: Precision = "auto", like
     Raises:
         ValueError: when the model is in training mode or the clip was cut for other sizes.
     """
-    _check_input(model, clip)
-    device = next(model.parameters()).device
-    with _inference(device, precision):
-        audio, audio_seconds = _timed(device, lambda: model.encode_audio(clip.mel().to(device).unsqueeze(0)))
-        if like is None:
-            video, video_seconds = _timed(device, lambda: model.encode_video(clip.frames().to(device).unsqueeze(0)))
-        else:
-            video, video_seconds = like.video_features, 0.0
+    check_model(model)
+    _check_sizes(model.config, clip.config)
+    device = device_of(model)
+    audio, audio_seconds = timed(device, lambda: encode_sounds(model, clip.mel(), precision)[None])
+    if like is None:
+        video, video_seconds = timed(device, lambda: encode_pictures(model, clip.frames(), precision)[None])
+    else:
+        video, video_seconds = like.video_features, 0.0
     return Encoding(video, audio, clip.offset, Timing(audio=audio_seconds, video=video_seconds))
-
-
-def encode_sounds(model: TwoStreams, mel: Tensor, *, precision: Precision = "auto") -> tuple[Tensor, float]:
-    """Run the audio encoder on segments that may come from different crops.
-
-    Args:
-        model: in evaluation mode.
-        mel: normalized log-mel spectrograms (S, M, T) of segments of the model's sizes.
-        precision: as in `predict`.
-
-    Returns:
-        Features (S, t_a, D) and the seconds they took.
-    """
-    device = next(model.parameters()).device
-    with _inference(device, precision):
-        features, seconds = _timed(device, lambda: model.encode_audio(mel.to(device).unsqueeze(0)))
-    return features[0], seconds
 
 
 def decide(model: TwoStreams, encoding: Encoding, *, precision: Precision = "auto") -> Prediction:
     """The distribution over offsets for an encoded clip: one pass of the small synchronization module.
 
     Raises:
-        ValueError: when the model has another head than `offset`.
+        ValueError: when the model has another head than `offset`, or is in training mode.
     """
     return decide_all(model, [encoding], precision=precision)[0]
 
@@ -265,7 +245,7 @@ def decide_all(model: TwoStreams, encodings: Sequence[Encoding], *, precision: P
     Raises:
         ValueError: as `decide`.
     """
-    _check_head(model, "offset")
+    check_model(model, "offset")
     logits, seconds = _synchronize(model, encodings, precision)
     return [_prediction(model, each, row, seconds / len(logits)) for each, row in zip(encodings, logits, strict=True)]
 
@@ -288,43 +268,19 @@ def _synchronize(model: TwoStreams, encodings: Sequence[Encoding], precision: Pr
     """Logits (B, classes) in float64 on the CPU, and the seconds they took."""
     video = torch.cat([each.video_features for each in encodings])
     audio = torch.cat([each.audio_features for each in encodings])
-    with _inference(video.device, precision):
-        logits, seconds = _timed(video.device, lambda: model.synchronize(video, audio))
+    logits, seconds = timed(device_of(model), lambda: synchronize(model, video, audio, precision))
     return logits.double().cpu(), seconds
 
 
-@contextlib.contextmanager
-def _inference(device: torch.device, precision: Precision) -> Iterator[None]:
-    """No gradients, and bfloat16 autocast where it is asked for."""
-    if precision not in get_args(Precision):
-        raise ValueError(f"precision must be one of {', '.join(get_args(Precision))}, not {precision!r}")
-    half = precision == "bf16" or (precision == "auto" and device.type == "cuda")
-    with torch.inference_mode(), torch.autocast(device.type, dtype=torch.bfloat16, enabled=half):
-        yield
+def _check_sizes(model: SynchformerConfig, clip: SynchformerConfig) -> None:
+    """Refuse a crop that was cut for a model of other sizes.
 
-
-def _timed(device: torch.device, work: Callable[[], Result]) -> tuple[Result, float]:
-    """The result of `work` and its seconds; on CUDA the device is waited for."""
-    begin = time.perf_counter()
-    result = work()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return result, time.perf_counter() - begin
-
-
-def _check_head(model: TwoStreams, head: str) -> None:
-    if model.config.head != head:
-        other = "predict" if model.config.head == "offset" else "predict_synchronizability"
-        raise ValueError(f"this needs a model with the {head} head, but {model.config.name} has the "
-                         f"{model.config.head} head; use {other}()")  # fmt: skip
-
-
-def _check_input(model: TwoStreams, clip: Crop) -> None:
-    if model.training:
-        raise ValueError("the model is in training mode, where dropout would blur the result; call model.eval() first")
-    wrong = [name for name in INPUT_SIZES if getattr(clip.config, name) != getattr(model.config, name)]
+    Raises:
+        ValueError: names the sizes that differ.
+    """
+    wrong = [name for name in INPUT_SIZES if getattr(clip, name) != getattr(model, name)]
     if wrong:
-        asked = ", ".join(f"{name} {getattr(model.config, name)}" for name in wrong)
-        found = ", ".join(f"{getattr(clip.config, name)}" for name in wrong)
-        raise ValueError(f"the clip was cut for another model: {asked} is needed, found {found}; "
+        needed = ", ".join(f"{name} {getattr(model, name)}" for name in wrong)
+        given = ", ".join(f"{getattr(clip, name)}" for name in wrong)
+        raise ValueError(f"the clip was cut for another model: {needed} is needed, found {given}; "
                          "pass config=model.config to load_clip")  # fmt: skip

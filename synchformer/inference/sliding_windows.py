@@ -10,7 +10,6 @@ Shape legend: T frames, n samples, S segments of a window, N segments, t tokens,
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,17 +20,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from synchformer.config import Head, SynchformerConfig
-from synchformer.inference.prediction import Precision
+from synchformer.config import Precision, SynchformerConfig
+from synchformer.inference.engine import (
+    Run,
+    check_model,
+    device_of,
+    encode_pictures,
+    encode_sounds,
+    here,
+    pass_size,
+    synchronize,
+)
 from synchformer.media.crop import center_crop
-from synchformer.media.decode import read_media
-from synchformer.media.preprocess import mel_spectrogram, normalize_frames
-from synchformer.media.probe import Media, MediaError, probe
+from synchformer.media.decode import OpenMedia, open_media
+from synchformer.media.probe import Media, MediaError
 from synchformer.modeling.synchformer import Synchformer
 
 CHUNK_SEGMENTS = 128  # strides decoded together: 41 s
-ENCODE_TOGETHER = {"cpu": 16, "cuda": 128}  # segments per pass of an encoder
-ASK_TOGETHER = {"cpu": 32, "cuda": 512}  # pairs of window and shift per pass of the synchronization module
 ENCODED, ASKED = 0.7, 0.99  # of the progress through a chunk, when all is encoded and when all is asked
 
 Floats = NDArray[np.float64]
@@ -104,15 +109,6 @@ class Store:
         return len(self.video) + len(self.audio)
 
 
-Run = Callable[..., Tensor]
-"""Calls `work(model, *arguments)` where the model is; both can be pickled."""
-
-
-def here(work: Callable[..., Tensor], model: Synchformer, *arguments: object) -> Tensor:
-    """Call in this process."""
-    return work(model, *arguments)
-
-
 Watcher = Callable[[Media], None]
 Progress = Callable[[float, float], None]
 
@@ -145,29 +141,30 @@ def read_windows(
         MediaError: as `read_media`; damage behind the first chunk ends the windows with a note instead.
         ValueError: a model in training mode, or a plan that does not fit it.
     """
-    check_model(model, model.config.head)
+    check_model(model)
     plan.check(model.config)
-    reader = _Reader(model, Path(path), plan, precision, run)
     notes = [] if notes is None else notes
     fps = model.config.video_fps
-    for first, last in reader.chunks():
-        if progress:
-            reader.tell = _within(progress, first - plan.start, last - plan.start, reader.stop - plan.start, fps)
-        try:
-            media = reader.read(first, last)
-        except MediaError as error:
-            if first == plan.start:
-                raise
-            notes.append(f"{error}; what comes before was measured")
-            break
-        notes.extend(note for note in media.notes if note not in notes)
-        if watch:
-            watch(media)
-        reader.encode(media, first, last)
-        yield from reader.ready(last)
-        reader.tell(1.0)
-    reader.tell = _ignore
-    yield from reader.ready(None)
+    with open_media(path) as file:
+        reader = _Reader(model, file, plan, precision, run)
+        for first, last in reader.chunks():
+            if progress:
+                reader.report = _within(progress, first - plan.start, last - plan.start, reader.stop - plan.start, fps)
+            try:
+                media = reader.read(first, last)
+            except MediaError as error:
+                if first == plan.start:
+                    raise
+                notes.append(f"{error}; what comes before was measured")
+                break
+            notes.extend(note for note in media.notes if note not in notes)
+            if watch:
+                watch(media)
+            reader.encode(media, first, last)
+            yield from reader.ready(last)
+            reader.report(1.0)
+        reader.report = _ignore
+        yield from reader.ready(None)
 
 
 def _within(progress: Progress, first: int, last: int, total: int, fps: int) -> Callable[[float], None]:
@@ -179,32 +176,17 @@ def _ignore(share: float) -> None:
     """Nobody asked how far the work is."""
 
 
-def check_model(model: Synchformer, head: Head = "offset") -> None:
-    """Refuse what cannot tell what is asked.
-
-    Raises:
-        ValueError: another head, or training mode.
-    """
-    if model.config.head != head:
-        others = {"offset": "mini or audioset", "synchronizability": "synchronizability"}
-        raise ValueError(f"this needs a model with the {head} head, but {model.config.name} has the "
-                         f"{model.config.head} head; choose another, such as {others[head]}")  # fmt: skip
-    if model.training:
-        raise ValueError("the model is in training mode, where dropout would blur the result; call model.eval() first")
-
-
 class _Reader:
     """Decodes, encodes and asks, in order of time. All frames are counted from the clock's zero."""
 
-    def __init__(self, model: Synchformer, path: Path, plan: Plan, precision: Precision, run: Run) -> None:
-        self.model, self.path, self.plan, self.config, self.run = model, path, plan, model.config, run
-        self.kind = next(model.parameters()).device.type
-        self.half = precision == "bf16" or (precision == "auto" and self.kind == "cuda")
-        end = int(probe(path).seconds * self.config.video_fps + 1e-6)
+    def __init__(self, model: Synchformer, file: OpenMedia, plan: Plan, precision: Precision, run: Run) -> None:
+        self.model, self.file, self.plan, self.config, self.run = model, file, plan, model.config, run
+        self.precision, self.device = precision, device_of(model)
+        end = int(file.info.seconds * self.config.video_fps + 1e-6)
         self.stop = end if plan.stop is None else min(end, plan.stop)
         self.store = Store()
         self.next = plan.start  # first frame of the next window
-        self.tell: Callable[[float], None] = _ignore  # called with the share of the chunk's work that is done
+        self.report: Callable[[float], None] = _ignore  # called with the share of the chunk's work that is done
 
     def chunks(self) -> Iterator[tuple[int, int]]:
         """The starts of segments that each chunk holds: the first, and the one after the last."""
@@ -214,15 +196,8 @@ class _Reader:
 
     def read(self, first: int, last: int) -> Media:
         """Decode the segments that begin from `first` to before `last`."""
-        config = self.config
-        return read_media(
-            self.path,
-            first / config.video_fps,
-            min(last + config.segment_frames, self.stop) / config.video_fps,
-            short_side=config.short_side,
-            video_fps=config.video_fps,
-            sample_rate=config.sample_rate,
-        )
+        end = min(last + self.config.segment_frames, self.stop)
+        return self.file.read_for_model(self.config, first / self.config.video_fps, end / self.config.video_fps)
 
     def encode(self, media: Media, first: int, last: int) -> None:
         """Encode what the windows need of the chunk's segments into the store."""
@@ -233,16 +208,16 @@ class _Reader:
         pictures = self._needed((0,), first, min(last, first + len(square) - config.segment_frames + 1))
         sounds = self._needed(self.plan.shifts, first, min(last, first + heard))
         whole = max(1, len(pictures) + len(sounds))
-        together = ENCODE_TOGETHER.get(self.kind, ENCODE_TOGETHER["cpu"])
-        for done, places in _batches(pictures, together):
+        size = pass_size("film segments", self.device)
+        for done, places in _batches(pictures, size):
             cut = [square[place - first : place - first + config.segment_frames] for place in places]
             self._keep(self.store.video, places, encode_pictures, torch.stack(cut))
-            self.tell(ENCODED * done / whole)
-        for done, places in _batches(sounds, together):
+            self.report(ENCODED * done / whole)
+        for done, places in _batches(sounds, size):
             begins = [(place - first) * per_frame for place in places]
             cut = [media.audio[begin : begin + length] for begin in begins]
             self._keep(self.store.audio, places, encode_sounds, torch.stack(cut))
-            self.tell(ENCODED * (len(pictures) + done) / whole)
+            self.report(ENCODED * (len(pictures) + done) / whole)
 
     def _needed(self, shifts: tuple[int, ...], first: int, last: int) -> list[int]:
         """Frames from `first` to before `last` at which a segment of some window begins, its sound shifted."""
@@ -257,7 +232,8 @@ class _Reader:
     def _keep(
         self, kept: dict[int, Tensor], places: list[int], encode: Callable[..., Tensor], segments: Tensor
     ) -> None:
-        kept.update(zip(places, self.run(encode, self.model, segments, self.half), strict=True))
+        features = self.run(encode, self.model, segments, self.precision).float()
+        kept.update(zip(places, features, strict=True))
 
     def ready(self, encoded: int | None) -> Iterator[Window]:
         """Windows whose segments have all been encoded, when those before frame `encoded` are (None: all)."""
@@ -273,15 +249,15 @@ class _Reader:
         """The distributions of all pairs of window and shift whose segments are there, many pairs at a time."""
         pairs = [(frame, shift) for frame in frames for shift in self.plan.shifts if self._has(frame, shift)]
         answers = []
-        for done, part in _batches(pairs, ASK_TOGETHER.get(self.kind, ASK_TOGETHER["cpu"])):
+        for done, part in _batches(pairs, pass_size("pairs", self.device)):
             answers.append(self._answer(part))
-            self.tell(ENCODED + (ASKED - ENCODED) * done / len(pairs))
-        found = np.concatenate(answers) if answers else np.empty((0, self.config.classes))
+            self.report(ENCODED + (ASKED - ENCODED) * done / len(pairs))
+        shares = np.concatenate(answers) if answers else np.empty((0, self.config.classes))
         for frame in dict.fromkeys(frame for frame, _ in pairs):
             mine = [index for index, pair in enumerate(pairs) if pair[0] == frame]
             begin, fps = frame / self.config.video_fps, self.config.video_fps
             shifts = np.array([pairs[index][1] for index in mine]) / fps
-            yield Window(begin, begin + self.config.span_frames / fps, shifts, found[mine])
+            yield Window(begin, begin + self.config.span_frames / fps, shifts, shares[mine])
 
     def _has(self, frame: int, shift: int) -> bool:
         offsets = self._offsets()
@@ -294,36 +270,11 @@ class _Reader:
     def _answer(self, pairs: list[tuple[int, int]]) -> Floats:
         video = torch.stack([self._segments(self.store.video, frame) for frame, _ in pairs])  # (B, S, t_v, D)
         audio = torch.stack([self._segments(self.store.audio, frame + shift) for frame, shift in pairs])
-        logits = self.run(ask, self.model, video, audio, self.half)
+        logits = self.run(synchronize, self.model, video, audio, self.precision)
         return logits.double().softmax(dim=-1).cpu().numpy()
 
     def _segments(self, kept: dict[int, Tensor], frame: int) -> Tensor:
         return torch.stack([kept[frame + k] for k in self._offsets()])
-
-
-def encode_pictures(model: Synchformer, segments: Tensor, half: bool) -> Tensor:
-    """Frames uint8 (N, F, 3, H, W) to features float32 (N, t_v, D)."""
-    with _inference(model, half) as device:
-        return model.encode_video(normalize_frames(segments).to(device).unsqueeze(0))[0].float()
-
-
-def encode_sounds(model: Synchformer, segments: Tensor, half: bool) -> Tensor:
-    """Samples (N, n) to features float32 (N, t_a, D)."""
-    with _inference(model, half) as device:
-        return model.encode_audio(mel_spectrogram(segments, model.config).to(device).unsqueeze(0))[0].float()
-
-
-def ask(model: Synchformer, video: Tensor, audio: Tensor, half: bool) -> Tensor:
-    """Features (B, S, t_v, D) and (B, S, t_a, D) to logits (B, C)."""
-    with _inference(model, half) as device:
-        return model.synchronize(video.to(device), audio.to(device))
-
-
-@contextlib.contextmanager
-def _inference(model: Synchformer, half: bool) -> Iterator[torch.device]:
-    device = next(model.parameters()).device
-    with torch.inference_mode(), torch.autocast(device.type, dtype=torch.bfloat16, enabled=half):
-        yield device
 
 
 Item = TypeVar("Item")

@@ -13,19 +13,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from synchformer.inference.prediction import (
-    Encoding,
-    Precision,
-    Prediction,
-    Timing,
-    decide,
-    decide_all,
-    encode,
-    encode_sounds,
-)
+from synchformer.config import Precision
+from synchformer.inference.engine import device_of, encode_sounds, timed
+from synchformer.inference.prediction import Encoding, Prediction, Timing, decide, decide_all, encode
 from synchformer.media.crop import Crop, cut_crop
-from synchformer.media.decode import read_media
-from synchformer.media.preprocess import mel_spectrogram
+from synchformer.media.decode import open_media
 from synchformer.media.probe import Media
 from synchformer.modeling.synchformer import TwoStreams
 
@@ -58,8 +50,8 @@ class Sounds:
         waves = {begin: wave for clip in clips for begin, wave in _waves(clip) if begin not in self.segments}
         seconds = 0.0
         if waves:
-            mel = mel_spectrogram(torch.stack(list(waves.values())), model.config)
-            features, seconds = encode_sounds(model, mel, precision=precision)
+            sounds = torch.stack(list(waves.values()))
+            features, seconds = timed(device_of(model), lambda: encode_sounds(model, sounds, precision))
             self.segments |= zip(waves, features, strict=True)
         timing = Timing(audio=seconds / len(clips))
         heard = [torch.stack([self.segments[begin] for begin in _begins(clip)])[None] for clip in clips]
@@ -98,14 +90,8 @@ def read_around(model: TwoStreams, path: str | Path, start: float, reach: float 
     """
     config = model.config
     reach = config.max_offset if reach is None else reach
-    return read_media(
-        path,
-        start=max(0.0, start - reach),
-        stop=start + config.crop_seconds + reach,
-        short_side=config.short_side,
-        video_fps=config.video_fps,
-        sample_rate=config.sample_rate,
-    )
+    with open_media(path) as file:
+        return file.read_for_model(config, max(0.0, start - reach), start + config.crop_seconds + reach)
 
 
 def sweep(

@@ -16,17 +16,12 @@ from synchformer.modeling.encoders import AnyAudioEncoder, AnyVideoEncoder, audi
 from synchformer.modeling.synchronizer import SynchronizationModule
 
 
-class TwoStreams(nn.Module):
-    """Whatever encodes picture and sound apart and then compares them; all that a prediction needs."""
+class SegmentEncoders(nn.Module):
+    """The two encoders of a model: segments of picture and sound to features."""
 
     config: SynchformerConfig
     video_encoder: nn.Module
     audio_encoder: nn.Module
-    synchronizer: nn.Module
-
-    def forward(self, frames: Tensor, mel: Tensor) -> Tensor:
-        """Normalized frames (B, S, F, 3, H, W) and spectrograms (B, S, M, T) to logits (B, classes)."""
-        return self.synchronize(self.encode_video(frames), self.encode_audio(mel))
 
     def encode_video(self, frames: Tensor) -> Tensor:
         """Normalized frames (B, S, F, 3, H, W) to video features (B, S, t_v, D), equations 1 and 2."""
@@ -37,6 +32,16 @@ class TwoStreams(nn.Module):
         """Normalized log-mel spectrograms (B, S, M, T) to audio features (B, S, t_a, D), equations 1 and 2."""
         result: Tensor = self.audio_encoder(mel.flatten(0, 1)).unflatten(0, mel.shape[:2])
         return result
+
+
+class TwoStreams(SegmentEncoders):
+    """Whatever encodes picture and sound apart and then compares them; all that a prediction needs."""
+
+    synchronizer: nn.Module
+
+    def forward(self, frames: Tensor, mel: Tensor) -> Tensor:
+        """Normalized frames (B, S, F, 3, H, W) and spectrograms (B, S, M, T) to logits (B, classes)."""
+        return self.synchronize(self.encode_video(frames), self.encode_audio(mel))
 
     def synchronize(self, video_features: Tensor, audio_features: Tensor) -> Tensor:
         """Features (B, S, t_v, D) and (B, S, t_a, D) to logits (B, classes), equation 3."""

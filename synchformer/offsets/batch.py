@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synchformer.inference.prediction import Precision, Prediction, predict
-from synchformer.inference.sliding_windows import check_model
+from synchformer.config import Precision
+from synchformer.inference.engine import check_model
+from synchformer.inference.prediction import Prediction, predict
 from synchformer.media.crop import load_clip
 from synchformer.modeling.synchformer import Synchformer
 from synchformer.offsets.calibration import Calibration, calibration_of
@@ -75,7 +76,7 @@ def predict_folder(
     Raises:
         ValueError: a model that cannot tell offsets, or a prior outside 0 to 1.
     """
-    check_model(model)
+    check_model(model, "offset")
     if prior is not None and not 0 < prior < 1:
         raise ValueError(f"prior is a share between 0 and 1, not {prior}")
     constants = calibration or calibration_of(model)

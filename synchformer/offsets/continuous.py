@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from synchformer.config import SynchformerConfig
-from synchformer.inference.prediction import Precision
-from synchformer.inference.sliding_windows import Plan, Progress, Window, check_model, read_windows
-from synchformer.media.probe import MediaError, probe
+from synchformer.config import Precision, SynchformerConfig
+from synchformer.inference.engine import check_model
+from synchformer.inference.sliding_windows import Plan, Progress, Window, read_windows
+from synchformer.media.probe import MediaError
 from synchformer.modeling.synchformer import Synchformer
 from synchformer.offsets.broadcast_tolerances import Verdict, judge
 from synchformer.offsets.calibration import LEVEL, Calibration, calibration_of
@@ -107,14 +107,14 @@ def fine(
         MediaError: as `read_media`, or the part is shorter than one window of the model.
         ValueError: a model that cannot tell offsets.
     """
-    check_model(model)
-    config, info = model.config, probe(path)
+    check_model(model, "offset")
+    config = model.config
     plan = fine_plan(config, start, seconds)
     notes: list[str] = []
     windows = list(read_windows(model, path, plan, precision=precision, progress=progress, notes=notes))
     if not windows:
         need = config.span_frames / config.video_fps
-        raise MediaError(f"{info.path.name} has no {need:.1f} s of picture and sound from {start:.2f} s on, which one "
+        raise MediaError(f"{Path(path).name} has no {need:.1f} s of picture and sound from {start:.2f} s on, which one "
                          f"window of the model needs; choose an earlier start or a longer file")  # fmt: skip
     constants = calibration or calibration_of(model)
     posterior = combine(windows, constants)

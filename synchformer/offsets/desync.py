@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from synchformer.config import SynchformerConfig
-from synchformer.inference.sliding_windows import check_model
+from synchformer.inference.engine import check_model, encode_pictures, encode_sounds, synchronize
 from synchformer.media.crop import Crop, center_crop
 from synchformer.media.decode import read_media, read_picture, read_sound
 from synchformer.media.preprocess import mel_spectrogram, normalize_frames
@@ -186,7 +186,7 @@ def score(
     Raises:
         ValueError: a model that cannot tell offsets, an unknown mode, or a duration that holds no window.
     """
-    check_model(model)
+    check_model(model, "offset")
     config = model.config
     if mode not in get_args(Mode):
         raise ValueError(f"mode must be one of {', '.join(get_args(Mode))}, not {mode!r}")
@@ -237,17 +237,16 @@ def _streams(pairing: Pairing, config: SynchformerConfig, seconds: float, side: 
     return picture, read_sound(pairing.sound, seconds, sample_rate=rate)
 
 
-@torch.inference_mode()
 def _values(model: Synchformer, pictures: Tensor, sounds: Tensor) -> tuple[float, ...]:
     """The absolute likeliest offsets of the first and of the last window; one where they are the same."""
-    config, device = model.config, next(model.parameters()).device
-    video = model.encode_video(pictures.to(device).unsqueeze(0))
-    audio = model.encode_audio(sounds.to(device).unsqueeze(0))
+    config = model.config
+    video = encode_pictures(model, pictures, "fp32")[None]
+    audio = encode_sounds(model, sounds, "fp32")[None]
     count = config.segments
     windows = [(video[:, :count], audio[:, :count])]
     if max(video.shape[1], audio.shape[1]) > count:
         windows.append((video[:, -count:], audio[:, -count:]))
-    logits = torch.cat([model.synchronize(*window) for window in windows])
+    logits = torch.cat([synchronize(model, *window, "fp32") for window in windows])
     return tuple(abs(config.grid[int(best)]) for best in logits.argmax(dim=-1))
 
 

@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from synchformer.inference.prediction import Precision
-from synchformer.inference.sliding_windows import Run, here
+from synchformer.config import Precision
+from synchformer.inference.engine import Run, here
 from synchformer.media.probe import probe
 from synchformer.media.remux import left_out, write_shifted
 from synchformer.media.resample import pitch_change, write_stretched

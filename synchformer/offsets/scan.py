@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from synchformer.config import SynchformerConfig
-from synchformer.inference.prediction import Precision
-from synchformer.inference.sliding_windows import Plan, Progress, Run, Window, check_model, here, read_windows
+from synchformer.config import Precision, SynchformerConfig
+from synchformer.inference.engine import Run, check_model, here
+from synchformer.inference.sliding_windows import Plan, Progress, Window, read_windows
 from synchformer.media.probe import MediaError, probe
 from synchformer.modeling.synchformer import Synchformer
 from synchformer.offsets.calibration import LEVEL, Calibration, calibration_of
@@ -105,7 +105,7 @@ class Survey:
     _took: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
-        check_model(self.model)
+        check_model(self.model, "offset")
         if self.synchronizability is not None:
             check_model(self.synchronizability, "synchronizability")
         self.seconds = probe(self.path).seconds

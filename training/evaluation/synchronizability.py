@@ -26,6 +26,7 @@ from tqdm import tqdm
 from synchformer.checkpoints.registry import load_model
 from synchformer.cli.options import add_device
 from synchformer.config import SynchformerConfig
+from synchformer.inference.engine import check_model
 from synchformer.inference.prediction import predict, predict_synchronizability
 from synchformer.media.crop import cut_crop
 from synchformer.media.probe import MediaInfo
@@ -259,11 +260,12 @@ def main(argv: list[str] | None = None) -> int:
         generated = GeneratedSource(train=0, valid=0, test=arguments.count, first_test=arguments.seed)
         source = open_source(arguments.data, SourceOptions(arguments.annotations, generated))
         model = load_model(arguments.model, arguments.device)
+        check_model(model, "synchronizability")
         offset_model = load_model(arguments.offset_model, arguments.device) if arguments.offset_model else None
+        if offset_model is not None:
+            check_model(offset_model, "offset")
     except ValueError as error:
         parser.error(str(error))
-    if model.config.head != "synchronizability" or (offset_model and offset_model.config.head != "offset"):
-        parser.error("the model needs the synchronizability head, and --offset-model the offset head")
     if arguments.rounds < 1:
         parser.error(f"--rounds must be at least 1, not {arguments.rounds}")
     left_out = [item for item in source.left_out if item.split == arguments.split]

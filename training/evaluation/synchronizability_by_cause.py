@@ -26,6 +26,7 @@ from tqdm import tqdm
 
 from synchformer.checkpoints.registry import load_model
 from synchformer.config import SynchformerConfig
+from synchformer.inference.engine import check_model
 from synchformer.media.crop import Crop, load_clip
 from synchformer.modeling.synchformer import Synchformer
 from synchformer.stats import roc
@@ -147,8 +148,10 @@ def main(argv: list[str] | None = None) -> int:
     except ValueError as error:
         parser.error(str(error))
     model = load_model(arguments.model, "cpu")
-    if model.config.head != "synchronizability":
-        print(f"{arguments.model} tells offsets; give a model with the synchronizability head", file=sys.stderr)
+    try:
+        check_model(model, "synchronizability")
+    except ValueError as error:
+        print(error, file=sys.stderr)
         return 1
     run = partial(run_trial, model=model, first=arguments.seed)
     asked = in_order(run, range(arguments.count), arguments.workers)

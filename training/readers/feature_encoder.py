@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from synchformer.config import SynchformerConfig
-from synchformer.media.preprocess import mel_spectrogram, normalize_frames
+from synchformer.inference.engine import encode_pictures, encode_sounds, pass_size
 from synchformer.media.probe import MediaError
+from synchformer.modeling.synchformer import SegmentEncoders
 from training.augmentation.published import AUGMENTATIONS, crop, picture_changes, seeded
 from training.config.optimization import PRECISION
 from training.readers.base import Features, WholeClips
 from training.runtime.distributed import CPU
-
-ENCODE_TOGETHER = {"cpu": 40, "cuda": 256}  # segments per forward pass
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,6 @@ class Encoder:
     precision: str = "fp32"
     device: torch.device = CPU
 
-    @torch.inference_mode()
     def __call__(self, index: int) -> Features | str:
         """Features of clip `index`: picture (V, P, t_v, D) and sound (Q, t_a, D); or why there are none."""
         try:
@@ -88,22 +86,27 @@ class Encoder:
             return torch.stack(list(map(picture_changes(settings), segments))) if view else segments
 
     def _video(self, segments: Tensor) -> NDArray[np.float16]:
-        return self._in_parts(segments, self.video_encoder, normalize_frames)
+        return self._kept(encode_pictures, segments)
 
     def _audio(self, wave: Tensor) -> NDArray[np.float16]:
         config = self.layout.config
-        segments = wave.unfold(0, config.segment_samples, config.samples_per_frame)  # (Q, n)
-        return self._in_parts(segments, self.audio_encoder, lambda part: mel_spectrogram(part, config))
+        return self._kept(encode_sounds, wave.unfold(0, config.segment_samples, config.samples_per_frame))  # (Q, n)
 
-    def _in_parts(
-        self, segments: Tensor, encoder: nn.Module, prepare: Callable[[Tensor], Tensor]
-    ) -> NDArray[np.float16]:
-        kind, encoder = self.device.type, encoder.to(self.device)
-        together = ENCODE_TOGETHER.get(kind, ENCODE_TOGETHER["cpu"])
-        parts = [prepare(part) for part in segments.split(together)]
-        with torch.autocast(kind, PRECISION.get(self.precision), enabled=self.precision != "fp32"):
-            found = [encoder(part) for part in parts]
-        return torch.cat([part.half() for part in found]).cpu().numpy()
+    def _kept(self, encode: Callable[..., Tensor], segments: Tensor) -> NDArray[np.float16]:
+        """Features of segments as they are kept: float16 (N, t, D)."""
+        encoders = FrozenEncoders(self.layout.config, self.video_encoder, self.audio_encoder).to(self.device)
+        precision = PRECISION.get(self.precision, "fp32")
+        features = encode(encoders, segments, precision, pass_size("training segments", self.device))
+        return features.half().cpu().numpy()
+
+
+class FrozenEncoders(SegmentEncoders):
+    """Two encoders of a model that is trained elsewhere, or not at all."""
+
+    def __init__(self, config: SynchformerConfig, video_encoder: nn.Module, audio_encoder: nn.Module) -> None:
+        super().__init__()
+        self.config, self.video_encoder, self.audio_encoder = config, video_encoder, audio_encoder
+        self.eval()
 
 
 def as_wave(sound: Tensor) -> Tensor:

@@ -203,6 +203,6 @@ def test_whole_videos_are_asked_of_the_accelerator(zero_gpu, clips, monkeypatch,
 
     there = everything("there.mp4")
     steps_asked = {(name, step) for name, step, _ in zero_gpu}
-    assert steps_asked == {("_call", "encode_pictures"), ("_call", "encode_sounds"), ("_call", "ask")}
+    assert steps_asked == {("_call", "encode_pictures"), ("_call", "encode_sounds"), ("_call", "synchronize")}
     monkeypatch.delenv("SPACES_ZERO_GPU")
     assert figures(there) == figures(everything("here.mp4"))
