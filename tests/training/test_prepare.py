@@ -124,6 +124,7 @@ def test_shards_hold_what_the_folder_holds(ran):
     assert np.array_equal(direct.video, inside.video)
     assert np.array_equal(direct.audio, inside.audio)
     assert source.info(sample).seconds == pytest.approx(3.3, abs=0.05)
+    assert {str(source.info(sample).path), str(inside.info.path)} == {"clap/film_0_1"}
     packed = [
         sample for path in sorted(out.glob("*.tar")) for sample in webdataset.WebDataset(str(path), shardshuffle=False)
     ]

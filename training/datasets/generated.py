@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from synchformer.config import SynchformerConfig
 from synchformer.media.probe import Media, MediaError, MediaInfo, Span
 from synthetic import SEEDS, Kind, Scene, frame_times, render_frames, render_sound, sample_scene
 from training.datasets.recipe import Recipe
-from training.datasets.source import SPLITS, LeftOut, Sample, Split
+from training.datasets.source import SPLITS, LeftOut, OpenSample, Sample, Split
 
 SIDE = 256  # pixels that a generated clip is said to have; it is drawn at whatever side is asked for
 
@@ -105,6 +106,10 @@ class GeneratedSource:
         """The scene behind a sample, with the truth about its events."""
         return self._scene(int(sample.group))
 
+    def open(self, sample: Sample) -> AbstractContextManager[OpenSample]:
+        """Nothing is opened: the clip is drawn when it is read; see `Source.open`."""
+        return nullcontext(_Drawn(self, sample))
+
     def info(self, sample: Sample) -> MediaInfo:
         """What a file of this clip would say; see `Source.info`."""
         duration = self.scene(sample).duration
@@ -130,6 +135,21 @@ class GeneratedSource:
 
     def _scene(self, seed: int) -> Scene:
         return sample_scene(seed, self.events, self.duration, without=self.without, only=self.only)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A generated clip, as `Source.open` hands it out."""
+
+    source: GeneratedSource
+    sample: Sample
+
+    @property
+    def info(self) -> MediaInfo:
+        return self.source.info(self.sample)
+
+    def read_for_model(self, config: SynchformerConfig, start: float | None = None, stop: float | None = None) -> Media:
+        return self.source.read(self.sample, config, start, stop)
 
 
 def shared_kinds(scene: Scene) -> tuple[str, ...]:

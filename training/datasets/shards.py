@@ -23,13 +23,12 @@ from webdataset.shardlists import expand_urls
 from webdataset.writer import TarWriter
 
 from synchformer.checkpoints.download import cache_folder
-from synchformer.config import SynchformerConfig
-from synchformer.media.probe import Media, MediaInfo, probe
+from synchformer.media.decode import OpenMedia, open_media
 from synchformer.media.video_files import VIDEO_SUFFIXES
 from synchformer.storage.atomic import written_whole
 from training.datasets.folders import SPLIT_FOLDERS, checksum_split, group_of
 from training.datasets.manifest import Entry, read_manifests
-from training.datasets.source import SPLITS, LeftOut, Place, RecordedSource, Sample, Split, read_file
+from training.datasets.source import SPLITS, LeftOut, Place, RecordedSource, Sample, Split
 
 
 @dataclass(frozen=True)
@@ -54,18 +53,12 @@ class ShardSource(RecordedSource):
         """The clips of a split in the order of the shards, so that reading them in turn reads each front to back."""
         return [sample for sample in self.members if sample.split == split]
 
-    def info(self, sample: Sample) -> MediaInfo:
-        """Look into the clip; see `Source.info`."""
-        with self._file(sample) as path:
-            return replace(probe(path), path=Path(sample.id))
-
-    def read(
-        self, sample: Sample, config: SynchformerConfig, start: float | None = None, stop: float | None = None
-    ) -> Media:
-        """Decode the clip; see `Source.read`."""
-        with self._file(sample) as path:
-            media = read_file(path, config, start, stop)
-        return replace(media, info=replace(media.info, path=Path(sample.id)))
+    @contextmanager
+    def open(self, sample: Sample) -> Iterator[OpenMedia]:
+        """Take the clip out of its shard and open it; see `Source.open`."""
+        with self._file(sample) as path, open_media(path) as clip:
+            clip.info = replace(clip.info, path=Path(sample.id))
+            yield clip
 
     @contextmanager
     def _file(self, sample: Sample) -> Iterator[Path]:

@@ -5,16 +5,18 @@ Shape legend: T frames, H x W pixels, n audio samples.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, Protocol
 
 from synchformer.config import SynchformerConfig
 from synchformer.media.crop import Crop, crop_interval, cut_crop
-from synchformer.media.decode import read_media
-from synchformer.media.probe import Media, MediaInfo, probe
+from synchformer.media.decode import open_media
+from synchformer.media.probe import Media, MediaInfo
 from synthetic import Scene
 from training.datasets.recipe import Recipe
 
@@ -60,6 +62,19 @@ class LeftOut:
     reason: str
 
 
+class OpenSample(Protocol):
+    """A clip that was opened once, to be looked at and then read."""
+
+    @property
+    def info(self) -> MediaInfo:
+        """Streams, rates and lengths of the clip."""
+        ...
+
+    def read_for_model(self, config: SynchformerConfig, start: float | None = None, stop: float | None = None) -> Media:
+        """Decode an interval; see `Source.read`."""
+        ...
+
+
 class Source(Protocol):
     """A data set: samples of every split, and how to read them. Sources can be pickled into worker processes."""
 
@@ -94,6 +109,14 @@ class Source(Protocol):
         """The truth about the events of a generated clip; None for a recorded one."""
         ...
 
+    def open(self, sample: Sample) -> AbstractContextManager[OpenSample]:
+        """Open a clip once, where what is read of it depends on what it says about itself.
+
+        Raises:
+            MediaError: as `synchformer.media.probe.probe`.
+        """
+        ...
+
     def info(self, sample: Sample) -> MediaInfo:
         """Streams, rates and lengths of a clip, without decoding it.
 
@@ -123,7 +146,7 @@ def read_crop(source: Source, sample: Sample, place: Place, config: SynchformerC
     return cut_crop(media, place.start, place.offset, config=config)
 
 
-class RecordedSource:
+class RecordedSource(ABC):
     """What all data sets of recorded clips have in common: nobody knows the truth about their events."""
 
     name: str
@@ -133,11 +156,27 @@ class RecordedSource:
         """The data set as it was asked for, and the split."""
         return f"{self.name} ({split})"
 
-    def recipe(self, _: Split) -> None:
+    def recipe(self, _: Split) -> None:  # noqa: B027, none is the answer
         """None: nothing is generated."""
 
-    def scene(self, _: Sample) -> None:
+    def scene(self, _: Sample) -> None:  # noqa: B027, none is the answer
         """None: the truth is not known."""
+
+    @abstractmethod
+    def open(self, sample: Sample) -> AbstractContextManager[OpenSample]:
+        """Open the clip's file; see `Source.open`."""
+
+    def info(self, sample: Sample) -> MediaInfo:
+        """Look into the clip; see `Source.info`."""
+        with self.open(sample) as clip:
+            return clip.info
+
+    def read(
+        self, sample: Sample, config: SynchformerConfig, start: float | None = None, stop: float | None = None
+    ) -> Media:
+        """Decode the clip; see `Source.read`."""
+        with self.open(sample) as clip:
+            return clip.read_for_model(config, start, stop)
 
 
 @dataclass(frozen=True)
@@ -152,15 +191,9 @@ class FileSource(RecordedSource):
         """The clips of a split, ordered by id."""
         return [sample for sample in self.entries if sample.split == split]
 
-    def info(self, sample: Sample) -> MediaInfo:
-        """Look into the file; see `Source.info`."""
-        return probe(path_of(sample))
-
-    def read(
-        self, sample: Sample, config: SynchformerConfig, start: float | None = None, stop: float | None = None
-    ) -> Media:
-        """Decode the file; see `Source.read`."""
-        return read_file(path_of(sample), config, start, stop)
+    def open(self, sample: Sample) -> AbstractContextManager[OpenSample]:
+        """Open the file; see `Source.open`."""
+        return open_media(path_of(sample))
 
 
 def path_of(sample: Sample) -> Path:
@@ -172,18 +205,6 @@ def path_of(sample: Sample) -> Path:
     if sample.path is None:
         raise ValueError(f"{sample.id} is no file; read it through its source")
     return sample.path
-
-
-def read_file(path: Path, config: SynchformerConfig, start: float | None, stop: float | None) -> Media:
-    """`read_media` with the rates and the short side of a configuration."""
-    return read_media(
-        path,
-        start,
-        stop,
-        short_side=config.short_side,
-        video_fps=config.video_fps,
-        sample_rate=config.sample_rate,
-    )
 
 
 def count_reasons(left_out: Iterable[LeftOut]) -> dict[str, int]:

@@ -72,12 +72,12 @@ def read_middle(source: Source, config: SynchformerConfig, sample: Sample) -> Me
     """The middle of a clip, as long as all segments together, or a sentence about why there is none."""
     length = SEGMENTS * config.segment_seconds
     try:
-        info = source.info(sample)
-        end = min(info.video.stop, info.audio.stop)
-        if end < length - 1e-6:
-            return f"picture and sound share {end:.2f} s; {SEGMENTS} segments need {length:.2f} s"
-        start = int((end - length) / 2 * config.video_fps) / config.video_fps
-        media = source.read(sample, config, start, start + length)
+        with source.open(sample) as clip:
+            end = min(clip.info.video.stop, clip.info.audio.stop)
+            if end < length - 1e-6:
+                return f"picture and sound share {end:.2f} s; {SEGMENTS} segments need {length:.2f} s"
+            start = int((end - length) / 2 * config.video_fps) / config.video_fps
+            media = clip.read_for_model(config, start, start + length)
     except (MediaError, OSError) as error:
         return str(error)
     missing = len(media.video) < SEGMENTS * config.segment_frames

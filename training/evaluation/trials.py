@@ -156,20 +156,16 @@ def crops_of(
 def read_places(source: Source, draw: Draw, config: SynchformerConfig, sample: Sample) -> Reading:
     """Draw the crops of one clip and decode what they need, together when they are near each other."""
     try:
-        places = tuple(draw(sample, source.info(sample), config))
-        spans = [crop_interval(place.start, place.offset, config) for place in places]
-        first, last = min(begin for begin, _ in spans), max(end for _, end in spans)
-        parts: tuple[tuple[Media, tuple[Place, ...]], ...]
-        if last - first <= TOGETHER:
-            parts = ((_checked(source.read(sample, config, first, last), places, config), places),)
-        else:
-            parts = tuple(
-                (_checked(source.read(sample, config, *span), (place,), config), (place,))
-                for span, place in zip(spans, places, strict=True)
-            )
+        with source.open(sample) as clip:
+            places = tuple(draw(sample, clip.info, config))
+            spans = [crop_interval(place.start, place.offset, config) for place in places]
+            first, last = min(begin for begin, _ in spans), max(end for _, end in spans)
+            apart = [(span, places[index : index + 1]) for index, span in enumerate(spans)]
+            groups = apart if last - first > TOGETHER else [((first, last), places)]
+            parts = [(_checked(clip.read_for_model(config, *span), part, config), part) for span, part in groups]
     except (MediaError, OSError) as error:
         return Reading(error=str(error))
-    return Reading(parts)
+    return Reading(tuple(parts))
 
 
 def _checked(media: Media, places: tuple[Place, ...], config: SynchformerConfig) -> Media:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -24,7 +25,7 @@ from training.evaluation.plots import report_figure
 from training.evaluation.protocols import LONGEST, PROTOCOLS, generator, random_place, repeated, usual_protocol
 from training.evaluation.report import Report, Setting, count_row, interval, read_report
 from training.evaluation.synchronizability import SyncReport, SyncTrial, draw_crops
-from training.evaluation.trials import Trial, crops_of, source_trials
+from training.evaluation.trials import Trial, crops_of, read_places, source_trials
 
 TINY = replace(
     MINI, name="tiny", dim=32, heads=2, video_depth=1, audio_depth=1, sync_dim=32, sync_heads=2,
@@ -175,6 +176,24 @@ def test_trials_name_what_they_leave_out(tmp_path):
     assert "too short" in left_out[0].reason
     (_, clips), = crops_of(source, samples[:1], lambda *_: [Place(1.0, 0.4)], TINY, left_out)  # fmt: skip
     assert [(clip.video_start, clip.audio_start) for clip in clips] == [(1.0, 1.4)]
+
+
+def test_a_clip_is_opened_once_for_all_of_its_crops(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.mp4", MediaSpec(seconds=10.0, size=(36, 40), click=0.5))
+    sample, names, whole = Sample("a", "test", "a", path), [], av.open
+    source = FileSource("folder:x", (sample,))
+    monkeypatch.setattr(av, "open", lambda file, **options: names.append(file) or whole(file, **options))
+    places = [Place(1.0, 0.4), Place(3.0, -0.4), Place(4.0, 0.0)]
+    reading = read_places(source, lambda *_: places, TINY, sample)
+    assert [part[1] for part in reading.parts] == [tuple(places)]
+    assert names == [str(path)]
+    assert len(segments.read_middle(source, TINY, sample).video) == 14 * 16
+    assert names == [str(path)] * 2
+    monkeypatch.setattr("training.evaluation.trials.TOGETHER", 0.0)  # each is then a reading of its own
+    apart = read_places(source, lambda *_: places, TINY, sample)
+    assert names == [str(path)] * 5
+    for (media, (place,)), begin in zip(apart.parts, (0.96, 2.56, 3.96), strict=True):
+        assert (media.start, place.start - media.start) == pytest.approx((begin, place.start - begin))
 
 
 def test_generated_clips_go_through_files(models, tmp_path, capsys):
