@@ -249,7 +249,7 @@ def _sweep_row(prediction: Prediction) -> Reply:
         "offset": prediction.offset,
         "residual": round(prediction.offset - prediction.applied_offset, 6),
         "confidence": prediction.confidence,
-        "telling": prediction.telling,
+        "telling": prediction.is_conclusive,
         "probabilities": list(prediction.probabilities),
     }
 

@@ -220,7 +220,7 @@ def _torch_version() -> str:
 def _sweep_part(sweep: Sequence[Prediction]) -> dict[str, Any]:
     if not sweep:
         return {"sweep": None, "sweep_link": None}
-    unsure = sum(not each.telling for each in sweep)
+    unsure = sum(not each.is_conclusive for each in sweep)
     words = (
         f"The sound was moved by {len(sweep)} offsets from {_signed(sweep[0].applied_offset)} to "
         f"{_signed(sweep[-1].applied_offset)}. In a file that is in sync every dot lies on the dashed line; here they "
@@ -328,4 +328,4 @@ def _address(kind: str, content: bytes) -> str:
 def _plain(prediction: Prediction) -> dict[str, Any]:
     values = asdict(prediction)
     del values["timing"]
-    return values | {"sentence": prediction.sentence, "near": prediction.near, "telling": prediction.telling}
+    return values | {"sentence": prediction.sentence, "near": prediction.near, "telling": prediction.is_conclusive}

@@ -78,7 +78,7 @@ class Answer:
     @property
     def is_conclusive(self) -> bool:
         """Whether there is one clear peak, and a reason to believe it."""
-        return self.prediction.telling and not self.lacks
+        return self.prediction.is_conclusive and not self.lacks
 
     @property
     def sentence(self) -> str:

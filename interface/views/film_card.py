@@ -34,7 +34,7 @@ def scan_card(timeline: Timeline, stopped: bool) -> str:
         *map(_as_sentence, timeline.notes),
     ]
     lines = "".join(f'<p class="note">{escape(note)}</p>' for note in notes)
-    state = "telling" if timeline.telling else "unsure"
+    state = "telling" if timeline.is_conclusive else "unsure"
     return (
         f'<div class="film" data-kind="{timeline.kind}" data-state="{state}">'
         f'<p class="sentence" role="status">{escape(sentence)}</p>{_verdicts(timeline)}{lines}</div>'

@@ -82,7 +82,7 @@ def response(grid: tuple[float, ...], predictions: Sequence[Prediction]) -> Figu
 
 
 def _answers(predictions: Sequence[Prediction], axis: str) -> dict[str, Any]:
-    sure = [each.telling for each in predictions]
+    sure = [each.is_conclusive for each in predictions]
     return {
         "type": "scatter",
         "mode": "markers",

@@ -74,7 +74,7 @@ def synchronizability_view(answer: Synchronizability, *, key: str, start: float)
 def detail(prediction: Prediction) -> str:
     """What the sentence means for this file, in one line."""
     step = prediction.grid[1] - prediction.grid[0]
-    if not prediction.telling:
+    if not prediction.is_conclusive:
         return (
             f"The likeliest offset and its neighbors hold {prediction.near * 100:.0f} % of the probability; "
             "an answer needs at least half. Try another start."

@@ -45,7 +45,7 @@ def sweep_chart(predictions: Sequence[Prediction], theme: str) -> Figure:
     grid = predictions[0].grid
     axes.plot(grid, grid, color=THEMES[theme]["soft"], linewidth=1, linestyle=(0, (4, 3)))
     for each in predictions:
-        face = accent if each.telling else "none"
+        face = accent if each.is_conclusive else "none"
         axes.plot(each.applied_offset, each.offset, marker="o", markersize=5, color=accent, markerfacecolor=face)
     axes.set_ylim(grid[0] - 0.2, grid[-1] + 0.2)
     seconds = [value for value in grid if float(value).is_integer()]

@@ -18,7 +18,7 @@ def sweep_csv(predictions: Sequence[Prediction]) -> str:
 
 def _row(each: Prediction) -> list[Any]:
     answer = [each.applied_offset, each.offset, round(each.offset - each.applied_offset, 6)]
-    return [*answer, each.confidence, each.near, each.telling, *each.probabilities]
+    return [*answer, each.confidence, each.near, each.is_conclusive, *each.probabilities]
 
 
 def summary_as_html(predictions: Sequence[Prediction]) -> str:
@@ -27,7 +27,7 @@ def summary_as_html(predictions: Sequence[Prediction]) -> str:
     errors = [abs(each.offset - each.applied_offset) for each in predictions]
     exact = sum(error <= step / 2 + 1e-6 for error in errors)
     near = sum(error <= 1.5 * step + 1e-6 for error in errors)
-    unsure = sum(not each.telling for each in predictions)
+    unsure = sum(not each.is_conclusive for each in predictions)
     return (
         f'<p class="note"><b>{exact} of {len(predictions)}</b> on the diagonal, {near} within one class, '
         f"{unsure} too unsure to tell. (Right, if the file itself is in sync.)</p>"

@@ -17,9 +17,9 @@ def run(_: argparse.Namespace) -> int:
     """Print a line per checkpoint."""
     from synchformer.checkpoints.registry import CHECKPOINTS
 
-    tells = {"I": "features, for load_avclip", "II": "offset", "III": "synchronizability"}
+    answers = {"I": "features, for load_avclip", "II": "offset", "III": "synchronizability"}
     width = max(map(len, CHECKPOINTS))
     for name, checkpoint in CHECKPOINTS.items():
         place = "downloaded once" if checkpoint.sources else "embedded"
-        print(f"{name:{width}}  stage {checkpoint.stage:3}  {tells[checkpoint.stage]}; {checkpoint.data}; {place}")
+        print(f"{name:{width}}  stage {checkpoint.stage:3}  {answers[checkpoint.stage]}; {checkpoint.data}; {place}")
     return 0

@@ -78,8 +78,8 @@ def _write_table(model: Synchformer, options: argparse.Namespace) -> int:
     others: list[Path] = []
     try:
         for name in map(Path, options.videos):
-            found, rest = find_videos(name, options.recursive) if name.is_dir() else ([name], [])
-            files, others = [*files, *found], [*others, *rest]
+            videos, rest = find_videos(name, options.recursive) if name.is_dir() else ([name], [])
+            files, others = [*files, *videos], [*others, *rest]
         with bar("videos", "videos") as move:
             counts = write_table(
                 model,
@@ -165,10 +165,10 @@ def as_text(record: dict[str, Any], top: int) -> str:
 
 def fine_text(record: dict[str, Any]) -> str:
     """A fine estimate with what recommendations say about it."""
-    found: FineEstimate = record["fine"]
-    lines = [f"  {found.sentence}", "", *(f"  {verdict.sentence}" for verdict in found.verdicts), ""]
-    lines += [f"  {record['model']} on {found.start:g} to {found.stop:g} s; {found.calibration_note}"]
-    return "\n".join([*lines, *(f"  {note}" for note in found.notes)])
+    estimate: FineEstimate = record["fine"]
+    lines = [f"  {estimate.sentence}", "", *(f"  {verdict.sentence}" for verdict in estimate.verdicts), ""]
+    lines += [f"  {record['model']} on {estimate.start:g} to {estimate.stop:g} s; {estimate.calibration_note}"]
+    return "\n".join([*lines, *(f"  {note}" for note in estimate.notes)])
 
 
 def _bar(part: float) -> str:

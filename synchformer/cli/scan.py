@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
     other = options.synchronizability and load("scan", options.synchronizability, options.device)
     try:
         with bar("scan") as move:
-            found = scan(
+            timeline = scan(
                 model,
                 options.video,
                 every=options.every,
@@ -60,19 +60,19 @@ def run(options: argparse.Namespace) -> int:
                 precision=options.precision,
                 progress=move,
             )
-        _write(found, options)
+        _write(timeline, options)
     except (ValueError, OSError, MemoryError) as error:
         return complain(f"{options.video}\n  {str(error) or type(error).__name__}")
     if options.json != "-":
-        print(f"{options.video}\n{as_text(found)}")
+        print(f"{options.video}\n{as_text(timeline)}")
     return 0
 
 
-def _write(found: Timeline, options: argparse.Namespace) -> None:
+def _write(timeline: Timeline, options: argparse.Namespace) -> None:
     from synchformer.storage.atomic import written_whole
 
     if options.json:
-        text = json.dumps(found.as_dict(), ensure_ascii=False)
+        text = json.dumps(timeline.as_dict(), ensure_ascii=False)
         if options.json == "-":
             print(text)
         else:
@@ -80,26 +80,26 @@ def _write(found: Timeline, options: argparse.Namespace) -> None:
                 part.write_text(text, encoding="utf-8")
     if options.csv:
         with written_whole(options.csv) as part:
-            part.write_text(found.as_csv(), encoding="utf-8")
+            part.write_text(timeline.as_csv(), encoding="utf-8")
     if options.picture:
         from synchformer.offsets.plots import draw_timeline, save
 
-        save(draw_timeline(found), options.picture)
+        save(draw_timeline(timeline), options.picture)
 
 
-def as_text(found: Timeline) -> str:
+def as_text(timeline: Timeline) -> str:
     """What a person reads: the sentence, how likely each explanation is, what recommendations say, and the cost."""
-    shares = ", ".join(f"{kind} {share:.1%}" for kind, share in found.probability.items())
-    length = found.moments[-1].stop - found.moments[0].start
-    speed = length / found.took if found.took else 0.0
+    shares = ", ".join(f"{kind} {share:.1%}" for kind, share in timeline.probability.items())
+    length = timeline.moments[-1].stop - timeline.moments[0].start
+    speed = length / timeline.took if timeline.took else 0.0
     lines = [
-        f"  {found.sentence}",
+        f"  {timeline.sentence}",
         "",
         f"  explanations: {shares}",
-        *(f"  {verdict.sentence}" for verdict in found.verdicts),
+        *(f"  {verdict.sentence}" for verdict in timeline.verdicts),
         "",
-        f"  {found.model}, {len(found.moments)} windows over {length:.0f} s in {found.took:.1f} s ({speed:.1f} "
-        f"times real time); {found.calibration_note}",
-        *(f"  {note}" for note in found.notes),
+        f"  {timeline.model}, {len(timeline.moments)} windows over {length:.0f} s in {timeline.took:.1f} s "
+        f"({speed:.1f} times real time); {timeline.calibration_note}",
+        *(f"  {note}" for note in timeline.notes),
     ]
     return "\n".join(lines)

@@ -1,1 +1,1 @@
-"""Running a model on media: one clip, one picture under many offsets, a window sliding over a film."""
+"""Running a model on media: the engine, one clip, one picture under many offsets, a window sliding over a film."""

@@ -26,7 +26,7 @@ from synchformer.modeling.synchformer import TwoStreams
 
 # Below this share of the probability on the best class and its two neighbors, the sentence says "cannot tell".
 # Guessing at random puts 3 / 21 = 14 % there.
-TELLING_SHARE = 0.5
+CONCLUSIVE_SHARE = 0.5
 
 # What a clip and the model that reads it must agree on.
 INPUT_SIZES = (
@@ -106,15 +106,15 @@ class Prediction:
         return sum(self.probabilities[max(0, best - 1) : best + 2])
 
     @property
-    def telling(self) -> bool:
-        """Whether the distribution has one clear peak: `near` reaches `TELLING_SHARE`."""
-        return self.near >= TELLING_SHARE
+    def is_conclusive(self) -> bool:
+        """Whether the distribution has one clear peak: `near` reaches `CONCLUSIVE_SHARE`."""
+        return self.near >= CONCLUSIVE_SHARE
 
     @property
     def sentence(self) -> str:
         """The result in words; a flat distribution is said to be one."""
         sure = f"{self.confidence:.0%}".replace("%", " %")
-        if not self.telling:
+        if not self.is_conclusive:
             return f"cannot tell: the best guess, {offset_in_words(self.offset)}, is only {sure} sure"
         if self.offset == 0:
             return f"no offset found at this {self.grid[1] - self.grid[0]:.2g} s resolution ({sure} sure)"

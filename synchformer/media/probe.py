@@ -183,9 +183,9 @@ def pick_video(container: InputContainer, path: Path) -> av.VideoStream:
     covers = Disposition.attached_pic | Disposition.still_image
     streams = [stream for stream in container.streams.video if not stream.disposition & covers]
     if not streams:
-        found = "a cover picture and sound" if container.streams.video else "sound alone"
-        found = found if container.streams.audio else "neither video nor sound"
-        raise MediaError(f"{path.name} has no video stream (it holds {found}); give a video with sound")
+        contents = "a cover picture and sound" if container.streams.video else "sound alone"
+        contents = contents if container.streams.audio else "neither video nor sound"
+        raise MediaError(f"{path.name} has no video stream (it holds {contents}); give a video with sound")
     return _decodable(streams[0], path)
 
 

@@ -29,7 +29,7 @@ from synchformer.media.probe import ONLY_THIS_FILE, pick_audio, pick_video, prob
 from synchformer.storage.atomic import written_whole
 
 if TYPE_CHECKING:
-    from av.container.core import Chapter
+    from av.container.core import Chapter  # PyAV's stub has this name, its module has not
 
 # What each container may hold; mkv takes everything.
 MP4_VIDEO = frozenset(("h264", "hevc", "av1", "vp9", "mpeg4", "mpeg2video", "mpeg1video", "mjpeg"))
@@ -253,9 +253,9 @@ def add_copy(target: OutputContainer, stream: Stream) -> Stream:
 
 def copy_tags(source: InputContainer, target: OutputContainer, copies: Mapping[int, Stream], origin: float) -> None:
     """Chapters, attached fonts, what a player shows about file and streams, and what each stream is for."""
-    target.metadata.update(_told(source.metadata))
+    target.metadata.update(_kept_tags(source.metadata))
     for index, copy in copies.items():
-        copy.metadata.update(_told(source.streams[index].metadata))
+        copy.metadata.update(_kept_tags(source.streams[index].metadata))
         copy.disposition = source.streams[index].disposition
     target.set_chapters([_moved_chapter(chapter, origin) for chapter in source.chapters()])
     if target.format.name.startswith(("matroska", "mkv")):
@@ -263,7 +263,7 @@ def copy_tags(source: InputContainer, target: OutputContainer, copies: Mapping[i
             target.add_attachment(attached.name or "attachment", attached.mimetype or UNKNOWN_BYTES, attached.data)
 
 
-def _told(tags: Mapping[str, str]) -> dict[str, str]:
+def _kept_tags(tags: Mapping[str, str]) -> dict[str, str]:
     return {key: value for key, value in tags.items() if key.lower() not in OWN_TAGS}
 
 

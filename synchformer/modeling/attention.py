@@ -55,7 +55,7 @@ def summarize(block: Any, tokens: Tensor) -> Tensor:
     asked = linear(seen[:, 0], query.flatten(0, 1), attention.qkv.bias[:width]).unflatten(1, (heads, -1))
     asked = torch.einsum("nhd,hde->nhe", asked * attention.scale, key)  # the key's bias shifts all scores alike
     weights = (asked @ seen.transpose(1, 2)).float().softmax(2).to(seen.dtype)  # (N, H, T)
-    found = torch.einsum("nhe,hde->nhd", weights @ seen, value).flatten(1) + attention.qkv.bias[2 * width :]
-    summary = tokens[:, 0] + attention.proj(found)
+    mixed = torch.einsum("nhe,hde->nhd", weights @ seen, value).flatten(1) + attention.qkv.bias[2 * width :]
+    summary = tokens[:, 0] + attention.proj(mixed)
     result: Tensor = summary + block.mlp(block.norm2(summary))
     return result

@@ -107,10 +107,10 @@ def _convolved(conv: nn.Conv3d, maps: Tensor) -> Tensor:
     if conv.kernel_size == (1, 1, 1):
         return F.linear(maps, conv.weight[:, :, 0, 0, 0], conv.bias)
     if conv.kernel_size[0] == 1:
-        found = F.conv2d(_by_frame(maps), conv.weight[:, :, 0], conv.bias, stride[1:], pad[1:])
-        return _frames(found, maps)
-    found = F.conv2d(_by_place(maps), conv.weight[..., 0], conv.bias, (stride[0], 1), (pad[0], 0))
-    return _places(found, maps)
+        filtered = F.conv2d(_by_frame(maps), conv.weight[:, :, 0], conv.bias, stride[1:], pad[1:])
+        return _frames(filtered, maps)
+    filtered = F.conv2d(_by_place(maps), conv.weight[..., 0], conv.bias, (stride[0], 1), (pad[0], 0))
+    return _places(filtered, maps)
 
 
 def _pooled(pool: nn.MaxPool3d, maps: Tensor) -> Tensor:

@@ -7,21 +7,20 @@
 >>> timeline = scan(model, "film.mkv", progress=lambda done, total: print(done, total))
 >>> print(fix(model, "film.mkv", "fixed.mkv").sentence)
 
-| module | noun |
+| module | what it is |
 |---|---|
-| `windows` | the distributions of sliding windows under known shifts of the sound, in bounded memory |
-| `response`, `posterior` | from those distributions to a continuous offset with an interval |
+| `response`, `posterior` | from distributions under known shifts to a continuous offset with an interval |
 | `calibration` | the constants of both, measured for one model |
-| `fine`, `verdict` | one offset for a clip, and what broadcast recommendations say about it |
-| `scan`, `track`, `timeline` | the offset over time: constant, drift, or jumps |
-| `repair`, `stretch` | a corrected file |
-| `ahead`, `batch`, `table` | folders of clips, a row each; a probability of being in sync that means something |
-| `desync`, `resampling` | DeSync as others define it, with intervals |
-| `picture` | figures |
+| `continuous`, `broadcast_tolerances` | one offset for a clip, and what recommendations say about it |
+| `scan`, `drift_or_jumps`, `timeline` | the offset over a whole video: constant, drifting, or jumping |
+| `repair` | a corrected file |
+| `batch` | folders of clips, a row each; a probability of being in sync that means something |
+| `desync` | DeSync as others define it, with intervals |
+| `plots` | figures |
 """
 
 from synchformer.offsets.batch import predict_folder, write_table
-from synchformer.offsets.broadcast_tolerances import Verdict, judge
+from synchformer.offsets.broadcast_tolerances import Verdict, check_tolerances
 from synchformer.offsets.continuous import FineEstimate, fine
 from synchformer.offsets.desync import DesyncReport, desync, pair_by_name, read_pairs
 from synchformer.offsets.repair import RefusedError, Repair, fix
@@ -35,10 +34,10 @@ __all__ = [
     "Repair",
     "Timeline",
     "Verdict",
+    "check_tolerances",
     "desync",
     "fine",
     "fix",
-    "judge",
     "pair_by_name",
     "predict_folder",
     "read_pairs",

@@ -109,17 +109,17 @@ def _row(
 def calibrated(probabilities: Floats, temperature: float) -> Floats:
     """Probabilities (B, C) with their logits divided by the temperature."""
     logits = np.log(np.maximum(probabilities, TINY)) / temperature
-    shares = np.exp(logits - logits.max(1, keepdims=True))
-    found: Floats = shares / shares.sum(1, keepdims=True)
-    return found
+    heights = np.exp(logits - logits.max(1, keepdims=True))
+    shares: Floats = heights / heights.sum(1, keepdims=True)
+    return shares
 
 
 def with_prior(shares: Floats, zero: int, prior: float) -> Floats:
     """Probabilities (C,) for equally likely classes, when class `zero` is believed to come with probability `prior`."""
     weights = np.full(len(shares), (1 - prior) / (len(shares) - 1))
     weights[zero] = prior
-    found: Floats = shares * weights / (shares @ weights)
-    return found
+    posterior: Floats = shares * weights / (shares @ weights)
+    return posterior
 
 
 def write_table(

@@ -27,7 +27,7 @@ class Tolerance:
     early: float
     late: float
 
-    def judge(self, interval: tuple[float, float]) -> Judgment:
+    def check(self, interval: tuple[float, float]) -> Judgment:
         """Whether an interval of offsets, in seconds, lies within the tolerance or outside it."""
         low, high = interval
         if -self.late <= low and high <= self.early:
@@ -65,7 +65,7 @@ class Verdict:
         return f"{self.tolerance.words}: {self.judgment}"
 
 
-def judge(*intervals: tuple[float, float]) -> tuple[Verdict, ...]:
+def check_tolerances(*intervals: tuple[float, float]) -> tuple[Verdict, ...]:
     """Every recommendation's verdict about an interval of offsets in seconds, or about several parts of one video.
 
     A video is outside when one of its parts is, and within when all are.
@@ -79,5 +79,5 @@ def judge(*intervals: tuple[float, float]) -> tuple[Verdict, ...]:
 
 
 def _worst(tolerance: Tolerance, intervals: tuple[tuple[float, float], ...]) -> Verdict:
-    found = [Verdict(tolerance, tolerance.judge(interval), interval) for interval in intervals]
-    return max(found, key=lambda verdict: SEVERITY.index(verdict.judgment))
+    verdicts = [Verdict(tolerance, tolerance.check(interval), interval) for interval in intervals]
+    return max(verdicts, key=lambda verdict: SEVERITY.index(verdict.judgment))

@@ -14,7 +14,7 @@ from synchformer.inference.engine import check_model
 from synchformer.inference.sliding_windows import Plan, Progress, Window, read_windows
 from synchformer.media.probe import MediaError
 from synchformer.modeling.synchformer import Synchformer
-from synchformer.offsets.broadcast_tolerances import Verdict, judge
+from synchformer.offsets.broadcast_tolerances import Verdict, check_tolerances
 from synchformer.offsets.calibration import LEVEL, Calibration, calibration_of
 from synchformer.offsets.posterior import Posterior, evidence, offset_grid, to_posterior
 
@@ -48,41 +48,32 @@ class FineEstimate:
         return self.interval[1] - self.interval[0]
 
     @property
-    def telling(self) -> bool:
+    def is_conclusive(self) -> bool:
         """Whether the interval is at most `WIDEST` wide."""
         return self.width <= WIDEST
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
         """What broadcast recommendations say."""
-        return judge(self.interval)
+        return check_tolerances(self.interval)
 
     @property
     def sentence(self) -> str:
         """The result in words."""
         span = f"{self.level:.0%} interval: {_ms(self.interval[0])} to {_ms(self.interval[1])}".replace("%", " %")
-        if not self.telling:
+        if not self.is_conclusive:
             return f"cannot tell: the best guess is {in_milliseconds(self.offset)}, but the {span}"
         return f"the sound is {in_milliseconds(self.offset)} ({span})"
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON; times in seconds."""
-        names = (
-            "offset",
-            "interval",
-            "level",
-            "start",
-            "stop",
-            "windows",
-            "calibrated",
-            "telling",
-            "sentence",
-            "notes",
-        )
-        verdicts = {verdict.tolerance.name: verdict.judgment for verdict in self.verdicts}
+        names = ("offset", "interval", "level", "start", "stop", "windows", "calibrated")
         return {name: getattr(self, name) for name in names} | {
+            "telling": self.is_conclusive,
+            "sentence": self.sentence,
+            "notes": self.notes,
             "calibration": self.calibration_note,
-            "verdicts": verdicts,
+            "verdicts": {verdict.tolerance.name: verdict.judgment for verdict in self.verdicts},
         }
 
 

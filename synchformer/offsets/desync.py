@@ -123,13 +123,13 @@ def pair_by_name(pictures: str | Path, sounds: tuple[Path, ...] = (), recursive:
     names = [folder.name for folder in sounds]
     if len(set(names)) < len(names):
         raise ValueError(f"the systems' folders need different names, not {' and '.join(names)}")
-    found = []
+    pairings = []
     for folder in sounds:
         both = find_videos(folder, recursive)
         tracks = {_stem(path, folder): path for path in sorted([*both[0], *both[1]])}
         for name in sorted(videos.keys() | tracks.keys()):
-            found.append(Pairing(name, folder.name, videos.get(name), tracks.get(name, _MISSING)))
-    return found
+            pairings.append(Pairing(name, folder.name, videos.get(name), tracks.get(name, _MISSING)))
+    return pairings
 
 
 _MISSING = Path()
@@ -152,8 +152,8 @@ def read_pairs(table: str | Path, folder: str | Path) -> list[Pairing]:
         reader = csv.DictReader(file)
         systems = [name for name in reader.fieldnames or () if name != "video"]
         if "video" not in (reader.fieldnames or ()) or not systems:
-            found = ", ".join(reader.fieldnames or ["none"])
-            raise ValueError(f"{table} has the columns {found}; needed are video and one for each system, such as "
+            columns = ", ".join(reader.fieldnames or ["none"])
+            raise ValueError(f"{table} has the columns {columns}; needed are video and one for each system, such as "
                              "video,mine,theirs")  # fmt: skip
         return [
             Pairing(row["video"] or f"line {number}", system, *_places(folder, row["video"], row[system]))
@@ -257,27 +257,27 @@ def summarize(model_name: str, mode: Mode, clips: Iterable[ClipScore]) -> Desync
     """
     clips = tuple(clips)
     systems = list(dict.fromkeys(clip.pairing.system for clip in clips))
-    found = {
+    scores = {
         system: {clip.pairing.name: clip.desync for clip in clips if clip.pairing.system == system and clip.values}
         for system in systems
     }
     rows = []
     for system in systems:
         statuses = [clip.status for clip in clips if clip.pairing.system == system]
-        values = np.array([value for value in found[system].values() if value is not None])
+        values = np.array([value for value in scores[system].values() if value is not None])
         counts = {status: statuses.count(status) for status in get_args(Status)}
         rows.append(SystemScore(system, mean_of(values) if len(values) else None, counts))
-    return DesyncReport(model_name, mode, clips, tuple(rows), _compare(systems, found))
+    return DesyncReport(model_name, mode, clips, tuple(rows), _compare(systems, scores))
 
 
-def _compare(systems: list[str], found: dict[str, dict[str, float | None]]) -> Comparison | None:
+def _compare(systems: list[str], scores: dict[str, dict[str, float | None]]) -> Comparison | None:
     if len(systems) < 2:
         return None
     first, second = systems[:2]
-    names = [name for name in found[first] if name in found[second]]
+    names = [name for name in scores[first] if name in scores[second]]
     if not names:
         return None
-    differences = np.array([(found[first][name] or 0.0) - (found[second][name] or 0.0) for name in names])
+    differences = np.array([(scores[first][name] or 0.0) - (scores[second][name] or 0.0) for name in names])
     return Comparison(first, second, mean_of(differences), sign_flip_p(differences))
 
 

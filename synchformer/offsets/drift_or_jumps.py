@@ -30,7 +30,7 @@ Floats = NDArray[np.float64]
 
 JUMPS_EVERY = 600.0  # s between jumps, before anything is known
 STEEPEST = 0.05  # s per s: 25 frames per second taken for 24 are 0.04
-MOST_SLOPES = 801
+MAX_SLOPES = 801
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def slope_grid(offsets: Floats, times: Floats) -> Floats:
     half = max(float(np.ptp(times)) / 2, 1e-9)
     step = float(offsets[1] - offsets[0])
     steepest = min(STEEPEST, float(offsets[-1]) / half)
-    count = min(int(np.ceil(steepest * half / step)), MOST_SLOPES // 2)
+    count = min(int(np.ceil(steepest * half / step)), MAX_SLOPES // 2)
     return np.linspace(-steepest, steepest, 2 * max(count, 1) + 1)
 
 
@@ -124,8 +124,8 @@ def _add_moved(total: Floats, row: Floats, move: int) -> None:
 
 
 def _summary(grid: Floats, mass: Floats, level: float) -> tuple[float, tuple[float, float]]:
-    found = Posterior(grid, mass / mass.sum())
-    return found.median, found.interval(level)
+    posterior = Posterior(grid, mass / mass.sum())
+    return posterior.median, posterior.interval(level)
 
 
 def _jumps(times: Floats, log_densities: Floats, same: float) -> tuple[float, NDArray[np.int64]]:
@@ -156,5 +156,5 @@ def _jumps(times: Floats, log_densities: Floats, same: float) -> tuple[float, ND
 def mixed(densities: Floats, uniform: float) -> Floats:
     """Log densities (W, K) relative to the uniform one, each mixed with a share of it."""
     peaks = densities - logsumexp(densities, axis=1, keepdims=True) + np.log(densities.shape[1])
-    found: Floats = np.logaddexp(np.log1p(-uniform) + peaks, np.log(uniform))
-    return found
+    mixtures: Floats = np.logaddexp(np.log1p(-uniform) + peaks, np.log(uniform))
+    return mixtures

@@ -33,23 +33,23 @@ def check_suffix(path: str | Path) -> Path:
     return path
 
 
-def draw_timeline(found: Timeline) -> Figure:
+def draw_timeline(timeline: Timeline) -> Figure:
     """Every window's offset with its interval, darker where the model is surer, and what explains them."""
-    matched = [moment.synchronizability for moment in found.moments]
+    matched = [moment.synchronizability for moment in timeline.moments]
     has_matched = any(value is not None for value in matched)
     figure = Figure(figsize=(10, 4.6 if has_matched else 3.8), dpi=130, layout="constrained")
     grid = figure.subplots(
         2 if has_matched else 1, 1, sharex=True, squeeze=False, height_ratios=(4, 1)[: 1 + has_matched]
     )
     axes = grid[0][0]
-    times = np.array([moment.center for moment in found.moments])
-    strength = np.array([moment.confidence for moment in found.moments])
+    times = np.array([moment.center for moment in timeline.moments])
+    strength = np.array([moment.confidence for moment in timeline.moments])
     axes.axhline(0, color=QUIET, lw=0.8)
     for part, alpha in ((strength < SURE, 0.18), (strength >= SURE, 0.9)):
-        _windows(axes, found, times, part, alpha)
-    _explanation(axes, found)
+        _windows(axes, timeline, times, part, alpha)
+    _explanation(axes, timeline)
     axes.set_ylabel("sound late  ←  s  →  early")
-    axes.set_title(f"{found.path.name}\n{fill(found.sentence, 110)}", loc="left", fontsize=10, color=INK)
+    axes.set_title(f"{timeline.path.name}\n{fill(timeline.sentence, 110)}", loc="left", fontsize=10, color=INK)
     axes.legend(loc="upper right", fontsize=8, frameon=False, ncols=3)
     if has_matched:
         below = grid[1][0]
@@ -58,12 +58,12 @@ def draw_timeline(found: Timeline) -> Figure:
         below.set_ylabel("can be\nmatched", fontsize=8)
     for each in grid[:, 0]:
         _clean(each)
-    _clock_axis(grid[-1][0], found.moments[0].start, found.moments[-1].stop)
+    _clock_axis(grid[-1][0], timeline.moments[0].start, timeline.moments[-1].stop)
     return figure
 
 
-def _windows(axes: Axes, found: Timeline, times: np.ndarray, part: np.ndarray, alpha: float) -> None:
-    moments = [moment for moment, inside in zip(found.moments, part, strict=True) if inside]
+def _windows(axes: Axes, timeline: Timeline, times: np.ndarray, part: np.ndarray, alpha: float) -> None:
+    moments = [moment for moment, inside in zip(timeline.moments, part, strict=True) if inside]
     if not moments:
         return
     size = float(np.clip(800 / len(times), 3, 18))
@@ -77,16 +77,16 @@ def _windows(axes: Axes, found: Timeline, times: np.ndarray, part: np.ndarray, a
     )
 
 
-def _explanation(axes: Axes, found: Timeline) -> None:
-    start, stop = found.moments[0].start, found.moments[-1].stop
-    if found.kind == "drift":
+def _explanation(axes: Axes, timeline: Timeline) -> None:
+    start, stop = timeline.moments[0].start, timeline.moments[-1].stop
+    if timeline.kind == "drift":
         axes.plot(
-            [start, stop], [found.drift.at_start, found.drift.at_stop], color=FIT, lw=1.8, label="drift", zorder=4
+            [start, stop], [timeline.drift.at_start, timeline.drift.at_stop], color=FIT, lw=1.8, label="drift", zorder=4
         )
         return
-    pieces = found.pieces if found.kind == "jumps" else (found.whole,)
+    pieces = timeline.pieces if timeline.kind == "jumps" else (timeline.whole,)
     for index, piece in enumerate(pieces):
-        label = ("constant" if found.kind == "constant" else "stretches") if index == 0 else None
+        label = ("constant" if timeline.kind == "constant" else "stretches") if index == 0 else None
         axes.plot([piece.start, piece.stop], [piece.offset] * 2, color=FIT, lw=1.8, label=label, zorder=4)
         axes.fill_between([piece.start, piece.stop], *piece.interval, color=FIT, alpha=0.15, lw=0)
 

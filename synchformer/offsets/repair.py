@@ -143,32 +143,33 @@ def fix(
     return Repair(path, out, correction, before, after, why, left_out(path))
 
 
-def decide(found: Timeline, resample: bool) -> tuple[Correction, str | None]:
+def decide(timeline: Timeline, resample: bool) -> tuple[Correction, str | None]:
     """The correction that a timeline asks for, and why it should not be made (None: it should)."""
-    if found.kind == "drift":
-        drift = found.drift
+    if timeline.kind == "drift":
+        drift = timeline.drift
         if not resample:
-            return Correction(found.whole.offset), (
-                f"{found.sentence}; moving the sound cannot undo a drift: allow resampling, or force one shift for all"
+            return Correction(timeline.whole.offset), (
+                f"{timeline.sentence}; moving the sound cannot undo a drift: allow resampling, or force one shift "
+                "for all"
             )
-        start = drift.at_start - drift.slope * found.moments[0].start
-        return Correction(start, drift.slope), _doubt(found, drift.per_minute_interval)
-    correction = Correction(found.whole.offset)
-    if found.kind == "jumps":
+        start = drift.at_start - drift.slope * timeline.moments[0].start
+        return Correction(start, drift.slope), _doubt(timeline, drift.per_minute_interval)
+    correction = Correction(timeline.whole.offset)
+    if timeline.kind == "jumps":
         return correction, (
-            f"{found.sentence}; one shift cannot repair that: cut the video there and fix the parts, or force one "
+            f"{timeline.sentence}; one shift cannot repair that: cut the video there and fix the parts, or force one "
             "shift for all"
         )
-    return correction, _doubt(found, found.whole.interval)
+    return correction, _doubt(timeline, timeline.whole.interval)
 
 
-def _doubt(found: Timeline, interval: tuple[float, float]) -> str | None:
-    if not found.telling:
-        return f"{found.sentence}; the evidence is too weak"
-    if found.probability[found.kind] < SURE:
-        return f"{found.sentence}; too little speaks for one of the two"
+def _doubt(timeline: Timeline, interval: tuple[float, float]) -> str | None:
+    if not timeline.is_conclusive:
+        return f"{timeline.sentence}; the evidence is too weak"
+    if timeline.probability[timeline.kind] < SURE:
+        return f"{timeline.sentence}; too little speaks for one of the two"
     if interval[0] <= 0 <= interval[1]:
-        return f"{found.sentence}; that is no offset within what can be measured, so there is nothing to correct"
+        return f"{timeline.sentence}; that is no offset within what can be measured, so there is nothing to correct"
     return None
 
 
@@ -176,10 +177,10 @@ def _write(path: Path, out: Path, correction: Correction, progress: Callable[[fl
     if correction.slope:
         write_stretched(path, correction.offset, correction.slope, out, progress)
         return
-    tell = progress or (lambda done, total: None)
-    tell(0.0, 1.0)
+    report = progress or (lambda done, total: None)
+    report(0.0, 1.0)
     write_shifted(path, -correction.offset, out, every_stream=True)
-    tell(1.0, 1.0)
+    report(1.0, 1.0)
 
 
 def _stage(progress: StageProgress | None, stage: Stage) -> Callable[[float, float], None] | None:

@@ -134,7 +134,7 @@ class Survey:
             if not self.moments:
                 raise self._too_short()
             if self.synchronizability is not None:
-                self._judge(self.synchronizability, _part(progress, 1, passes))
+                self._ask_synchronizability(self.synchronizability, _part(progress, 1, passes))
         finally:
             self._took += time.perf_counter() - begin
 
@@ -164,7 +164,7 @@ class Survey:
             model, self.path, plan, precision=self.precision, progress=progress, notes=self._notes, run=self.place
         )
 
-    def _judge(self, model: Synchformer, progress: Progress | None) -> None:
+    def _ask_synchronizability(self, model: Synchformer, progress: Progress | None) -> None:
         """Add the probability of class 1 to every moment."""
         places = {round(moment.start, 2): index for index, moment in enumerate(self.moments)}
         for window in self._windows(model, replace(self.plan, shifts=(0,)), progress):
@@ -207,14 +207,15 @@ def scan_plan(config: SynchformerConfig, every: float, reach: float, start: floa
 
 def window_density(offsets: Floats, window: Window, constants: Calibration) -> Floats:
     """One window's tempered log density over the grid (K,), up to a constant."""
-    found: Floats = constants.window.weight * evidence(offsets, window.shifts, window.probabilities, constants.response)
-    return found
+    total = evidence(offsets, window.shifts, window.probabilities, constants.response)
+    density: Floats = constants.window.weight * total
+    return density
 
 
 def _moment(offsets: Floats, window: Window, density: Floats, constants: Calibration) -> Moment:
-    found = to_posterior(offsets, density, constants.window.uniform)
-    best = float(offsets[found.mass.argmax()])
-    return Moment(window.start, window.stop, best, found.interval(constants.window.q), found.near(best, NEAR))
+    posterior = to_posterior(offsets, density, constants.window.uniform)
+    best = float(offsets[posterior.mass.argmax()])
+    return Moment(window.start, window.stop, best, posterior.interval(constants.window.q), posterior.near(best, NEAR))
 
 
 def _timeline(
@@ -230,20 +231,20 @@ def _timeline(
     notes: tuple[str, ...],
 ) -> Timeline:
     times = np.array([moment.center for moment in moments])
-    found = explain(offsets, times, log_densities, LEVEL)
+    explanations = explain(offsets, times, log_densities, LEVEL)
     stop = moments[-1].stop
-    whole = Piece(moments[0].start, stop, found.constant.median, found.constant.interval(LEVEL))
-    pieces = _pieces(offsets, moments, log_densities, found)
-    kind = max(found.probability, key=lambda each: found.probability[each])
+    whole = Piece(moments[0].start, stop, explanations.constant.median, explanations.constant.interval(LEVEL))
+    pieces = _pieces(offsets, moments, log_densities, explanations)
+    kind = max(explanations.probability, key=lambda each: explanations.probability[each])
     return Timeline(
         path=path,
         model=model,
         seconds=seconds,
         moments=moments,
         kind=kind,
-        probability=found.probability,
+        probability=explanations.probability,
         whole=whole,
-        drift=_drift(found.line, moments[0].start, stop),
+        drift=_drift(explanations.line, moments[0].start, stop),
         pieces=pieces,
         level=LEVEL,
         calibrated=bool(constants.measured),
@@ -266,10 +267,10 @@ def _drift(line: Line, start: float, stop: float) -> Drift:
 
 
 def _pieces(
-    offsets: Floats, moments: tuple[Moment, ...], log_densities: Floats, found: Explanations
+    offsets: Floats, moments: tuple[Moment, ...], log_densities: Floats, explanations: Explanations
 ) -> tuple[Piece, ...]:
     """Stretches of windows in one state; a border lies halfway between the centers of its windows."""
-    borders = [0, *(np.flatnonzero(np.diff(found.states)) + 1).tolist(), len(moments)]
+    borders = [0, *(np.flatnonzero(np.diff(explanations.states)) + 1).tolist(), len(moments)]
     pieces = []
     for first, last in pairwise(borders):
         own = to_posterior(offsets, log_densities[first:last].sum(0), 0.0)

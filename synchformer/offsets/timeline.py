@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from synchformer.offsets.broadcast_tolerances import Verdict, judge
+from synchformer.offsets.broadcast_tolerances import Verdict, check_tolerances
 from synchformer.offsets.continuous import in_milliseconds
 from synchformer.offsets.drift_or_jumps import Kind
 from synchformer.storage.csv_rows import as_csv
@@ -46,7 +46,7 @@ class Piece:
     interval: tuple[float, float]
 
     @property
-    def telling(self) -> bool:
+    def is_conclusive(self) -> bool:
         """Whether the interval is at most `WIDEST` wide."""
         return self.interval[1] - self.interval[0] <= WIDEST
 
@@ -91,19 +91,19 @@ class Timeline:
     notes: tuple[str, ...] = field(default=())
 
     @property
-    def telling(self) -> bool:
+    def is_conclusive(self) -> bool:
         """Whether what the likeliest explanation says is known well enough to act on."""
         if self.kind == "drift":
             low, high = self.drift.at_middle_interval
             return high - low <= WIDEST
         if self.kind == "jumps":
-            return all(piece.telling for piece in self.pieces)
-        return self.whole.telling
+            return all(piece.is_conclusive for piece in self.pieces)
+        return self.whole.is_conclusive
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
         """What recommendations say about what the likeliest explanation allows, the worst part counting."""
-        return judge(*self.intervals)
+        return check_tolerances(*self.intervals)
 
     @property
     def intervals(self) -> tuple[tuple[float, float], ...]:
@@ -119,17 +119,17 @@ class Timeline:
     @property
     def sentence(self) -> str:
         """The result in words."""
-        found = {"constant": self._constant, "drift": self._drifting, "jumps": self._jumping}[self.kind]()
-        if self.kind != "constant" and not self.telling:
-            return f"cannot tell: the best guess is that {found}"
+        explanation = {"constant": self._constant, "drift": self._drifting, "jumps": self._jumping}[self.kind]()
+        if self.kind != "constant" and not self.is_conclusive:
+            return f"cannot tell: the best guess is that {explanation}"
         rival = max((kind for kind in self.probability if kind != self.kind), key=lambda kind: self.probability[kind])
-        if self.probability[self.kind] >= SURE or not self.telling:
-            return found
-        return f"{found}; {_NAMES[rival]} is possible too ({_percent(self.probability[rival])})"
+        if self.probability[self.kind] >= SURE or not self.is_conclusive:
+            return explanation
+        return f"{explanation}; {_NAMES[rival]} is possible too ({_percent(self.probability[rival])})"
 
     def _constant(self) -> str:
         span = f"{_percent(self.level)} interval: {_span(self.whole.interval)}"
-        if not self.telling:
+        if not self.is_conclusive:
             guess = in_milliseconds(self.whole.offset)
             return f"cannot tell: the best guess for the whole video is {guess}, but the {span}"
         return f"the sound is {in_milliseconds(self.whole.offset)} throughout ({span})"
@@ -154,7 +154,7 @@ class Timeline:
         return {
             "video": str(self.path),
             "sentence": self.sentence,
-            "telling": self.telling,
+            "telling": self.is_conclusive,
             **{name: getattr(self, name) for name in kept},
             "whole": asdict(self.whole),
             "drift": asdict(self.drift),

@@ -105,7 +105,7 @@ def test_sentences(probabilities, sentence):
 def test_neighbors_do_not_wrap_around():
     answer = predict(KnownAnswer([0.3, *[0.0125] * 19, 0.4625]), FakeClip())
     assert answer.near == pytest.approx(0.475, abs=1e-6)
-    assert not answer.telling
+    assert not answer.is_conclusive
 
 
 def test_words():

@@ -13,7 +13,7 @@ from synchformer.checkpoints.registry import load_model
 from synchformer.config import MINI
 from synchformer.media.probe import MediaError
 from synchformer.modeling.synchformer import Synchformer
-from synchformer.offsets import judge
+from synchformer.offsets import check_tolerances
 from synchformer.offsets.calibration import assumed, calibration_of
 from synchformer.offsets.continuous import fine
 from synchformer.offsets.posterior import Posterior, evidence, offset_grid, to_posterior
@@ -100,12 +100,12 @@ def test_calibration_error_by_hand():
     ((0.3, 0.4), ["outside"] * 4),
 ])  # fmt: skip
 def test_recommendations(interval, judgments):
-    assert [verdict.judgment for verdict in judge(interval)] == judgments
+    assert [verdict.judgment for verdict in check_tolerances(interval)] == judgments
 
 
 def test_the_worst_part_counts():
-    assert [verdict.judgment for verdict in judge((-0.01, 0.01), (0.3, 0.4))] == ["outside"] * 4
-    assert "cannot tell, the interval of 400 ms" in judge((-0.2, 0.2))[0].sentence
+    assert [verdict.judgment for verdict in check_tolerances((-0.01, 0.01), (0.3, 0.4))] == ["outside"] * 4
+    assert "cannot tell, the interval of 400 ms" in check_tolerances((-0.2, 0.2))[0].sentence
 
 
 def test_constants_belong_to_weights():

@@ -115,12 +115,12 @@ def test_synchronizability_of_every_window(tmp_path):
     asked = ["scan", str(clip), "--reach", "0", "--csv", str(out), "--synchronizability"]
     assert cli.main([*asked, "mini-synchronizability"]) == 0
     rows = list(csv.DictReader(out.open()))
-    judge = load_model("mini-synchronizability", "cpu")
-    media = read_media(clip, short_side=judge.config.short_side)
+    model = load_model("mini-synchronizability", "cpu")
+    media = read_media(clip, short_side=model.config.short_side)
     assert [float(row["start"]) for row in rows] == pytest.approx([0.0, 1.92, 3.84])
-    before = (judge.config.crop_frames - judge.config.span_frames) // 2 / 25  # s of a crop before its first segment
+    before = (model.config.crop_frames - model.config.span_frames) // 2 / 25  # s of a crop before its first segment
     for row in rows[1:]:
-        alone = predict_synchronizability(judge, cut_crop(media, float(row["start"]) - before, config=judge.config))
+        alone = predict_synchronizability(model, cut_crop(media, float(row["start"]) - before, config=model.config))
         assert float(row["synchronizability"]) == pytest.approx(alone.probability, abs=2e-4)
     assert cli.main([*asked, "mini"]) == 1  # tells offsets, and not whether there is one
 
