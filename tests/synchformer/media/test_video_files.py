@@ -36,7 +36,7 @@ def test_every_suffix_is_a_video_for_data_sets_and_upload_fields_too(tmp_path):
         (tmp_path / f"clip{suffix[1:]}{suffix.upper()}").touch()
     (tmp_path / "notes.txt").touch()
     source = open_folder(tmp_path)
-    assert len(source.records("train") + source.records("valid") + source.records("test")) == len(VIDEO_SUFFIXES)
+    assert len(source.samples("train") + source.samples("valid") + source.samples("test")) == len(VIDEO_SUFFIXES)
     assert [each.id for each in source.left_out] == ["notes"]
     assert set(VIDEO_TYPES) == {"video", *VIDEO_SUFFIXES}
     assert is_video(Path("a.MXF"))
