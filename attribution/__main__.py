@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--level", choices=("token", "input"), default="token", help="what is replaced: features, or frames and samples"
     )
-    parser.add_argument("--chunk", type=float, default=0.1, help="seconds of a unit (default: 0.1)")
+    parser.add_argument("--unit-seconds", "--chunk", type=float, default=0.1, help="length of a unit (default: 0.1)")
     parser.add_argument(
         "--smooth", type=float, default=0.2, help="half-width in s over which curves are averaged (default: 0.2)"
     )
@@ -90,7 +90,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         samples=options.samples,
         modalities=modalities,
         level=options.level,
-        chunk=options.chunk,
+        unit_seconds=options.unit_seconds,
         keep=options.keep,
         tolerance=options.tolerance,
         reference=reference,

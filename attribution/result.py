@@ -152,7 +152,7 @@ class Attribution:
             "path": str(self.path),
             "sentence": self.sentence,
             "level": self.settings.level,
-            "settings": asdict(self.settings),
+            "settings": self.settings.as_dict(),
             "target": asdict(self.target) | {"sentence": self.target.sentence, "found": self.target.found},
             "logits": list(self.logits),
             "distractors": list(self.distractors),

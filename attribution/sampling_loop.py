@@ -170,7 +170,7 @@ def attribute(
 def _start(
     model: Synchformer, clip: Crop, encoding: Encoding, bank: Bank, settings: Settings, run: tuple[Modality, ...]
 ) -> Run:
-    units = make_units(model.config, run, settings.chunk)
+    units = make_units(model.config, run, settings.unit_seconds)
     scorer: Scorer
     if settings.level == "token":
         others = [each.encoding for each in bank.distractors]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal, get_args
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
 
 from synchformer.config import Precision
 
@@ -14,6 +14,7 @@ ReferenceRule = Literal["prediction", "applied"]
 
 MODALITIES: tuple[Modality, ...] = get_args(Modality)
 CHECK_EVERY = 500  # masks between two looks at the stop rule, and the largest batch
+KEYS = {"unit_seconds": "chunk"}  # what files and links call a setting, where that is not its name: old ones stay valid
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Settings:
             which is the paper's way.
         level: `token` replaces features at the input of the synchronization module (section 4.1); `input` replaces
             frames and samples before the encoders, so that nothing leaks inside a segment, at a higher price.
-        chunk: length of a unit in seconds; 0.1 in the paper.
+        unit_seconds: length of a unit; 0.1 in the paper.
         keep: probability that a unit is kept; 0.5 in the paper.
         paired: draw every mask together with its complement, which lowers the variance. Only where `keep` is 0.5, for
             the complement of a mask follows the same law only there; see `pairs`.
@@ -51,7 +52,7 @@ class Settings:
     modalities: tuple[Modality, ...] = MODALITIES
     together: bool = False
     level: Level = "token"
-    chunk: float = 0.1
+    unit_seconds: float = 0.1
     keep: float = 0.5
     paired: bool = True
     tolerance: float | None = None
@@ -70,7 +71,7 @@ class Settings:
                 and len(set(self.modalities)) == len(self.modalities)
             ),
             f"level must be token or input, not {self.level!r}": self.level in get_args(Level),
-            f"chunk must be 0.02 to 1 s, not {self.chunk}": 0.02 <= self.chunk <= 1,
+            f"unit_seconds must be 0.02 to 1, not {self.unit_seconds}": 0.02 <= self.unit_seconds <= 1,
             f"keep must lie between 0 and 1, not {self.keep}": 0 < self.keep < 1,
             f"tolerance must lie between 0 and 1, not {self.tolerance}": self.tolerance is None
             or 0 < self.tolerance < 1,
@@ -88,6 +89,10 @@ class Settings:
         broken = [message for message, holds in checks.items() if not holds]
         if broken:
             raise ValueError("; ".join(broken))
+
+    def as_dict(self) -> dict[str, Any]:
+        """All settings under the names that files have for them."""
+        return {KEYS.get(name, name): value for name, value in asdict(self).items()}
 
     @property
     def pairs(self) -> bool:

@@ -127,10 +127,10 @@ def explained(
     for curve in attribution.curves:
         found = curve.measure(measure)
         values = (np.array(curve.middles), found.value, found.low, found.high)
-        line = Line(curve.modality, *values, neutral, settings.chunk)
+        line = Line(curve.modality, *values, neutral, settings.unit_seconds)
         lines.append(_stretched(line) if scaled else line)
     note = (
-        f"{settings.level}-level replacement, {attribution.masks} masks, {settings.chunk:g} s chunks, "
+        f"{settings.level}-level replacement, {attribution.masks} masks, {settings.unit_seconds:g} s chunks, "
         f"keep probability {settings.keep:g}, {_averaged(settings.smooth)}95 % intervals, model {attribution.model}"
     )
     return replace(

@@ -1,4 +1,4 @@
-"""Units of attribution: chunks of time, and which tokens, frames and samples each of them owns.
+"""Units of attribution: stretches of time, and which tokens, frames and samples each of them owns.
 
 All times are seconds from the start of the crop, on the clock of the stream itself: the sound of a crop with an
 applied offset is taken from elsewhere in the file. `Crop.video_start` and `Crop.audio_start` lead to the file's clock.
@@ -15,7 +15,7 @@ from torch import Tensor
 from attribution.settings import Modality
 from synchformer.config import SynchformerConfig
 
-SLACK = 1e-6  # s: a center that falls on an edge belongs to the later chunk, whatever floats make of it
+SLACK = 1e-6  # s: a center that falls on an edge belongs to the later unit, whatever floats make of it
 
 
 @dataclass(frozen=True)
@@ -52,22 +52,22 @@ def token_places(config: SynchformerConfig, modality: Modality) -> range:
     return range(2 + video, 2 + video + config.segments * config.audio_steps)
 
 
-def make_units(config: SynchformerConfig, modalities: Sequence[Modality], chunk: float) -> tuple[Unit, ...]:
-    """Cut the crop into chunks; one that owns no token (outside the segments) is no unit.
+def make_units(config: SynchformerConfig, modalities: Sequence[Modality], seconds: float) -> tuple[Unit, ...]:
+    """Cut the crop into units; one that owns no token (outside the segments) is left out.
 
     Args:
         config: sizes of the model.
         modalities: streams to cut, in this order.
-        chunk: seconds.
+        seconds: length of a unit.
     """
     units: list[Unit] = []
     for modality in modalities:
         owned: dict[int, list[int]] = {}
         places = token_places(config, modality)
         for place, time in zip(places, token_times(config, modality), strict=True):
-            owned.setdefault(int((time + SLACK) / chunk), []).append(place)
+            owned.setdefault(int((time + SLACK) / seconds), []).append(place)
         units += [
-            Unit(modality, round(index * chunk, 6), round((index + 1) * chunk, 6), tuple(owned[index]))
+            Unit(modality, round(index * seconds, 6), round((index + 1) * seconds, 6), tuple(owned[index]))
             for index in sorted(owned)
         ]
     return tuple(units)

@@ -31,7 +31,7 @@ from attribution.proof.metrics import curve_area, pointing_chance, points_at, ra
 from attribution.result import MEASURES, Attribution, Curve
 from attribution.sampling_loop import attribute
 from attribution.scoring.scorers import TokenScorer
-from attribution.settings import MODALITIES, Settings
+from attribution.settings import KEYS, MODALITIES, Settings
 from synchformer.checkpoints.registry import load_model
 from synchformer.cli.options import add_device
 from synchformer.config import SynchformerConfig
@@ -207,7 +207,7 @@ def main(argv: list[str] | None = None) -> int:
         samples=options.samples,
         level=options.level,
         keep=options.keep,
-        chunk=options.chunk,
+        unit_seconds=options.unit_seconds,
         reference="applied",
         smooth=options.smooth,
     )
@@ -215,7 +215,7 @@ def main(argv: list[str] | None = None) -> int:
     if set(filter(None, options.methods.split(","))) - set(METHODS):
         raise SystemExit(f"--methods must be among {', '.join(METHODS)}, not {options.methods}")
     bank = load_bank(model)
-    identity = {"arguments": {k: str(v) for k, v in vars(options).items() if k not in ("out", "count")}}
+    identity = {"arguments": {KEYS.get(k, k): str(v) for k, v in vars(options).items() if k not in ("out", "count")}}
     state = _resume(options.out, identity)
     rest = cases(model, options.seed, options.count, events, len(state["results"]))
     for case, clip in tqdm(rest, total=options.count, initial=len(state["results"]), desc="clips"):
@@ -260,7 +260,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--samples", type=int, default=2000, help="masks per stream (default 2000)")
     parser.add_argument("--level", choices=("token", "input"), default="token")
     parser.add_argument("--keep", type=float, default=0.5)
-    parser.add_argument("--chunk", type=float, default=0.1)
+    parser.add_argument("--unit-seconds", "--chunk", type=float, default=0.1, help="length of a unit (default 0.1)")
     parser.add_argument("--smooth", type=float, default=0.2, help="half-width of the curves' averages (default 0.2 s)")
     parser.add_argument("--methods", default="", help=f"also compare with some of {','.join(METHODS)}")
     parser.add_argument("--sanity", type=int, default=3, help="clips for the check with random weights (default 3)")

@@ -90,7 +90,7 @@ def explained(
     encoding = encode(model, clip, precision=settings.precision)
     logits = torch.tensor(decide(model, encoding, precision=settings.precision).logits)
     target = find_target(model.config, logits, encoding.applied_offset, settings.reference)
-    streams = {name: make_units(model.config, (name,), settings.chunk) for name in settings.modalities}
+    streams = {name: make_units(model.config, (name,), settings.unit_seconds) for name in settings.modalities}
     return {
         name: explain(model, encoding, others, units, target, method, samples=SHAP_MASKS)
         for name, units in streams.items()

@@ -81,7 +81,7 @@ def _settings() -> list[gr.components.Component]:
         gr.Number(label="masks per curve", value=usual.samples, precision=0, visible=False, **limits.MASKS.bounds),
         gr.Radio(label="streams to explain", choices=list(STREAMS), value="both", visible=False),
         gr.Radio(label="what is replaced", choices=["token", "input"], value=usual.level, visible=False),
-        gr.Number(label="seconds of a moment", value=usual.chunk, visible=False, **limits.UNIT_SECONDS.bounds),
+        gr.Number(label="seconds of a moment", value=usual.unit_seconds, visible=False, **limits.UNIT_SECONDS.bounds),
         gr.Number(label="probability to keep a moment", value=usual.keep, visible=False, **limits.KEEP.bounds),
         gr.Number(
             label="stop when intervals are narrower; 0: never", value=0.0, visible=False, **limits.TOLERANCE.bounds
@@ -206,7 +206,7 @@ class Endpoints:
         """
         with self._asked(video, model) as (session, clip):
             settings = _read_settings(
-                samples=samples, modalities=streams, level=level, chunk=chunk, keep=keep, tolerance=tolerance,
+                samples=samples, modalities=streams, level=level, unit_seconds=chunk, keep=keep, tolerance=tolerance,
                 reference=reference, seed=seed,
             )  # fmt: skip
             end = time.monotonic() + limits.MAX_ATTRIBUTION_SECONDS

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from attribution.settings import MODALITIES, Settings
+from attribution.settings import KEYS, MODALITIES, Settings
 from interface.session import limits
 from interface.session.errors import PageError
 from interface.session.limits import Range
@@ -51,7 +51,7 @@ def write(place: Place) -> str:
     for name, (_, in_words) in SETTINGS.items():
         value = getattr(place.settings, name)
         if value != getattr(USUAL, name):
-            values[name] = in_words(value)
+            values[KEYS.get(name, name)] = in_words(value)
     return urlencode(values)
 
 
@@ -70,7 +70,8 @@ def read(
         PageError: for whatever is unknown, given twice, or out of range; one sentence.
     """
     values = _split(query)
-    known = {"example", "start", "offset", "model", *SETTINGS}
+    names = {KEYS.get(name, name): name for name in SETTINGS}
+    known = {"example", "start", "offset", "model", *names}
     unknown = sorted(set(values) - known)
     if unknown:
         raise PageError(
@@ -81,7 +82,7 @@ def read(
     start = _number("start", values.pop("start"), Range(0, MAX_START)) if "start" in values else None
     offset = _number("offset", values.pop("offset", "0"), Range(-max_offset, max_offset))
     try:
-        settings = Settings(**{name: SETTINGS[name][0](name, value) for name, value in values.items()})
+        settings = Settings(**{names[key]: SETTINGS[names[key]][0](key, value) for key, value in values.items()})
     except PageError:
         raise
     except ValueError as error:  # a combination that the settings themselves refuse
@@ -172,7 +173,7 @@ SETTINGS: dict[str, tuple[Reader, Writer]] = {
     "modalities": (_streams, ",".join),
     "together": (_yes, _yes_or_no),
     "level": (_word("token", "input"), str),
-    "chunk": (_bounded(limits.UNIT_SECONDS), _plain),
+    "unit_seconds": (_bounded(limits.UNIT_SECONDS), _plain),
     "keep": (_bounded(limits.KEEP), _plain),
     "paired": (_yes, _yes_or_no),
     "tolerance": (_bounded(limits.TOLERANCE), _plain),

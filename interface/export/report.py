@@ -177,7 +177,7 @@ def _facts(findings: Findings) -> list[tuple[str, str]]:
 
 def _attribution_facts(attribution: Attribution) -> list[tuple[str, str]]:
     settings = attribution.settings
-    asked = {name: value for name, value in asdict(settings).items() if name not in ("batch", "seed")}
+    asked = {name: value for name, value in settings.as_dict().items() if name not in ("batch", "seed")}
     state = "finished" if attribution.finished else f"stopped early, about {attribution.left} masks before the end"
     return [
         ("Explained decision", attribution.target.sentence),
@@ -255,7 +255,7 @@ def _attribution_part(findings: Findings) -> dict[str, Any]:
             for curve in reversed(attribution.curves)
         ],
         "none_certain": NONE_CERTAIN[0].upper() + NONE_CERTAIN[1:] + ".",
-        "chunk": f"{attribution.settings.chunk:g}",
+        "chunk": f"{attribution.settings.unit_seconds:g}",
         "keep": f"{attribution.settings.keep:g}",
         "csv_link": _address("text/csv", attribution_csv(attribution).encode()),
     }

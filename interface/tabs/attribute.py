@@ -54,8 +54,8 @@ def settings_form(fields: dict[str, Any]) -> None:
             value=USUAL.samples, step=100, label="Masks per curve", info="More masks, narrower intervals.",
             buttons=["reset"], elem_id="samples", **limits.MASKS.bounds,
         )  # fmt: skip
-        fields["chunk"] = gr.Slider(
-            value=USUAL.chunk, step=0.02, label="Length of a moment (s)", buttons=["reset"],
+        fields["unit_seconds"] = gr.Slider(
+            value=USUAL.unit_seconds, step=0.02, label="Length of a moment (s)", buttons=["reset"],
             **limits.UNIT_SECONDS.bounds,
         )  # fmt: skip
         fields["keep"] = gr.Slider(

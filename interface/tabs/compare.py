@@ -157,7 +157,7 @@ def _methods(outputs: CompareOutputs, subject: Subject, attribution: Attribution
         for curve in attribution.curves:
             value = values[curve.modality]
             shown = triangle(curve.middles, curve.smooth) @ value
-            times, width = np.array(curve.middles), subject.settings.chunk
+            times, width = np.array(curve.middles), subject.settings.unit_seconds
             lines.append(Line(curve.modality, times, shown, shown, shown, 0.0, width))
             agree = rank_correlation(curve.estimates.margin.value, value)
             ranks.append(f"{method.replace('_', ' ')} on {curve.modality} {_rank(agree)}")

@@ -34,5 +34,12 @@ def test_peaks_of_two_events_are_told(seen, heard, apart):
     assert found.sentence.endswith(", which are two different events") == apart
 
 
+def test_files_keep_their_names_of_settings():
+    """What was saved before a setting got another name can be compared with what is saved today."""
+    settings = found_in(FakeClip(), Settings(samples=100, unit_seconds=0.2)).as_json()["settings"]
+    assert settings["chunk"] == 0.2
+    assert list(settings)[:6] == ["samples", "modalities", "together", "level", "chunk", "keep"]
+
+
 def test_without_an_offset_nothing_is_said_of_two_events():
     assert not peaking(0.5, 4.0, Target((1,), None, "prediction", 1)).apart

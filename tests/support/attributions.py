@@ -11,7 +11,7 @@ def found_in(clip, settings=None):
     settings = settings or Settings(samples=100)
     curves = []
     for modality in settings.modalities:
-        units = make_units(clip.config, (modality,), settings.chunk)
+        units = make_units(clip.config, (modality,), settings.unit_seconds)
         curves.append(Curve(modality, units, Tally(len(units), settings.pairs).estimate(), "running", 100))
     place = {"start": clip.start, "offset": clip.offset, "video_start": clip.video_start}
     return Attribution(

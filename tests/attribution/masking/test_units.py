@@ -17,7 +17,7 @@ def test_token_times_by_hand():
     assert audio[6] == pytest.approx(0.08 + 0.32 + 0.075)
 
 
-def test_a_chunk_owns_the_tokens_whose_centers_lie_in_it():
+def test_a_unit_owns_the_tokens_whose_centers_lie_in_it():
     units = make_units(BASE, ("video",), 0.1)
     owner = next(unit for unit in units if unit.begin <= 1.45 < unit.end)
     centers = token_times(BASE, "video")
@@ -27,9 +27,9 @@ def test_a_chunk_owns_the_tokens_whose_centers_lie_in_it():
     assert len({(place - 1) // 8 for place in expected}) == 2, "half-overlapping segments: a moment is in two"
 
 
-@pytest.mark.parametrize("chunk", [0.05, 0.1, 0.32])
-def test_every_token_has_one_owner(chunk):
-    units = make_units(BASE, ("audio", "video"), chunk)
+@pytest.mark.parametrize("seconds", [0.05, 0.1, 0.32])
+def test_every_token_has_one_owner(seconds):
+    units = make_units(BASE, ("audio", "video"), seconds)
     owners = token_owners(units, BASE.sequence_length)
     nobody = (owners == len(units)).nonzero().flatten().tolist()
     assert nobody == [0, 1 + 14 * 8], "the class token and the separator"

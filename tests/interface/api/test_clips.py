@@ -290,9 +290,9 @@ def test_impossible_sweeps(values):
 
 
 def test_settings_that_do_not_fit():
-    usual = {"samples": 10, "modalities": "both", "level": "token", "chunk": 0.1, "keep": 0.5, "tolerance": 0.0,
+    usual = {"samples": 10, "modalities": "both", "level": "token", "unit_seconds": 0.1, "keep": 0.5, "tolerance": 0.0,
              "reference": "applied", "seed": 0}  # fmt: skip
     assert _read_settings(**usual).tolerance is None
-    for change in ({"chunk": 9.0}, {"modalities": "smell"}, {"seed": None}, {"keep": None}):
+    for change in ({"unit_seconds": 9.0}, {"modalities": "smell"}, {"seed": None}, {"keep": None}):
         with pytest.raises(PageError, match="cannot be used"):
             _read_settings(**usual | change)

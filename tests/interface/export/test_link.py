@@ -30,7 +30,8 @@ def test_every_place_comes_back():
     rng = random.Random(0)
     choices = {
         "samples": [100, 2000, 20_000], "modalities": [("audio", "video"), ("video", "audio"), ("audio",)],
-        "together": [True, False], "level": ["token", "input"], "chunk": [0.02, 0.1, 0.333333], "keep": [0.25, 0.5],
+        "together": [True, False], "level": ["token", "input"], "unit_seconds": [0.02, 0.1, 0.333333],
+        "keep": [0.25, 0.5],
         "paired": [True, False], "tolerance": [None, 0.05], "reference": ["prediction", "applied"],
         "seed": [0, 2**32 - 1],
     }  # fmt: skip

@@ -48,7 +48,7 @@ def test_page_link_and_endpoint_take_the_same_settings(models, fields, name):
     labels = [label for label in (on_page, at_endpoint) if label]
     assert all((fields[label]["minimum"], fields[label]["maximum"]) == (limit.low, limit.high) for label in labels)
     for value in (limit.low or limit.high, limit.high):
-        assert getattr(ask(models, **{name: value}).settings, name) == value
+        assert ask(models, **{name: value}).settings.as_dict()[name] == value
     with pytest.raises(PageError, match=f"The link's {name} is"):
         ask(models, **{name: limit.high + 1})
 
