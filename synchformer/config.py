@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any, Literal
 
 Head = Literal["offset", "synchronizability"]
@@ -222,7 +223,7 @@ class SynchformerConfig:
         """Seconds between neighboring offset classes: 0.2 s."""
         return 2 * self.max_offset / (self.offset_classes - 1)
 
-    @property
+    @cached_property  # training asks for it with every crop that it draws
     def grid(self) -> tuple[float, ...]:
         """Offset of each class in seconds, from -max_offset to +max_offset."""
         middle = (self.offset_classes - 1) / 2

@@ -1,11 +1,7 @@
-"""`training.run` on a model that is small enough for tests; the program kills itself where it is asked to.
-
-python -m tests.support.runs STEP STAGE [OPTION ...]      dies in step STEP, before its update
-"""
+"""`training.run` on a model that is small enough for tests, and one that kills its own process."""
 
 import os
 import signal
-import sys
 from dataclasses import replace
 
 from synchformer.config import MINI
@@ -17,7 +13,8 @@ TINY = replace(
 )  # fmt: skip
 
 
-def main(step, arguments):
+def run_until(step, arguments):
+    """`training.run`, which dies in a step before its update; call it in a process of its own."""
     from training.trainer.loop import Trainer
 
     update = Trainer._apply
@@ -30,7 +27,3 @@ def main(step, arguments):
     Trainer._apply = apply
     run.PRESETS["mini"] = TINY
     return run.main(arguments)
-
-
-if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]), sys.argv[2:]))

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from synchformer.config import SynchformerConfig
@@ -52,6 +53,7 @@ def ablate(config: SynchformerConfig, names: Sequence[str]) -> tuple[Synchformer
     return (with_convolutions(config) if "resnet-s3d" in names else config), choices
 
 
+@lru_cache
 def with_convolutions(config: SynchformerConfig) -> SynchformerConfig:
     """The same model on ResNet-18 and S3D, narrowed until it has as many parameters; `base` takes published widths.
 

@@ -5,10 +5,7 @@ Every frame of the files spells its number, and one click sounds at a known time
 
 import csv
 import json
-import os
 import signal
-import subprocess
-import sys
 import tarfile
 from dataclasses import replace
 
@@ -22,8 +19,8 @@ from synchformer.media.preprocess import mel_spectrogram, normalize_frames
 from synchformer.modeling.audio_spectrogram_transformer import AudioEncoder
 from synchformer.modeling.motionformer import VideoEncoder
 from tests.support.media import MediaSpec, click_in, number_in, write
-from tests.support.paths import ROOT
-from tests.support.runs import TINY
+from tests.support.processes import run_apart
+from tests.support.runs import TINY, run_until
 from training import evaluate, run
 from training.augmentation.policy import Change
 from training.augmentation.published import Augmentation
@@ -331,13 +328,7 @@ def test_run_on_files_killed_and_resumed_ends_with_the_same_bits(films, tmp_path
     """SIGKILL in the third step, with a process that makes batches ahead, against a run that nobody killed."""
     command = ["avclip", "--data", f"folder:{films}", *SIZES, "--augment", "published", "--loaders", "1"]
     assert run.main([*command, "--out", str(tmp_path / "whole")]) == 0
-    killed = subprocess.run(
-        [sys.executable, "-m", "tests.support.runs", "3", *command, "--out", str(tmp_path / "killed")],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(torch.get_num_threads())},
-        capture_output=True,
-        check=False,
-    )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()[-2000:]
+    assert run_apart(run_until, 3, [*command, "--out", str(tmp_path / "killed")]) == -signal.SIGKILL
     assert load_state(tmp_path / "killed" / "avclip" / "state.pt")["step"] == 2
     assert run.main([*command, "--out", str(tmp_path / "killed")]) == 0
     whole, resumed = (load_state(tmp_path / name / "avclip" / "state.pt") for name in ("whole", "killed"))

@@ -11,7 +11,9 @@ import pytest
 import torch
 
 from tests.support.paths import ROOT
+from tests.support.processes import run_apart
 from tests.support.quadratic import Quadratic
+from tests.support.quadratic import main as quadratic_main
 from training.config.optimization import OptimConfig
 from training.trainer.checkpoint import load_state
 from training.trainer.divergence import DivergedError, Watch
@@ -31,17 +33,6 @@ def test_training_reaches_the_minimum(tmp_path):
     assert train(quadratic(), OPTIONS, tmp_path)["value"] == pytest.approx(3.0, abs=0.15)
 
 
-def child(*arguments, processes=1, **environment):
-    """The command that trains `Quadratic` in processes of their own; see `quadratic.py`."""
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)] * (processes > 1)
-    return subprocess.Popen(
-        [sys.executable, *launch, "-m", "tests.support.quadratic", *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
-
-
 def log_of(folder):
     """Rows of a log, without what the clock says."""
     rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
@@ -52,10 +43,8 @@ def test_run_killed_at_any_step_ends_with_the_same_bits(tmp_path):
     """SIGKILL at three places, in the middle of a step and of a save, compared with a run that nobody killed."""
     train(quadratic(dropout=0.5), OPTIONS, tmp_path / "whole")
     for place in ("step 17", "save 4", "step 53"):
-        killed = child(tmp_path / "killed", place)
-        assert killed.wait(60) == -signal.SIGKILL, killed.stderr.read().decode()
-    finished = child(tmp_path / "killed", "never")
-    assert finished.wait(60) == 0, finished.stderr.read().decode()
+        assert run_apart(quadratic_main, tmp_path / "killed", place) == -signal.SIGKILL
+    assert run_apart(quadratic_main, tmp_path / "killed", "never") == 0
     whole, resumed = (load_state(tmp_path / name / "state.pt") for name in ("whole", "killed"))
     assert whole["step"] == resumed["step"] == 60
     assert all(torch.equal(whole["model"][name], resumed["model"][name]) for name in whole["model"])
@@ -68,8 +57,15 @@ def test_two_processes_take_the_step_of_one(tmp_path):
     """Two processes joined by gloo, and one that accumulates as many micro-batches, end with the same bits."""
     alone = SHORT.with_values(accumulate=2)
     train(quadratic(dropout=0.5), alone, tmp_path / "one")
-    together = child(tmp_path / "two", "never", "two", processes=2)
-    assert together.wait(120) == 0, together.stderr.read().decode()
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    together = subprocess.run(
+        [*launch, "-m", "tests.support.quadratic", str(tmp_path / "two"), "never", "two"],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        check=False,
+        timeout=120,
+    )
+    assert together.returncode == 0, together.stderr.decode()
     one, two = (load_state(tmp_path / name / "state.pt") for name in ("one", "two"))
     assert all(torch.equal(one["model"][name], two["model"][name]) for name in one["model"])
     first, second = ([row for row in log_of(tmp_path / name) if "loss" in row] for name in ("one", "two"))
