@@ -110,16 +110,16 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
     bank = load_bank(model, (options.distractors or EXAMPLES,))
     for note in bank.notes:
         print(note, file=sys.stderr)
-    found: Attribution | None = None
+    result: Attribution | None = None
     status = 0
     try:
         for part in _shown(stream(model, clip, bank, settings), settings):
-            found = part
+            result = part
     except KeyboardInterrupt:
         status = INTERRUPTED
         print("interrupted; what is known so far follows", file=sys.stderr)
-    if found is not None:
-        _tell(found, clip, options)
+    if result is not None:
+        _write(result, clip, options)
     return status
 
 
@@ -138,24 +138,27 @@ def _bar(settings: Settings) -> Iterator[tqdm]:
         yield bar
 
 
-def _tell(found: Attribution, clip: Crop, options: argparse.Namespace) -> None:
+def _write(result: Attribution, clip: Crop, options: argparse.Namespace) -> None:
     if options.out:
         from attribution.figures.figure_data import make_figure_data
         from attribution.figures.matplotlib_figure import save_figure
 
-        figure_data = make_figure_data(clip, found, measure=options.measure)
-        found.save(options.out)
+        figure_data = make_figure_data(clip, result, measure=options.measure)
+        result.save(options.out)
         for suffix in FIGURES:
             save_figure(figure_data, options.out / f"attribution{suffix}")
-    print(json.dumps(found.as_json()) if options.json else as_text(found))
+    print(json.dumps(result.as_json()) if options.json else as_text(result))
 
 
-def as_text(found: Attribution) -> str:
+def as_text(result: Attribution) -> str:
     """The finding in words, and the strongest moments of each stream."""
     from attribution.strongest_moments import NONE_CERTAIN, strongest_moments
 
-    lines = [found.sentence, f"{found.masks} masks, {found.settings.level} level, {found.rate:.0f} masks per second"]
-    for modality, moments in strongest_moments(found).items():
+    lines = [
+        result.sentence,
+        f"{result.masks} masks, {result.settings.level} level, {result.rate:.0f} masks per second",
+    ]
+    for modality, moments in strongest_moments(result).items():
         lines += ["", f"{modality}: seconds of the crop, score, effect on being correct (95 % interval)"]
         lines += [
             f"  {each.unit.begin:5.2f}-{each.unit.end:<5.2f} {each.score:6.3f} "

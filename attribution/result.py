@@ -87,7 +87,7 @@ class Attribution:
 
     @property
     def masks(self) -> int:
-        """Masks judged so far, over all curves."""
+        """Masks scored so far, over all curves."""
         runs = {run: self.curve(run[0]) for run in self.settings.runs}
         return sum(curve.estimates.masks for curve in runs.values())
 
@@ -112,8 +112,8 @@ class Attribution:
         Raises:
             KeyError: when that stream was not explained.
         """
-        found = {curve.modality: curve for curve in self.curves}
-        return found[modality]
+        curves = {curve.modality: curve for curve in self.curves}
+        return curves[modality]
 
     def clock(self, moment: float) -> float:
         """Seconds of the crop to the clock of the file's picture, on which moved sound stands where it is heard."""
@@ -131,7 +131,7 @@ class Attribution:
     def sentence(self) -> str:
         """What was found, in words, on the file's clock; says when the decision was not the model's."""
         peaks = " and ".join(f"what is {_sense(c.modality)} at {self.clock(c.peak.middle):.2f} s" for c in self.curves)
-        if not self.target.found:
+        if not self.target.holds_for_whole_clip:
             return f"the model does not give {self.target.sentence} for the whole clip; it is helped most by {peaks}"
         return f"{self.target.sentence} rests most on {peaks}" + ", which are two different events" * self.apart
 
@@ -139,8 +139,10 @@ class Attribution:
     def headline(self) -> str:
         """The finding in one short line, on the file's clock."""
         peaks = ", ".join(f"{_sense(curve.modality)} at {self.clock(curve.peak.middle):.2f} s" for curve in self.curves)
-        told = self.target.decision if self.target.found else f"not {self.target.decision}, by the whole clip"
-        return f"{told[0].upper()}{told[1:]}: {peaks}"
+        decision = self.target.decision
+        if not self.target.holds_for_whole_clip:
+            decision = f"not {decision}, by the whole clip"
+        return f"{decision[0].upper()}{decision[1:]}: {peaks}"
 
     def as_json(self) -> dict[str, Any]:
         """Everything as plain values."""
@@ -148,12 +150,13 @@ class Attribution:
             name: getattr(self, name)
             for name in ("model", "start", "offset", "video_start", "audio_start", "crop_seconds", "seconds")
         }
+        target_holds = self.target.holds_for_whole_clip
         return values | {
             "path": str(self.path),
             "sentence": self.sentence,
             "level": self.settings.level,
             "settings": self.settings.as_dict(),
-            "target": asdict(self.target) | {"sentence": self.target.sentence, "found": self.target.found},
+            "target": asdict(self.target) | {"sentence": self.target.sentence, "found": target_holds},
             "logits": list(self.logits),
             "distractors": list(self.distractors),
             "curves": [

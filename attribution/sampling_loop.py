@@ -1,4 +1,4 @@
-"""Sampling: masks are drawn, judged and counted until every interval is narrow enough or the masks are used up."""
+"""Sampling: masks are drawn, scored and counted until every interval is narrow enough or the masks are used up."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Run:
     state: State = "running"
 
     def advance(self, target: Target, settings: Settings, seconds: float = math.inf) -> None:
-        """Judge the next masks: up to the next look at the stop rule, or as many as fit into about `seconds`."""
+        """Score the next masks: up to the next look at the stop rule, or as many as fit into about `seconds`."""
         end = time.perf_counter() + seconds
         done = self.estimates.masks
         goal = min(settings.masks, done - done % CHECK_EVERY + CHECK_EVERY)
@@ -43,7 +43,7 @@ class Run:
         step += step % 2  # pairs stay together
         while done < goal:
             mask, choice = self.source.draw(min(step, goal - done))
-            self.tally.add(mask.to(self.scorer.device), *target.judge(self.scorer(mask, choice)))
+            self.tally.add(mask.to(self.scorer.device), *target.correctness(self.scorer(mask, choice)))
             done += len(mask)
             if time.perf_counter() >= end:
                 break
@@ -58,7 +58,7 @@ class Run:
             self.state = "precise" if self.estimates.width <= settings.tolerance else "running"
 
     def go_on(self, sums: Sums, settings: Settings) -> None:
-        """Take up the counts of an earlier run of the same kind and pass over the masks that it judged."""
+        """Take up the counts of an earlier run of the same kind and pass over the masks that it scored."""
         self.source.skip(sums.masks)
         self.tally.resume(sums)
         self.settle(settings)
@@ -66,13 +66,13 @@ class Run:
     def curves(self, settings: Settings) -> list[Curve]:
         """A curve for each stream of this run."""
         left = 0 if self.state != "running" else self.estimates.expected_left(settings.tolerance, settings.masks)
-        found = []
+        curves = []
         for modality in MODALITIES:
             owned = [index for index, unit in enumerate(self.units) if unit.modality == modality]
             if owned:
                 units = tuple(self.units[index] for index in owned)
-                found.append(Curve(modality, units, _only(self.estimates, owned), self.state, left, settings.smooth))
-        return found
+                curves.append(Curve(modality, units, _only(self.estimates, owned), self.state, left, settings.smooth))
+        return curves
 
 
 def stream(
@@ -161,10 +161,10 @@ def attribute(
         ValueError, MediaError: as `stream`.
     """
     for part in stream(model, clip, bank, settings):
-        found = part
+        latest = part
         if on_progress is not None and on_progress(part) is True:
             break
-    return found
+    return latest
 
 
 def _start(

@@ -37,13 +37,13 @@ def random_encoding(config: SynchformerConfig, device: str) -> Encoding:
     return Encoding(video, torch.randn(*size, config.audio_steps, config.dim, device=device))
 
 
-def seconds(*works: Callable[[], object], most: float = 20.0) -> list[float]:
-    """The shortest run of each, in rounds of all that take up to `most` seconds, after one that is not counted.
+def seconds(*works: Callable[[], object], max_seconds: float = 20.0) -> list[float]:
+    """The shortest run of each, in rounds of all that take up to `max_seconds`, after one that is not counted.
 
     Other work on the machine, which comes and goes, then slows all of them alike.
     """
     rounds = list[list[float]]()
-    while len(rounds) < 2 or (sum(map(sum, rounds[1:])) < most and len(rounds) < 1 + ROUNDS):
+    while len(rounds) < 2 or (sum(map(sum, rounds[1:])) < max_seconds and len(rounds) < 1 + ROUNDS):
         rounds.append([_once(work) for work in works])
     return [min(times) for times in zip(*rounds[1:], strict=True)]
 
@@ -77,7 +77,7 @@ def peak(device: str, dtype: torch.dtype) -> float:
     best = 0.0
     for size in (512, 1024, 2048) if device == "cpu" else (2048, 4096, 8192):
         left = torch.randn(size, size, device=device, dtype=dtype)
-        best = max(best, 2 * size**3 / seconds(lambda left=left: left @ left, most=1.0)[0])  # type: ignore[misc]
+        best = max(best, 2 * size**3 / seconds(lambda left=left: left @ left, max_seconds=1.0)[0])  # type: ignore[misc]
     return best
 
 

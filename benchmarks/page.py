@@ -122,7 +122,7 @@ def memory(client: Client, count: int) -> dict[str, float]:
     return marks
 
 
-def told(times: list[float]) -> dict[str, Any]:
+def percentiles(times: list[float]) -> dict[str, Any]:
     """Median and 95th percentile in milliseconds."""
     return {"median": 1000 * median(times), "95th": 1000 * quantiles(times, n=20)[18]}
 
@@ -134,11 +134,11 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     with served() as address:
         with browser_page(address) as page:
-            asking = told(drag(page, warm=False))
+            asking = percentiles(drag(page, warm=False))
         with browser_page(address) as page:
-            paint, dragged = page.evaluate(PAINT), told(drag(page, warm=True))
+            paint, dragged = page.evaluate(PAINT), percentiles(drag(page, warm=True))
         client = Client(address, verbose=False)
-        asked = told([ask(client, 2.5, 0.04 * number) for number in range(ASKED)])
+        asked = percentiles([ask(client, 2.5, 0.04 * number) for number in range(ASKED)])
         print(f"first contentful paint {paint:.2f} s")
         print(f"dragging: median {dragged['median']:.0f} ms, 95th percentile {dragged['95th']:.0f} ms an answer")
         print(f"asking at every step: median {asking['median']:.0f} ms, 95th percentile {asking['95th']:.0f} ms")

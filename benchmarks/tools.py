@@ -64,8 +64,8 @@ class Scanned:
 def costing(work: Callable[[], Result]) -> tuple[Result, Cost]:
     """What `work` returns, and what it cost."""
     begin, spent = perf_counter(), process_time()
-    found = work()
-    return found, Cost(process_time() - spent, perf_counter() - begin)
+    result = work()
+    return result, Cost(process_time() - spent, perf_counter() - begin)
 
 
 def write_clips(folder: Path, count: int, seed: int, seconds: float = 10.0) -> list[Path]:
@@ -110,8 +110,8 @@ def scanned(path: Path, model: str) -> Scanned:
 
     loaded = load_model(model)
     before = _peak()
-    found, cost = costing(lambda: scan(loaded, path))
-    return Scanned(found.seconds / MINUTE, len(found.moments), cost, before, _peak())
+    timeline, cost = costing(lambda: scan(loaded, path))
+    return Scanned(timeline.seconds / MINUTE, len(timeline.moments), cost, before, _peak())
 
 
 def _peak() -> float:
@@ -122,16 +122,16 @@ def _peak() -> float:
 def measure_scans(folder: Path, minutes: float, model: str) -> tuple[Scanned, Scanned]:
     """Scans of a film of half the length and of the whole length."""
     clips = write_clips(folder / "repeated", REPEATED, FILM_SEED, float(SECONDS))
-    found = []
+    scans = []
     for length in (minutes / 2, minutes):
         film = write_film(clips, length, folder / f"{length:g}.mp4")
         with multiprocessing.get_context("spawn").Pool(1) as alone:
-            found.append(alone.apply(scanned, (film, model)))
+            scans.append(alone.apply(scanned, (film, model)))
         film.unlink()
-    return found[0], found[1]
+    return scans[0], scans[1]
 
 
-def tell_scans(half: Scanned, whole: Scanned) -> str:
+def scans_as_text(half: Scanned, whole: Scanned) -> str:
     """Both scans and the ratios between them."""
     lines = [
         f"scan of {each.minutes:.1f} min: {each.windows} windows, {each.cost} "
@@ -175,7 +175,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         if options.minutes > 0:
-            print(tell_scans(*measure_scans(Path(folder), options.minutes, options.model)), flush=True)
+            print(scans_as_text(*measure_scans(Path(folder), options.minutes, options.model)), flush=True)
         if options.clips > 0:
             print(measure_desync(Path(folder), options.clips, options.model))
     return 0

@@ -165,7 +165,7 @@ def sample_scene(
     unseen = int(rng.random() < 0.3) if distractors else 0
     times = _spread(rng, shared + silent + misses + unseen, duration)
     casts = _cast(rng, (shared, silent, misses, unseen), times, _Kinds(rng, without, only))
-    table = sorted((event for _, found in casts for event in found), key=lambda event: event.time)
+    table = sorted((event for _, cast in casts for event in cast), key=lambda event: event.time)
     return Scene(
         seed=seed,
         duration=duration,

@@ -63,14 +63,14 @@ class Estimates:
         """Widest interval among scores and effects on accuracy, which the stop rule looks at."""
         return max(self.score.width, self.effect.width)
 
-    def expected_left(self, tolerance: float | None, most: int) -> int:
+    def expected_left(self, tolerance: float | None, max_masks: int) -> int:
         """Masks still to come: widths shrink as one over the square root of the number of masks.
 
         Args:
-            tolerance: largest width wanted; None means all `most` masks.
-            most: masks at which sampling ends in any case.
+            tolerance: largest width wanted; None means all `max_masks`.
+            max_masks: masks at which sampling ends in any case.
         """
-        left = max(most - self.masks, 0)
+        left = max(max_masks - self.masks, 0)
         if tolerance is None or not self.masks:
             return left
         needed = self.masks * (self.width / tolerance) ** 2

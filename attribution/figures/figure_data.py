@@ -120,13 +120,13 @@ def make_figure_data(
 def explained(
     figure_data: FigureData, attribution: Attribution, *, measure: str = "score", scaled: bool = False
 ) -> FigureData:
-    """A sketch with the curves of an attribution; arguments and errors are those of `make_figure_data`."""
+    """Figure data with the curves of an attribution; arguments and errors are those of `make_figure_data`."""
     settings = attribution.settings
     neutral = settings.keep if measure == "score" else 0.0
     lines = []
     for curve in attribution.curves:
-        found = curve.measure(measure)
-        values = (np.array(curve.middles), found.value, found.low, found.high)
+        shown = curve.measure(measure)
+        values = (np.array(curve.middles), shown.value, shown.low, shown.high)
         line = Line(curve.modality, *values, neutral, settings.unit_seconds)
         lines.append(_stretched(line) if scaled else line)
     note = (

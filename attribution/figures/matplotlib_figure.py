@@ -21,7 +21,7 @@ BRIGHT = {"video": "#8c9eff", "audio": "#fb923c"}  # the streams' colors on a da
 
 
 def draw(figure_data: FigureData, *, theme: str = "light") -> Figure:
-    """Draw a sketch.
+    """Draw figure data.
 
     Raises:
         ValueError: for a theme other than light and dark.
@@ -47,7 +47,7 @@ def draw(figure_data: FigureData, *, theme: str = "light") -> Figure:
 
 
 def save_figure(figure_data: FigureData, path: str | Path, *, theme: str = "light") -> Path:
-    """Draw a sketch into a PNG, SVG or PDF file.
+    """Draw figure data into a PNG, SVG or PDF file.
 
     Raises:
         ValueError: for another suffix.

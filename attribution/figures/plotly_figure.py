@@ -34,10 +34,10 @@ Shapes = list[dict[str, Any]]
 
 
 def plot(figure_data: FigureData, *, pictures: bool = True) -> dict[str, Any]:
-    """A plotly figure, `data` and `layout`, of a figure_data.
+    """A plotly figure, `data` and `layout`, of figure data.
 
     Args:
-        sketch: what to show.
+        figure_data: what to show.
         pictures: put the frames and the spectrogram in; without, their places stay empty.
     """
     traces: list[dict[str, Any]] = [_nothing(axis, figure_data.begin) for axis in AXES.values()]
@@ -221,6 +221,6 @@ def _notes(figure_data: FigureData) -> list[dict[str, Any]]:
             )
             notes.append(shared | {"x": 0.5, "y": (low + high) / 2, "yanchor": "middle", "text": words})
     if figure_data.offset is not None:
-        told = {"text": offset_note(figure_data.offset), "font": {"color": "var(--mark)"}}
-        notes.append(shared | {"x": 1, "xanchor": "right", "y": ROWS["audio"][1]} | told)
+        decision = {"text": offset_note(figure_data.offset), "font": {"color": "var(--mark)"}}
+        notes.append(shared | {"x": 1, "xanchor": "right", "y": ROWS["audio"][1]} | decision)
     return notes

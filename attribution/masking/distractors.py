@@ -78,16 +78,18 @@ def load_bank(model: Synchformer, places: Sequence[Path] = (EXAMPLES,), *, preci
         ValueError: when fewer than two crops can be used; says what was found.
     """
     weights = fingerprint(model)
-    found: list[Distractor] = []
+    distractors: list[Distractor] = []
     notes: list[str] = []
     files = list(_files(places))
     for path in files:
         try:
-            found += [_distractor(model, weights, path, start, precision) for start in _starts(path, model.config)]
+            distractors += [
+                _distractor(model, weights, path, start, precision) for start in _starts(path, model.config)
+            ]
         except MediaError as error:
             notes.append(str(error))
-    _check(len(found), files or list(places), notes)
-    return Bank(tuple(found), tuple(notes))
+    _check(len(distractors), files or list(places), notes)
+    return Bank(tuple(distractors), tuple(notes))
 
 
 def _files(places: Sequence[Path]) -> Iterable[Path]:
@@ -138,8 +140,8 @@ def _same(one: Path, other: Path) -> bool:
 def _check(count: int, places: Sequence[Path], notes: Sequence[str]) -> None:
     if count < FEWEST:
         looked = ", ".join(map(str, places)) or "nowhere"
-        told = f" ({'; '.join(notes)})" if notes else ""
+        reasons = f" ({'; '.join(notes)})" if notes else ""
         raise ValueError(
             f"masked moments are filled from other clips, and at least {FEWEST} crops of them are needed, but {count} "
-            f"can be used from {looked}{told}; give a folder with more videos"
+            f"can be used from {looked}{reasons}; give a folder with more videos"
         )

@@ -74,7 +74,7 @@ def make_game(scorer: Scorer, target: Target, distractors: int) -> Game:
     def worth(coalitions: Tensor) -> Tensor:
         masks = coalitions > 0.5
         margins = [
-            target.judge(scorer(masks, torch.full((len(masks),), which, dtype=torch.int64)))[1].cpu()
+            target.correctness(scorer(masks, torch.full((len(masks),), which, dtype=torch.int64)))[1].cpu()
             for which in range(distractors)
         ]
         return torch.stack(margins).mean(0)
@@ -86,14 +86,14 @@ def explain_game(game: Game, units: int, method: Method, samples: int, seed: int
     """Occlusion or KernelSHAP values, (U,), of any game over `units` players."""
     whole, nobody = torch.ones(1, units), torch.zeros(1, units)
     if method == "occlusion":
-        found = FeatureAblation(game).attribute(whole, baselines=nobody, perturbations_per_eval=16)
+        attributed = FeatureAblation(game).attribute(whole, baselines=nobody, perturbations_per_eval=16)
     else:
         torch.manual_seed(seed)
         np.random.seed(seed)  # noqa: NPY002 captum draws from the global generators
-        found = KernelShap(game).attribute(
+        attributed = KernelShap(game).attribute(
             whole, baselines=nobody, n_samples=samples, perturbations_per_eval=16, show_progress=False
         )
-    values: Array = found[0].double().numpy()
+    values: Array = attributed[0].double().numpy()
     return values
 
 
@@ -108,7 +108,7 @@ def _integrated_gradients(
     """Gradients times differences, summed over the channels of each token, then over each unit's tokens."""
 
     def worth(video: Tensor, audio: Tensor) -> Tensor:
-        return target.judge(model.synchronize(video, audio))[1]
+        return target.correctness(model.synchronize(video, audio))[1]
 
     method = IntegratedGradients(worth)
     inputs = (clip.video_features.clone(), clip.audio_features.clone())

@@ -79,21 +79,21 @@ def cases(
     model: Synchformer, seed: int, count: int, events: tuple[int, int], done: int = 0
 ) -> Iterator[tuple[Case, Crop]]:
     """The first `count` drawable cases from `seed` on, less the first `done`, with their clips read from files."""
-    found, number = 0, seed
+    drawn, number = 0, seed
     with tempfile.TemporaryDirectory() as folder:
-        while found < count:
+        while drawn < count:
             case = draw_case(number, events, model.config)
             number += 1
             if case is None:
                 continue
-            found += 1
-            if found <= done:
+            drawn += 1
+            if drawn <= done:
                 continue
             path = write_clip(case.scene, Path(folder) / f"{number}.mp4", size=(256, 256))
             yield case, load_clip(path, case.start, case.offset, config=model.config)
 
 
-def judge_curve(curve: Curve, case: Case, half: Curve) -> dict[str, dict[str, float]]:
+def merits_of(curve: Curve, case: Case, half: Curve) -> dict[str, dict[str, float]]:
     """Figures of merit of each look at a curve; `half` is the same from other masks."""
     events, other = case.events(curve.modality), looks(half)
     return {
@@ -115,7 +115,7 @@ def looks(curve: Curve) -> dict[str, np.ndarray]:
 
 
 def faithfulness(
-    model: Synchformer, encoding: Encoding, bank: Bank, found: Attribution, curve: Curve, values: np.ndarray
+    model: Synchformer, encoding: Encoding, bank: Bank, attribution: Attribution, curve: Curve, values: np.ndarray
 ) -> dict[str, float]:
     """Areas under the insertion and the deletion curve of the probability of the decision, and of a random order."""
     scorer = TokenScorer(model, encoding, [each.encoding for each in bank.distractors], curve.units, "fp32")
@@ -125,7 +125,7 @@ def faithfulness(
         for insert in (True, False):
             masks = torch.from_numpy(ranking_masks(ranking, insert))
             choice = torch.arange(len(masks)) % len(bank.distractors)
-            shares = found.target.probability(scorer(masks, choice)).double().cpu().numpy()
+            shares = attribution.target.probability(scorer(masks, choice)).double().cpu().numpy()
             areas[("insertion" if insert else "deletion") + name] = curve_area(shares)
     return areas
 
@@ -134,25 +134,25 @@ def prove(
     model: Synchformer, case: Case, clip: Crop, bank: Bank, settings: Settings, methods: tuple[Method, ...]
 ) -> Any:
     """All figures of one case, or the word `wrong` when the model's decision is not the true one."""
-    found = attribute(model, clip, bank, settings)
-    if not found.target.found:
+    attribution = attribute(model, clip, bank, settings)
+    if not attribution.target.holds_for_whole_clip:
         return "wrong"
     again = attribute(model, clip, bank, replace(settings, seed=settings.seed + 1))
     encoding, others = encode(model, clip, precision="fp32"), [each.encoding for each in bank.distractors]
     rows: dict[str, dict[str, dict[str, float]]] = {}
-    for curve in found.curves:
-        rows[curve.modality] = judge_curve(curve, case, again.curve(curve.modality))
+    for curve in attribution.curves:
+        rows[curve.modality] = merits_of(curve, case, again.curve(curve.modality))
         for name, values in looks(curve).items():
-            rows[curve.modality][name] |= faithfulness(model, encoding, bank, found, curve, values)
+            rows[curve.modality][name] |= faithfulness(model, encoding, bank, attribution, curve, values)
         for method in methods:
-            values = explain(model, encoding, others, curve.units, found.target, method)
+            values = explain(model, encoding, others, curve.units, attribution.target, method)
             values = triangle(curve.middles, curve.smooth) @ values  # the same look as the curves
             events = case.events(curve.modality)
             rows[curve.modality][method] = {
                 "pointing": points_at(curve.units, values, events),
                 "pointing_chance": pointing_chance(curve.units, events),
                 "auroc": roc_area(curve.units, values, events),
-            } | faithfulness(model, encoding, bank, found, curve, values)
+            } | faithfulness(model, encoding, bank, attribution, curve, values)
     return rows
 
 
@@ -161,9 +161,9 @@ def sanity(model: Synchformer, clip: Crop, bank: Bank, settings: Settings) -> di
     torch.manual_seed(0)
     other = Synchformer(model.config).eval().to(next(model.parameters()).device)
     other.video_encoder, other.audio_encoder = model.video_encoder, model.audio_encoder
-    found = attribute(other, clip, bank, settings)
+    attribution = attribute(other, clip, bank, settings)
     shares: dict[str, float] = {}
-    for curve in found.curves:
+    for curve in attribution.curves:
         score = curve.estimates.score
         shares[curve.modality] = float(((score.low <= settings.keep) & (settings.keep <= score.high)).mean())
     return shares

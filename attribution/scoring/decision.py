@@ -30,11 +30,11 @@ class Target:
     predicted: int
 
     @property
-    def found(self) -> bool:
+    def holds_for_whole_clip(self) -> bool:
         """Whether the model makes this decision when it sees and hears everything."""
         return self.predicted in self.classes
 
-    def judge(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+    def correctness(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (N, C) to correctness, bool (N,), and margin, float32 (N,).
 
         The margin is the log-probability of a correct class minus that of a wrong one: the log odds of being correct.

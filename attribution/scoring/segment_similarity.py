@@ -18,5 +18,5 @@ def segment_similarity(encoding: Encoding) -> Array:
     video, audio = (
         normalize(part[0].float().mean(1), dim=-1) for part in (encoding.video_features, encoding.audio_features)
     )
-    found: Array = (video @ audio.T).double().cpu().numpy()
-    return found
+    similarity: Array = (video @ audio.T).double().cpu().numpy()
+    return similarity

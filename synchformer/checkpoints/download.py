@@ -69,10 +69,10 @@ def verify(path: Path, md5: str) -> None:
         DownloadError: when they differ.
     """
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    if not found.startswith(md5):
+        digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    if not digest.startswith(md5):
         raise DownloadError(
-            f"{path} has the MD5 {found}, but one that starts with {md5} was expected: "
+            f"{path} has the MD5 {digest}, but one that starts with {md5} was expected: "
             "it is damaged or another file; delete it and try again"
         )
 

@@ -61,22 +61,22 @@ def from_published(
         ValueError: when tensors are missing, unknown, given twice or of another shape; names them. A position table
             of another length is refused too: the published code cuts it silently when fine-tuning.
     """
-    found = {name.removeprefix("module."): value for name, value in state.items()}
+    bare = {name.removeprefix("module."): value for name, value in state.items()}
     table = name_table(config, layout)
     shapes = published_shapes(config, layout)
     dropped = {VIDEO_PREFIX[layout] + name for name in UNUSED}
-    wrong = [name for name in shapes if name in found and found[name].shape != shapes[name]]
+    wrong = [name for name in shapes if name in bare and bare[name].shape != shapes[name]]
     _refuse(
         {
-            "missing": [name for name in shapes if name not in found],
-            "unknown": [name for name in found if name not in shapes and name not in dropped],
+            "missing": [name for name in shapes if name not in bare],
+            "unknown": [name for name in bare if name not in shapes and name not in dropped],
             "given twice, with and without 'module.'": [name for name in state if f"module.{name}" in state],
-            "of another shape": [f"{name} {tuple(found[name].shape)}, not {tuple(shapes[name])}" for name in wrong],
+            "of another shape": [f"{name} {tuple(bare[name].shape)}, not {tuple(shapes[name])}" for name in wrong],
         }
     )
     parts: dict[str, list[Tensor]] = {}
     for entry in table:  # query, key and value follow each other in the table
-        parts.setdefault(entry.ours, []).append(found[entry.published])
+        parts.setdefault(entry.ours, []).append(bare[entry.published])
     return {name: values[0] if len(values) == 1 else torch.cat(values) for name, values in parts.items()}
 
 

@@ -194,8 +194,8 @@ def describe(name_or_path: str | Path) -> str:
     notes = read_notes(name_or_path)
     known = CHECKPOINTS.get(str(name_or_path))
     if not known:
-        told = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in sorted(notes.items()))
-        return f"{name_or_path}: {told or 'the file does not say how it was trained'}"
+        words = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in sorted(notes.items()))
+        return f"{name_or_path}: {words or 'the file does not say how it was trained'}"
     more = [f"{key.replace('_', ' ')} {value}" for key, value in sorted(notes.items()) if key not in TABLE_NOTES]
     return ", ".join([f"{known.name}: stage {known.stage}, trained on {known.data}, run {known.run}", *more])
 
@@ -213,9 +213,9 @@ def pick_device(device: str) -> torch.device:
     """
     if device_name(device) == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    found = torch.cuda.device_count() if device != "cpu" else 0
-    if device != "cpu" and int(device.partition(":")[2] or 0) >= found:
-        raise ValueError(f"device {device!r} was asked for, but PyTorch finds {found} CUDA GPUs; choose cpu or auto")
+    count = torch.cuda.device_count() if device != "cpu" else 0
+    if device != "cpu" and int(device.partition(":")[2] or 0) >= count:
+        raise ValueError(f"device {device!r} was asked for, but PyTorch finds {count} CUDA GPUs; choose cpu or auto")
     return torch.device(device)
 
 
@@ -296,14 +296,14 @@ def _load_folder(folder: Path) -> State:
 
 def _load_file(path: Path, published: SynchformerConfig) -> State:
     """A file of ours, or a published one with the sizes of `published`."""
-    found = read_weights(path)
-    if "config" not in found.metadata:
-        return read_published(found.tensors, path, published)
-    written = found.metadata.get("layout", "sync")
+    weights = read_weights(path)
+    if "config" not in weights.metadata:
+        return read_published(weights.tensors, path, published)
+    written = weights.metadata.get("layout", "sync")
     if written not in get_args(Layout):
         raise CheckpointError(f"{path} holds a baseline ({written}), which only training.evaluate and its like read")
     layout: Layout = "avclip" if written == "avclip" else "sync"
-    return found.tensors, _config(found.metadata["config"], path), layout
+    return weights.tensors, _config(weights.metadata["config"], path), layout
 
 
 def _config(text: str, origin: Path) -> SynchformerConfig:
@@ -354,8 +354,8 @@ def _filled(
     """A model with exactly these weights, in float32; none are drawn at random first, and the file may change after."""
     with torch.device("meta"):
         model = kind(config)
-    shapes, found = ({name: value.shape for name, value in each.items()} for each in (model.state_dict(), state))
-    wrong = sorted(name for name in shapes.keys() | found.keys() if shapes.get(name) != found.get(name))
+    shapes, given = ({name: value.shape for name, value in each.items()} for each in (model.state_dict(), state))
+    wrong = sorted(name for name in shapes.keys() | given.keys() if shapes.get(name) != given.get(name))
     if wrong:
         raise CheckpointError(
             f"{origin} does not fit its configuration: {len(wrong)} tensors are missing, unknown or of another shape, "

@@ -282,7 +282,8 @@ def test_integrated_gradients_add_up_to_the_difference(model, clip, bank):
     values = explain(model, encoding, [other], units, target, "integrated_gradients", steps=200)
     with torch.inference_mode():
         ends = [
-            target.judge(model.synchronize(e.video_features, e.audio_features))[1].item() for e in (encoding, other)
+            target.correctness(model.synchronize(e.video_features, e.audio_features))[1].item()
+            for e in (encoding, other)
         ]
     assert values.sum() == pytest.approx(ends[0] - ends[1], abs=0.02 * max(1, abs(ends[0] - ends[1])))
 
