@@ -14,7 +14,7 @@ from attribution.estimation.smoothing import smoothed
 from attribution.masking.units import Unit
 from attribution.scoring.decision import Target
 from attribution.settings import Modality, Settings
-from synchformer.storage.atomic import write_json, written_whole
+from synchformer.storage.atomic import atomic_write, write_json
 from synchformer.storage.csv_rows import write_csv
 
 MEASURES = ("score", "effect", "margin")
@@ -182,7 +182,7 @@ class Attribution:
         write_json(folder / "attribution.json", self.as_json())
         table = rows(self, self.curves)
         write_csv(folder / "attribution.csv", table)
-        with written_whole(folder / "attribution.npz") as part:
+        with atomic_write(folder / "attribution.npz") as part:
             columns: dict[str, Any] = {name: np.array([row[name] for row in table]) for name in table[0]}
             np.savez_compressed(part, **columns)
         return folder

@@ -21,7 +21,7 @@ from itertools import groupby
 from pathlib import Path
 
 from benchmarks.measurements import MEASUREMENTS, Measurement
-from synchformer.storage.atomic import written_whole
+from synchformer.storage.atomic import atomic_write
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "docs" / "results"
@@ -163,7 +163,7 @@ def measured_on(path: Path) -> str | None:
 def write(path: Path, text: str) -> None:
     """Write a page whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as part:
+    with atomic_write(path) as part:
         part.write_text(text)
 
 

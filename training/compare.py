@@ -20,7 +20,7 @@ from typing import Any
 from synchformer.config import SynchformerConfig
 from synchformer.modeling.segment_avclip import CLIP_SECONDS
 from synchformer.modeling.synchformer import Synchformer
-from synchformer.storage.atomic import write_json, written_whole
+from synchformer.storage.atomic import atomic_write, write_json
 from synchformer.storage.csv_rows import write_csv
 from training.baselines.model import Baseline, baseline_config
 from training.config.model_size import parameter_count
@@ -66,12 +66,12 @@ def write_comparison(comparison: Comparison, out: Path) -> list[Path]:
     """Write OUT.md, OUT.csv, OUT.json and OUT.png; returns their paths."""
     out.parent.mkdir(parents=True, exist_ok=True)
     files = [out.with_name(f"{out.name}.{ending}") for ending in ("md", "csv", "json", "png")]
-    with written_whole(files[0]) as part:
+    with atomic_write(files[0]) as part:
         part.write_text(comparison.markdown + "\n")
     write_csv(files[1], comparison.entries)
     values = {**asdict(comparison), "chance": chance(comparison.classes), "differences": comparison.differences}
     write_json(files[2], values)
-    with written_whole(files[3]) as part:
+    with atomic_write(files[3]) as part:
         comparison_figure(comparison).savefig(part, dpi=110, format="png")
     return files
 

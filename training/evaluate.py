@@ -64,11 +64,11 @@ def evaluate(
     through_files = source.is_generated and protocol is None and split == "test"
     protocol = protocol or usual_protocol(source.name)
     if through_files:
-        found = generated_trials(model, source, workers)
+        predicted = generated_trials(model, source, workers)
     else:
-        found = source_trials(model, source, samples, protocol, left_out, seed, workers)
+        predicted = source_trials(model, source, samples, protocol, left_out, seed, workers)
     total = len(samples) * protocol.rounds
-    trials = tuple(tqdm(found, total=total, desc="crops", mininterval=2))
+    trials = tuple(tqdm(predicted, total=total, desc="crops", mininterval=2))
     said = WRITTEN if through_files else protocol.sentence
     config = model.config
     clips = len({trial.clip for trial in trials})

@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from synchformer.media.decode import read_media
 from synchformer.media.probe import MediaError, MediaInfo, probe
-from synchformer.storage.atomic import written_whole
+from synchformer.storage.atomic import atomic_write
 from synthetic.write import Part, write_parts
 from training.config.command_options import add_annotations, add_workers
 from training.datasets.manifest import Entry, Manifest
@@ -85,7 +85,7 @@ def prepare(job: Job) -> Entry:
     try:
         job.output.parent.mkdir(parents=True, exist_ok=True)
         info = probe(job.path)
-        with written_whole(job.output) as part:
+        with atomic_write(job.output) as part:
             if is_prepared(info, job.encoding):
                 shutil.copyfile(job.path, part)
                 done = replace(entry, outcome="copied")

@@ -69,22 +69,22 @@ def run_stage(request: StageConfig) -> None:
         FileNotFoundError: when the stage before was not run in this folder.
         DivergedError: as `train`.
     """
-    with world(request.device) as here:
+    with world(request.device) as group:
         torch.manual_seed(request.options.seed)
-        data = StageData(request, here.leads)
-        if here.leads:
+        data = StageData(request, group.leads)
+        if group.leads:
             print(data.check())
-        here.wait()  # what the leading process looks into, renders and encodes, the others read
-        request = replace(request, options=request.options.for_clips(data.count, here.size))
-        task = build_task(request, data) if here.leads else None
-        here.wait()
+        group.wait()  # what the leading process looks into, renders and encodes, the others read
+        request = replace(request, options=request.options.for_clips(data.count, group.size))
+        task = build_task(request, data) if group.leads else None
+        group.wait()
         torch.manual_seed(request.options.seed)
         task = task or build_task(request, data)
         folder = request.out / request.stage
-        if here.leads:
+        if group.leads:
             folder.mkdir(parents=True, exist_ok=True)
             write_config(request, folder / CONFIG)
-        train(task, request.options, folder, here, request.about())
+        train(task, request.options, folder, group, request.about())
 
 
 def stage_config(arguments: argparse.Namespace) -> StageConfig:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from attribution.figures.figure_data import COLORS, FigureData, Line, offset_note
-from synchformer.storage.atomic import written_whole
+from synchformer.storage.atomic import atomic_write
 
 SUFFIXES = (".png", ".svg", ".pdf")
 THEMES = {
@@ -56,7 +56,7 @@ def save_figure(figure_data: FigureData, path: str | Path, *, theme: str = "ligh
     if path.suffix.lower() not in SUFFIXES:
         raise ValueError(f"a figure is written as one of {', '.join(SUFFIXES)}, not {path.name}")
     figure = draw(figure_data, theme=theme)
-    with written_whole(path) as part:
+    with atomic_write(path) as part:
         figure.savefig(part, dpi=160, facecolor=figure.get_facecolor())
     return path
 

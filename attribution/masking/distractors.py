@@ -21,7 +21,7 @@ from synchformer.media.crop import Crop, load_clip, possible_starts
 from synchformer.media.probe import MediaError, probe
 from synchformer.media.video_files import find_videos
 from synchformer.modeling.synchformer import Synchformer
-from synchformer.storage.atomic import written_whole
+from synchformer.storage.atomic import atomic_write
 
 EXAMPLES = asset("examples")
 EVERY = 2.5  # s between the starts of two crops of one file
@@ -124,7 +124,7 @@ def _keep(place: Path, encoding: Encoding) -> None:
     values = {"video": encoding.video_features, "audio": encoding.audio_features}
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(place) as part:
+        with atomic_write(place) as part:
             save_file({name: value.to("cpu", torch.float32).contiguous() for name, value in values.items()}, part)
     except OSError:
         return

@@ -12,7 +12,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from synchformer.storage.atomic import written_whole
+from synchformer.storage.atomic import atomic_write
 
 CRF = "20"  # H.264 quality, smaller is better
 AUDIO_BITS = "128k"
@@ -38,7 +38,7 @@ def write_mp4(
         ValueError: for an odd side, which 4:2:0 video cannot have.
     """
     with (
-        written_whole(path) as part,
+        atomic_write(path) as part,
         av.open(str(part), "w", format="mp4", options={"movflags": "+faststart"}) as container,
     ):
         # Few threads: others wait for the same cores.

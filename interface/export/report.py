@@ -32,7 +32,7 @@ from interface.views.sweep_table import sweep_csv
 from synchformer.inference.prediction import Prediction, Synchronizability
 from synchformer.media.crop import Crop
 from synchformer.media.preprocess import log_mel
-from synchformer.storage.atomic import written_whole
+from synchformer.storage.atomic import atomic_write
 from synchformer.storage.csv_rows import as_csv
 
 TEMPLATE = Path(__file__).parent / "report.html"
@@ -96,7 +96,7 @@ def write_report(findings: Findings, out: Path, made: datetime | None = None) ->
     Raises:
         OSError: when it cannot be written.
     """
-    with written_whole(out) as part:
+    with atomic_write(out) as part:
         part.write_text(make_report(findings, made), encoding="utf-8")
     return out
 

@@ -91,8 +91,8 @@ def _answers(predictions: Sequence[Prediction], axis: str) -> dict[str, Any]:
         "y": [round(each.offset - (each.applied_offset if axis == "y2" else 0), 4) for each in predictions],
         "marker": {
             "size": 9,
-            "color": ["var(--accent)" if telling else "var(--warn)" for telling in sure],
-            "symbol": ["circle" if telling else "diamond-open" for telling in sure],
+            "color": ["var(--accent)" if is_sure else "var(--warn)" for is_sure in sure],
+            "symbol": ["circle" if is_sure else "diamond-open" for is_sure in sure],
         },
         "customdata": [each.sentence for each in predictions],
         "hovertemplate": "applied %{x:+.2f} s<br>%{customdata}<extra></extra>",

@@ -34,7 +34,7 @@ from synchformer.checkpoints.safe_tensors import CheckpointError, read_metadata,
 from synchformer.config import BASE, MINI, SynchformerConfig
 from synchformer.modeling.segment_avclip import SegmentAVCLIP
 from synchformer.modeling.synchformer import Synchformer, TwoStreams
-from synchformer.storage.atomic import written_whole
+from synchformer.storage.atomic import atomic_write
 
 PUBLISHED = "https://a3s.fi/swift/v1/AUTH_a235c0f452d648828f745589cde1219a/sync/sync_models"
 TENSORS_ONLY = "https://github.com/hkchengrex/MMAudio/releases/download/v0.1/synchformer_state_dict.pth"
@@ -375,7 +375,7 @@ def _write(
     metadata = {"config": json.dumps(asdict(config)), "layout": layout, **(notes or {})}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(path) as part:
+        with atomic_write(path) as part:
             save_file({name: value.contiguous() for name, value in state.items()}, part, metadata)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"cannot write {path}: {error}; free some space or choose another folder") from error

@@ -69,17 +69,17 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _write(timeline: Timeline, options: argparse.Namespace) -> None:
-    from synchformer.storage.atomic import written_whole
+    from synchformer.storage.atomic import atomic_write
 
     if options.json:
         text = json.dumps(timeline.as_dict(), ensure_ascii=False)
         if options.json == "-":
             print(text)
         else:
-            with written_whole(Path(options.json)) as part:
+            with atomic_write(Path(options.json)) as part:
                 part.write_text(text, encoding="utf-8")
     if options.csv:
-        with written_whole(options.csv) as part:
+        with atomic_write(options.csv) as part:
             part.write_text(timeline.as_csv(), encoding="utf-8")
     if options.picture:
         from synchformer.offsets.plots import draw_timeline, save

@@ -41,7 +41,7 @@ Run = Callable[..., Tensor]
 of them can be pickled."""
 
 
-def here(work: Callable[..., Tensor], model: TwoStreams, *arguments: object) -> Tensor:
+def run_locally(work: Callable[..., Tensor], model: TwoStreams, *arguments: object) -> Tensor:
     """The `Run` of this process."""
     return work(model, *arguments)
 

@@ -27,8 +27,8 @@ from synchformer.inference.engine import (
     device_of,
     encode_pictures,
     encode_sounds,
-    here,
     pass_size,
+    run_locally,
     synchronize,
 )
 from synchformer.media.crop import center_crop
@@ -122,7 +122,7 @@ def read_windows(
     watch: Watcher | None = None,
     progress: Progress | None = None,
     notes: list[str] | None = None,
-    run: Run = here,
+    run: Run = run_locally,
 ) -> Iterator[Window]:
     """The windows of a file, in order of time.
 

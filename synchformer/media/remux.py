@@ -26,7 +26,7 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from synchformer.media.probe import ONLY_THIS_FILE, pick_audio, pick_video, probe, tick
-from synchformer.storage.atomic import written_whole
+from synchformer.storage.atomic import atomic_write
 
 if TYPE_CHECKING:
     from av.container.core import Chapter  # PyAV's stub has this name, its module has not
@@ -111,7 +111,7 @@ def write_shifted(
     with ExitStack() as stack:
         source, streams, zero = stack.enter_context(open_streams(path, every_stream))
         _check_container(out, streams)
-        part = stack.enter_context(written_whole(out))
+        part = stack.enter_context(atomic_write(out))
         options = {"movflags": "+faststart"} if FORMATS[out.suffix.lower()] in ("mp4", "mov") else {}
         with av.open(str(part), "w", format=FORMATS[out.suffix.lower()], options=options) as target:
             _copy(source, target, streams, offset, _window(zero, start, seconds))

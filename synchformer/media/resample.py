@@ -34,7 +34,7 @@ from synchformer.media.remux import (
     open_streams,
     with_dts,
 )
-from synchformer.storage.atomic import written_whole
+from synchformer.storage.atomic import atomic_write
 
 STEEPEST = 0.1  # s per s
 FINEST = range(4, 17)  # multiples of the sample rate at which a whole number of samples may meet the drift
@@ -72,7 +72,7 @@ def write_stretched(
         raise ValueError(f"slope must lie between -{STEEPEST} and {STEEPEST} s per second, not {slope}")
     with ExitStack() as stack:
         source, streams, zero = stack.enter_context(open_streams(path, every_stream=True))
-        part = stack.enter_context(written_whole(out))
+        part = stack.enter_context(atomic_write(out))
         total = (source.duration or 0) / av.time_base
         with av.open(str(part), "w", format=FORMATS[out.suffix.lower()]) as target:
             copies: dict[int, Stream] = {}

@@ -25,7 +25,7 @@ from synchformer.inference.prediction import Prediction, predict
 from synchformer.media.crop import load_clip
 from synchformer.modeling.synchformer import Synchformer
 from synchformer.offsets.calibration import Calibration, calibration_of
-from synchformer.storage.prefetch import read_ahead
+from synchformer.storage.prefetch import prefetched
 from synchformer.storage.results_table import Table
 
 COLUMNS = ("file", "status", "offset", "confidence", "in_sync", "expected_size", "start", "note")
@@ -80,7 +80,7 @@ def predict_folder(
     if prior is not None and not 0 < prior < 1:
         raise ValueError(f"prior is a share between 0 and 1, not {prior}")
     constants = calibration or calibration_of(model)
-    for path, clip in read_ahead(files, lambda path: load_clip(path, start, config=model.config), workers):
+    for path, clip in prefetched(files, lambda path: load_clip(path, start, config=model.config), workers):
         if isinstance(clip, Exception):
             yield Row(str(path), "failed", start=start, note=str(clip) or type(clip).__name__)
         else:

@@ -34,7 +34,7 @@ from synchformer.media.probe import MediaError
 from synchformer.media.video_files import find_videos
 from synchformer.modeling.synchformer import Synchformer
 from synchformer.stats.bootstrap import Mean, mean_of, sign_flip_p
-from synchformer.storage.prefetch import read_ahead
+from synchformer.storage.prefetch import prefetched
 from synchformer.storage.results_table import Table
 
 Mode = Literal["avbench", "synchformer"]
@@ -192,7 +192,7 @@ def score(
         raise ValueError(f"mode must be one of {', '.join(get_args(Mode))}, not {mode!r}")
     if mode == "avbench" and duration < config.span_frames / config.video_fps:
         raise ValueError(f"duration must be at least {config.span_frames / config.video_fps:g} s, not {duration:g} s")
-    for pairing, streams in read_ahead(pairings, lambda each: _read(each, config, mode, duration), workers):
+    for pairing, streams in prefetched(pairings, lambda each: _read(each, config, mode, duration), workers):
         if isinstance(streams, Exception):
             status: Status = "too short" if isinstance(streams, TooShortError) else "unreadable"
             yield ClipScore(pairing, status, note=str(streams) or type(streams).__name__)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MultipleLocator, PercentFormatter
 
 from synchformer.offsets.timeline import Timeline, clock
-from synchformer.storage.atomic import written_whole
+from synchformer.storage.atomic import atomic_write
 
 INK, QUIET, POINT, FIT = "#1f2430", "#8a90a0", "#4657c9", "#c8452f"
 SUFFIXES = (".png", ".svg", ".pdf")
@@ -135,7 +135,7 @@ def save(figure: Figure, path: str | Path) -> Path:
         ValueError: when the suffix is no picture's.
     """
     path = check_suffix(path)
-    with written_whole(path) as part:
+    with atomic_write(path) as part:
         figure.savefig(part, facecolor="white")
     return path
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from synchformer.config import Precision
-from synchformer.inference.engine import Run, here
+from synchformer.inference.engine import Run, run_locally
 from synchformer.media.probe import probe
 from synchformer.media.remux import left_out, write_shifted
 from synchformer.media.resample import pitch_change, write_stretched
@@ -100,7 +100,7 @@ def fix(
     precision: Precision = "auto",
     progress: StageProgress | None = None,
     before: Timeline | None = None,
-    run: Run = here,
+    run: Run = run_locally,
 ) -> Repair:
     """Write a copy of a video whose sound is in sync, and measure it again.
 

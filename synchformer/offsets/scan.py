@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synchformer.config import Precision, SynchformerConfig
-from synchformer.inference.engine import Run, check_model, here
+from synchformer.inference.engine import Run, check_model, run_locally
 from synchformer.inference.sliding_windows import Plan, Progress, Window, read_windows
 from synchformer.media.probe import MediaError, probe
 from synchformer.modeling.synchformer import Synchformer
@@ -41,7 +41,7 @@ def scan(
     precision: Precision = "auto",
     progress: Progress | None = None,
     calibration: Calibration | None = None,
-    run: Run = here,
+    run: Run = run_locally,
 ) -> Timeline:
     """Measure the offset over a whole video.
 
@@ -98,7 +98,7 @@ class Survey:
     constants: Calibration
     synchronizability: Synchformer | None = None
     precision: Precision = "auto"
-    place: Run = here
+    place: Run = run_locally
     moments: list[Moment] = field(default_factory=list, init=False)
     _densities: list[Floats] = field(default_factory=list, init=False)
     _notes: list[str] = field(default_factory=list, init=False)

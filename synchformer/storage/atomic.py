@@ -13,7 +13,7 @@ from typing import Any
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A name beside `path` to write under; `path` is replaced only when the block ends without an error.
 
     The file gets the rights that a new file usually has, whoever writes it.
@@ -41,5 +41,5 @@ def write_json(path: Path, values: Any) -> None:
         TypeError: when a value is neither plain nor a dataclass.
     """
     text = json.dumps(values, indent=1, default=asdict)
-    with written_whole(path) as part:
+    with atomic_write(path) as part:
         part.write_text(text)

@@ -9,7 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from synchformer.storage.atomic import written_whole
+from synchformer.storage.atomic import atomic_write
 
 LINE_END = "\r\n"  # of RFC 4180
 
@@ -56,7 +56,7 @@ def write_csv(path: Path, rows: Sequence[Row], columns: Sequence[str] | None = N
         OSError: when the folder cannot be written to.
     """
     text = as_csv(rows, columns)
-    with written_whole(path) as part:
+    with atomic_write(path) as part:
         part.write_bytes(text.encode())
 
 

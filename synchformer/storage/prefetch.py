@@ -12,7 +12,7 @@ Job = TypeVar("Job")
 Read = TypeVar("Read")
 
 
-def read_ahead(
+def prefetched(
     jobs: Iterable[Job], read: Callable[[Job], Read], workers: int
 ) -> Iterator[tuple[Job, Read | Exception]]:
     """Each job with what `read` made of it, or the error that it ended in; at most 2 * workers lie ready.

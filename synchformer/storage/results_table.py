@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-from synchformer.storage.atomic import written_whole
+from synchformer.storage.atomic import atomic_write
 from synchformer.storage.csv_rows import as_csv, write_csv
 
 SUFFIXES = (".csv", ".parquet")
@@ -52,7 +52,7 @@ class Table:
         if kind is None and self.path.suffix == ".parquet":
             pyarrow, parquet = _parquet()
             columns = {name: _values([row[name] for row in self.rows]) for name in self.columns}
-            with written_whole(self.path) as part:
+            with atomic_write(self.path) as part:
                 parquet.write_table(pyarrow.table(columns), part)
             self.journal.unlink()
 

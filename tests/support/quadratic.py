@@ -97,9 +97,9 @@ def main(folder, place, mode="one"):
     torch.manual_seed(0)
     task = Quadratic(dropout=0.5)
     if mode == "two":
-        with world("cpu") as here:
+        with world("cpu") as group:
             options = OptimConfig(steps=9, batch=2, lr=0.1, clip=1e6, valid_every=9, save_every=9, log_every=3)
-            train(task, options, Path(folder), here)
+            train(task, options, Path(folder), group)
         return
     found = load_state(Path(folder) / "state.pt")
     task.first = found["step"] if found else 0

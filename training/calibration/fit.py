@@ -31,7 +31,7 @@ from synchformer.offsets.plots import draw_reliability, save
 from synchformer.offsets.posterior import Posterior, evidence, offset_grid, to_posterior
 from synchformer.offsets.response import Response, measure_profile
 from synchformer.stats.intervals import wilson_of
-from synchformer.storage.atomic import written_whole
+from synchformer.storage.atomic import atomic_write
 from training.calibration.trials import FIRST_SEED, Recipe, Trial, collect
 from training.config.command_options import add_seed, add_workers
 
@@ -225,7 +225,7 @@ def expected_calibration_error(said: Floats, happened: NDArray[np.bool_], bins: 
 def write(constants: Calibration, weights: str, place: Path) -> None:
     """Put constants into the file under the fingerprint of their weights, beside those of other models."""
     known = json.loads(place.read_text()) if place.exists() else {}
-    with written_whole(place) as part:
+    with atomic_write(place) as part:
         part.write_text(json.dumps(known | {weights: as_dict(constants)}, indent=1) + "\n")
 
 

@@ -29,7 +29,7 @@ from synchformer.inference.sliding_windows import Window, read_windows
 from synchformer.media.remux import write_shifted
 from synchformer.modeling.synchformer import Synchformer
 from synchformer.offsets.continuous import fine_plan
-from synchformer.storage.atomic import written_whole
+from synchformer.storage.atomic import atomic_write
 from synthetic import SEEDS, require_held_out, sample_scene, write_clip
 from training.config.command_options import add_seed, add_workers
 from training.runtime.processes import process_pool
@@ -102,7 +102,7 @@ def _claim(folder: Path, identity: dict[str, str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     record = folder / "trials.json"
     if not record.exists():
-        with written_whole(record) as part:
+        with atomic_write(record) as part:
             part.write_text(json.dumps(identity))
     if json.loads(record.read_text()) != identity:
         raise ValueError(f"{folder} holds answers of another model or other clips; choose another folder or remove it")
@@ -135,7 +135,7 @@ class _Worker:
 def save_trial(trial: Trial, path: Path) -> None:
     """Write a trial; a reader never sees half of it. Probabilities are kept to 3 digits."""
     windows = trial.windows
-    with written_whole(path) as part:
+    with atomic_write(path) as part:
         np.savez_compressed(
             part,
             seed=trial.seed,

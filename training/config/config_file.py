@@ -23,7 +23,7 @@ from typing import Any
 import yaml
 
 from synchformer.config import PRESETS, SynchformerConfig
-from synchformer.storage.atomic import written_whole
+from synchformer.storage.atomic import atomic_write
 from training.config.ablations import NAMES
 from training.config.fields import FieldType, field_types, listed, settings_of
 from training.config.names import STAGES, Stage
@@ -38,7 +38,7 @@ CONFIGS = _INSTALLED if _INSTALLED.is_dir() else _CHECKOUT
 """The folder of the project's own files: inside an installed package, beside it in a checkout."""
 
 RECIPES = {"here": CONFIGS / "cpu.yaml", "paper": CONFIGS / "paper.yaml"}
-"""Files of optimization by name: `here` is for two CPU cores, `paper` has the published values."""
+"""Files of optimization by name: `group` is for two CPU cores, `paper` has the published values."""
 
 MODEL = {
     "recipe": FieldType(str, tuple(RECIPES)),
@@ -77,7 +77,7 @@ def write_config(request: StageConfig, path: Path) -> None:
         values |= {name: _plain(getattr(settings, name)) for name in settings_of(type(settings), request.stage)}
     again = f"python -m training.run {request.stage} --config THIS --out FOLDER"
     text = yaml.safe_dump({request.stage: values}, sort_keys=False, allow_unicode=True)
-    with written_whole(path) as part:
+    with atomic_write(path) as part:
         part.write_text(f"# All settings of this stage; {again} repeats it.\n{text}")
 
 

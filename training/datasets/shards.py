@@ -25,7 +25,7 @@ from webdataset.writer import TarWriter
 from synchformer.checkpoints.download import cache_folder
 from synchformer.media.decode import OpenMedia, open_media
 from synchformer.media.video_files import VIDEO_SUFFIXES
-from synchformer.storage.atomic import written_whole
+from synchformer.storage.atomic import atomic_write
 from training.datasets.folders import SPLIT_FOLDERS, checksum_split, group_of
 from training.datasets.manifest import Entry, read_manifests
 from training.datasets.source import SPLITS, LeftOut, Place, RecordedSource, Sample, Split
@@ -133,7 +133,7 @@ def read_index(shard: str) -> list[dict[str, Any]]:
             return stored
     stored = list(scan(path))
     if os.access(path.parent, os.W_OK):
-        with written_whole(index) as part:
+        with atomic_write(index) as part:
             part.write_text(json.dumps({"bytes": path.stat().st_size, "samples": stored}))
     return stored
 
@@ -214,7 +214,7 @@ def _is_whole(path: Path, folder: Path, group: list[Entry]) -> bool:
 
 
 def _write(path: Path, folder: Path, group: list[Entry]) -> None:
-    with written_whole(path) as part, part.open("wb") as file:
+    with atomic_write(path) as part, part.open("wb") as file:
         writer = TarWriter(file, encoder=False, mtime=0.0)
         for number, entry in enumerate(group):
             meta = {key: asdict(entry)[key] for key in ("id", "split", "group", "labels", "start", "offset")}

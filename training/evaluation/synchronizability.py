@@ -270,10 +270,10 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(f"--rounds must be at least 1, not {arguments.rounds}")
     left_out = [item for item in source.left_out if item.split == arguments.split]
     samples = spread(source.samples(arguments.split), arguments.count)
-    found = sync_trials(
+    answered = sync_trials(
         model, offset_model, source, samples, arguments.rounds, left_out, arguments.place_seed, arguments.workers
     )
-    trials = tuple(tqdm(found, total=len(samples) * arguments.rounds, desc="crops", mininterval=2))
+    trials = tuple(tqdm(answered, total=len(samples) * arguments.rounds, desc="crops", mininterval=2))
     for reason, number in count_reasons(left_out).items():
         print(f"left out: {number} clips, {reason}", file=sys.stderr)
     if not trials:

@@ -84,7 +84,7 @@ class WholeClips(Clips):
         """What tells these clips from others, as plain values."""
 
     @abstractmethod
-    def read_whole(self, clip: int) -> tuple[Tensor, Tensor]:
+    def read_clip(self, clip: int) -> tuple[Tensor, Tensor]:
         """Frames uint8 (T, 3, H, W), not smaller than the model's square, and samples (n,), int16 or float32.
 
         Raises:

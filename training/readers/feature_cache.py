@@ -164,7 +164,7 @@ class FeatureCache(CropReader):
     def preview(self, crop: CropPlace, config: SynchformerConfig, _: np.random.Generator) -> Batch:
         """What a crop's features were made of, read out of its clips; see `CropReader.preview`."""
         try:
-            picture, sound = (self.clips.read_whole(int(self._chosen[clip])) for clip in (crop.clip, crop.sound_clip))
+            picture, sound = (self.clips.read_clip(int(self._chosen[clip])) for clip in (crop.clip, crop.sound_clip))
         except MediaError as error:
             raise UnreadableError(0, str(error)) from error
         frames = picture[0][crop.start : crop.start + config.span_frames]

@@ -67,7 +67,7 @@ class Encoder:
     def __call__(self, index: int) -> Features | str:
         """Features of clip `index`: picture (V, P, t_v, D) and sound (Q, t_a, D); or why there are none."""
         try:
-            frames, sound = self.clips.read_whole(index)
+            frames, sound = self.clips.read_clip(index)
         except MediaError as error:
             return str(error)
         if len(frames) < self.layout.config.span_frames:

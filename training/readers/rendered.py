@@ -56,7 +56,7 @@ class Renderer(WholeClips):
         """Frames of a clip: as many in all."""
         return round(self.recipe.duration * self.config.video_fps)
 
-    def read_whole(self, clip: int) -> tuple[Tensor, Tensor]:
+    def read_clip(self, clip: int) -> tuple[Tensor, Tensor]:
         """Frames uint8 (T, 3, H, W) and samples int16 (n,) of a clip."""
         scene, config, side = self.scenes[clip], self.config, self.side
         frames = render_frames(scene, frame_times(scene, config.video_fps), (side, side), side / config.short_side)
@@ -86,7 +86,7 @@ class Writer:
     def __call__(self, index: int) -> None:
         """Render clip `index` and write it where it belongs."""
         frames, audio = self.arrays
-        frames[index], audio[index] = self.renderer.read_whole(index)
+        frames[index], audio[index] = self.renderer.read_clip(index)
 
 
 class RenderedClips(PixelReader):

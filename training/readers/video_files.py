@@ -85,7 +85,7 @@ class VideoFiles(PixelReader, WholeClips):
         media = self._read(seen.sample, min(frame, begin), max(frame + length, end))
         return self._frames(media, seen.sample, frame, length), self._wave(media, first, length * each)
 
-    def read_whole(self, clip: int) -> tuple[Tensor, Tensor]:
+    def read_clip(self, clip: int) -> tuple[Tensor, Tensor]:
         """A whole part: frames (T, 3, H, W) and samples float32 (n,), shorter where the file is damaged.
 
         Raises:

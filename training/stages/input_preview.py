@@ -20,7 +20,7 @@ WIDTH, GAP = 112, 2  # pixels of a segment's column, and behind it
 LOUDEST = 7.0  # natural logarithm of the mel energy that is shown white; LOG_FLOOR is black
 
 
-def fed_picture(frames: Tensor, waves: Tensor, config: SynchformerConfig) -> Tensor:
+def input_picture(frames: Tensor, waves: Tensor, config: SynchformerConfig) -> Tensor:
     """One column per segment: its first, middle and last frame, and below them its spectrogram; (3, height, width).
 
     It lies on the CPU, wherever the frames do.

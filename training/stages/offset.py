@@ -26,7 +26,7 @@ from training.sampling.crops import CropPlace, draw_offset, draw_sound
 from training.sampling.event_targets import TIME_BINS, time_bins
 from training.sampling.revoicing import draw_revoiced
 from training.sampling.token_replacement import replace_moments
-from training.stages.input_preview import fed_picture
+from training.stages.input_preview import input_picture
 from training.stages.shared_pictures import read_sounds
 from training.stages.uncompiled_spectrograms import spectrograms
 
@@ -195,8 +195,8 @@ class CropTask(ABC):
         def draw() -> CropPlace:
             return self.draw(clips, rng)
 
-        fed = read_readable([draw()], lambda _: draw(), lambda crops: clips.preview(crops[0], self.config, rng))
-        return {"fed": fed_picture(fed["frames"][0], fed["waves"][0], self.config)}
+        preview = read_readable([draw()], lambda _: draw(), lambda crops: clips.preview(crops[0], self.config, rng))
+        return {"fed": input_picture(preview["frames"][0], preview["waves"][0], self.config)}
 
 
 class SyncTask(CropTask):

@@ -13,7 +13,7 @@ from training.readers.base import read_readable
 from training.readers.pixel_reader import PixelReader, model_frames
 from training.runtime.batches import Batch, prefetched
 from training.sampling.crops import CropPlace
-from training.stages.input_preview import fed_picture
+from training.stages.input_preview import input_picture
 from training.stages.uncompiled_spectrograms import spectrograms
 from training.stages.unimodal import EventHeads, audio_batch, event_loss, video_batch
 
@@ -140,10 +140,10 @@ class AVCLIPTask:
         similarity = self.stage.avclip(*self._input(self._held_out_batch(0)))
         similarity = similarity * self.stage.avclip.temperature  # cosines
         picture = ((similarity.float().cpu() + 1) / 2).repeat_interleave(8, 0).repeat_interleave(8, 1)
-        fed = self.clips.ready(clip_batch(self.clips, np.random.Generator(np.random.PCG64(4)), 1, changed=True))
+        preview = self.clips.ready(clip_batch(self.clips, np.random.Generator(np.random.PCG64(4)), 1, changed=True))
         return {
             "similarity": picture.expand(3, -1, -1),
-            "fed": fed_picture(fed["frames"][0], fed["waves"][0], self.config),
+            "fed": input_picture(preview["frames"][0], preview["waves"][0], self.config),
         }
 
 

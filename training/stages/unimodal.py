@@ -22,7 +22,7 @@ from training.augmentation.policy import light
 from training.readers.pixel_reader import PixelReader, model_frames
 from training.runtime.batches import Batch
 from training.sampling.event_targets import audio_centers, audio_width, token_targets, video_centers, video_width
-from training.stages.input_preview import fed_picture
+from training.stages.input_preview import input_picture
 from training.stages.uncompiled_spectrograms import spectrograms
 
 SHOWN = 14  # segments of a picture
@@ -95,7 +95,7 @@ class UnimodalTask:
         rng = np.random.Generator(np.random.PCG64(4))
         frames = self.ready(video_batch(self.clips, rng, SHOWN, self.config, changed=True))["frames"]
         waves = audio_batch(self.clips, rng, SHOWN, self.config, changed=True)["waves"]
-        return {"fed": fed_picture(frames, waves, self.config)}
+        return {"fed": input_picture(frames, waves, self.config)}
 
     def validate(self) -> dict[str, float]:
         """Average precision of event tokens on held-out clips, with the level of chance."""

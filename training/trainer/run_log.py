@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from synchformer.storage.atomic import written_whole
+from synchformer.storage.atomic import atomic_write
 from training.trainer.task import Task
 
 LOG = "log.jsonl"
@@ -81,7 +81,7 @@ def cut_back(path: Path, step: int) -> None:
                 kept.append(line + "\n")
         except ValueError:
             break
-    with written_whole(path) as part:
+    with atomic_write(path) as part:
         part.write_text("".join(kept))
 
 

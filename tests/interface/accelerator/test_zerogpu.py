@@ -106,10 +106,10 @@ def test_every_step_of_a_session_is_asked_of_the_accelerator(zero_gpu, clips, mo
     assert {duration for *_, duration in zero_gpu} == {zerogpu.SECONDS}
     assert sum(step == "attribute" for _, step, _ in zero_gpu) > 1
     monkeypatch.delenv("SPACES_ZERO_GPU")
-    here = everything(Session(model, name="tiny"))
-    assert there[0] == here[0]
-    assert there[1] == here[1] == 1200
-    for one, other in zip(there[2:], here[2:], strict=True):
+    run_locally = everything(Session(model, name="tiny"))
+    assert there[0] == run_locally[0]
+    assert there[1] == run_locally[1] == 1200
+    for one, other in zip(there[2:], run_locally[2:], strict=True):
         assert one == pytest.approx(other, abs=1e-6)
 
 

@@ -2,13 +2,13 @@
 
 import pytest
 
-from synchformer.storage.atomic import written_whole
+from synchformer.storage.atomic import atomic_write
 
 
 def test_a_finished_file_has_its_name_and_the_usual_rights(tmp_path):
     usual = tmp_path / "usual"
     usual.write_text("")
-    with written_whole(tmp_path / "a.txt") as part:
+    with atomic_write(tmp_path / "a.txt") as part:
         part.unlink()
         part.touch(mode=0o600)  # as libraries do that are careful with rights
         part.write_text("whole")
@@ -20,7 +20,7 @@ def test_a_finished_file_has_its_name_and_the_usual_rights(tmp_path):
 
 def test_a_failure_leaves_what_was_there(tmp_path):
     (tmp_path / "a.txt").write_text("before")
-    with pytest.raises(RuntimeError), written_whole(tmp_path / "a.txt") as part:
+    with pytest.raises(RuntimeError), atomic_write(tmp_path / "a.txt") as part:
         part.write_text("half")
         raise RuntimeError
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]

@@ -37,7 +37,7 @@ from training.readers.rendered import Renderer
 from training.readers.stage_data import StageData
 from training.readers.video_files import VideoFiles
 from training.sampling.crops import CropError, CropPlace, draw_foreign, draw_offset
-from training.stages.input_preview import GAP, WIDTH, fed_picture
+from training.stages.input_preview import GAP, WIDTH, input_picture
 from training.trainer.checkpoint import load_state
 
 FILM = {"size": (48, 64), "video": "mpeg4", "rate": 16_000}
@@ -214,7 +214,7 @@ def cache(source, encoders, tmp_path_factory):
 def test_cached_features_of_files_are_those_of_their_frames(cache, encoders):
     crop = CropPlace(2, 3 + 16, 2, 30, 0)  # the last film is number 3 of the list: its segments begin at frame 3
     batch = cache.read([crop], TINY)
-    frames, wave = cache.clips.read_whole(3)
+    frames, wave = cache.clips.read_clip(3)
     with torch.inference_mode():
         expected = encoders[0](normalize_frames(center_crop(frames[19 + 8 : 19 + 24], 32))[None])
         assert torch.allclose(batch["video"][0, 1], expected[0], atol=2e-3)
@@ -267,7 +267,7 @@ def test_picture_of_what_was_fed():
     frames = torch.full((3, 16, 3, 32, 32), 51, dtype=torch.uint8)
     waves = torch.zeros(3, 10_240)
     waves[1] = 0.5 * torch.sin(torch.arange(10_240) * 2 * torch.pi * 7000 / 16_000)
-    picture = fed_picture(frames, waves, TINY)
+    picture = input_picture(frames, waves, TINY)
     assert picture.shape == (3, 3 * WIDTH + 128, 3 * (WIDTH + GAP))
     assert (picture[:, : 3 * WIDTH, :WIDTH] - 0.2).abs().max() < 1e-6
     heard = picture[:, 3 * WIDTH :].mean(0)
@@ -397,6 +397,6 @@ def test_kinds_are_held_out_of_training_and_kept_in_the_state(tmp_path):
 
 def test_rendered_squares_hold_the_center_crop():
     recipe = Recipe(seed=3, count=1)
-    (small, sound), (whole, same) = (Renderer(recipe, TINY, full_frame=full).read_whole(0) for full in (False, True))
+    (small, sound), (whole, same) = (Renderer(recipe, TINY, full_frame=full).read_clip(0) for full in (False, True))
     assert torch.equal(sound, same)
     assert (center_crop(whole, 32).float() - small.float()).abs().mean() < 2

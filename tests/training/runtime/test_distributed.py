@@ -16,14 +16,14 @@ def one_gpu(monkeypatch):
 
 @pytest.mark.parametrize("device", ["auto", "cuda", "cuda:0"])
 def test_a_process_takes_the_gpu(one_gpu, device):
-    with world(device) as here:
-        assert here.device == torch.device("cuda", 0)
-    assert one_gpu == [here.device]
+    with world(device) as group:
+        assert group.device == torch.device("cuda", 0)
+    assert one_gpu == [group.device]
 
 
 def test_a_process_takes_the_cpu_where_it_is_asked_for(one_gpu):
-    with world("cpu") as here:
-        assert here.device.type == "cpu"
+    with world("cpu") as group:
+        assert group.device.type == "cpu"
     assert not one_gpu
 
 

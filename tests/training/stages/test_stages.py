@@ -132,7 +132,7 @@ def test_cached_features_equal_encoded_ones(cache):
     features, heads = cache
     clip, first, shift = 9, 1 + 2 * 8, 15  # the phase of clip 9 is 1
     batch = features.read([CropPlace(clip, first, clip, first + shift, 0)], TINY)
-    frames, wave = features.clips.read_whole(clip)
+    frames, wave = features.clips.read_clip(clip)
     with torch.inference_mode():
         segment = normalize_frames(frames[first + 24 : first + 40])[None]
         assert torch.allclose(heads.video_encoder(segment)[0], batch["video"][0, 3], atol=2e-3)
