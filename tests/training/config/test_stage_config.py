@@ -93,7 +93,7 @@ def test_wrong_commands_are_refused_at_once(tmp_path, monkeypatch, capsys, stage
         raise AssertionError("data were touched")
 
     monkeypatch.setitem(run.PRESETS, "mini", TINY)
-    monkeypatch.setattr(run, "Data", touched)
+    monkeypatch.setattr(run, "StageData", touched)
     monkeypatch.setattr(stage_data, "open_source", touched)
     monkeypatch.setattr(rendered, "render_frames", touched)
     monkeypatch.setattr(feature_cache, "build", touched)
