@@ -38,7 +38,7 @@ CONFIGS = _INSTALLED if _INSTALLED.is_dir() else _CHECKOUT
 """The folder of the project's own files: inside an installed package, beside it in a checkout."""
 
 RECIPES = {"here": CONFIGS / "cpu.yaml", "paper": CONFIGS / "paper.yaml"}
-"""Files of optimization by name: `group` is for two CPU cores, `paper` has the published values."""
+"""Files of optimization by name: `here` is for two CPU cores, `paper` has the published values."""
 
 MODEL = {
     "recipe": FieldType(str, tuple(RECIPES)),
