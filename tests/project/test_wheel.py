@@ -100,8 +100,9 @@ def test_files(wheel):
     sources = {path for package in EXTRA for path in (ROOT / package).rglob("*") if path.is_file()}
     sources = {str(path.relative_to(ROOT)) for path in sources if "__pycache__" not in path.parts}
     examples = {f"examples/{path.name}" for path in (ROOT / "assets" / "examples").iterdir()}
+    configs = {f"training/configs/{path.name}" for path in (ROOT / "configs").iterdir()}
     names = {name for name in wheel.namelist() if ".dist-info/" not in name}
-    assert names == sources | {f"synchformer/assets/{name}" for name in WEIGHTS | examples}
+    assert names == sources | configs | {f"synchformer/assets/{name}" for name in WEIGHTS | examples}
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in wheel.namelist())
 
 
