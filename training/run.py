@@ -133,7 +133,7 @@ def model_sizes(values: dict[str, Any], stage: Stage) -> tuple[SynchformerConfig
 def exported_config(arguments: argparse.Namespace) -> SynchformerConfig:
     """The sizes that are asked for; where none are, those that the run wrote down."""
     file = arguments.out / arguments.of / CONFIG
-    asked = {name: value for name in ("preset", "ablation") if (value := getattr(arguments, name, None))}
+    asked = {name: value for name in ("preset", "ablation") if (value := vars(arguments).get(name))}
     if not asked and file.exists():
         asked = read_config(file, arguments.of)
     return model_sizes(asked, arguments.of)[0]
