@@ -6,7 +6,9 @@ width from what more of them would give. Each function says which kind of interv
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,10 +60,26 @@ def share_interval(successes: Floats, counts: Floats, seed: int = 0) -> tuple[fl
     """
     if not len(counts) or np.ptp(successes / counts) == 0:
         return wilson_of(int(len(counts) and successes[0] > 0) * len(counts), len(counts))
+    return percentile_interval(
+        (successes, counts), lambda right, whole, axis: right.sum(axis) / whole.sum(axis), paired=True, seed=seed
+    )
+
+
+def percentile_interval(
+    samples: tuple[Floats, ...], statistic: Callable[..., Any], *, paired: bool = False, seed: int = 0
+) -> tuple[float, float]:
+    """The 2.5 % and 97.5 % points of a statistic over `RESAMPLES` resamples of `samples`, each of (N,).
+
+    Args:
+        samples: resampled each by itself, or together where they are `paired`.
+        statistic: takes one array for each of them and the axis of their values.
+        paired: whether values at one place belong together.
+        seed: of the random numbers.
+    """
     low, high = bootstrap(
-        (successes, counts),
-        lambda right, whole, axis: right.sum(axis) / whole.sum(axis),
-        paired=True,
+        samples,
+        statistic,
+        paired=paired,
         vectorized=True,
         n_resamples=RESAMPLES,
         batch=BATCH,

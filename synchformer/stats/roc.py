@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import bootstrap, rankdata
+from scipy.stats import rankdata
 
-from synchformer.stats.bootstrap import BATCH, RESAMPLES
+from synchformer.stats.bootstrap import percentile_interval
 
 
 def area(scores: ArrayLike, truth: ArrayLike) -> float:
@@ -35,16 +35,7 @@ def area_interval(scores: ArrayLike, truth: ArrayLike, seed: int = 0) -> tuple[f
     fewest = min(known.sum(), (~known).sum())
     if fewest < 2:
         return (0.0, 1.0) if fewest else (float("nan"), float("nan"))
-    low, high = bootstrap(
-        (values[known], values[~known]),
-        _rank_area,
-        vectorized=True,
-        n_resamples=RESAMPLES,
-        batch=BATCH,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return float(low), float(high)
+    return percentile_interval((values[known], values[~known]), _rank_area, seed=seed)
 
 
 def average_precision(scores: ArrayLike, truth: ArrayLike) -> float:

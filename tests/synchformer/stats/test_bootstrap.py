@@ -70,7 +70,6 @@ def test_one_number_of_resamples(monkeypatch):
 
     original = module.bootstrap
     monkeypatch.setattr(module, "bootstrap", counted)
-    monkeypatch.setattr(roc, "bootstrap", counted)
     values = np.arange(6.0)
     module.mean_of(values)
     module.share_interval(values, np.full(6, 9.0))

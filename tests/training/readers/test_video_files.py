@@ -1,7 +1,4 @@
-"""Training on files: crops show what the file shows, features are those of the frames, whole runs from commands.
-
-Every frame of the files spells its number, and one click sounds at a known time (`made_files`).
-"""
+"""Training on files, in which every frame spells its number and one click sounds at a known time: crops, features, runs."""
 
 import csv
 import json
