@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
 from synchformer.stats.bootstrap import percentile_interval
+from synchformer.stats.intervals import wilson_of
 
 
 def area(scores: ArrayLike, truth: ArrayLike) -> float:
@@ -29,12 +30,16 @@ def area_interval(scores: ArrayLike, truth: ArrayLike, seed: int = 0) -> tuple[f
     """95 % interval of the area under the ROC curve; NaN when all or none is true, 0 to 1 when one or all but one is.
 
     What is true and what is not are resampled each by itself, so that their numbers stay; the ends are percentiles of
-    the resampled areas, for near an area of 1 BCa's corrections are undefined.
+    the resampled areas, for near an area of 1 BCa's corrections are undefined. Where no score is out of order (or every
+    one is) a bootstrap would claim certainty; Wilson's interval for as many trials as the rarer kind has stands in.
     """
     values, known = np.asarray(scores), np.asarray(truth, dtype=bool)
     fewest = min(known.sum(), (~known).sum())
     if fewest < 2:
         return (0.0, 1.0) if fewest else (float("nan"), float("nan"))
+    whole = area(values, known)
+    if whole in (0.0, 1.0):
+        return wilson_of(int(whole) * int(fewest), int(fewest))
     return percentile_interval((values[known], values[~known]), _rank_area, seed=seed)
 
 

@@ -58,7 +58,9 @@ def test_the_interval_is_delongs_for_many_scores(ranked):
 def test_the_interval_of_few_scores():
     assert area_interval([0.9, 0.8, 0.1], [1, 0, 0]) == (0.0, 1.0), "one true score says nothing about others"
     assert np.isnan(area_interval([0.9, 0.8], [1, 1])).all()
-    assert area_interval([0.9, 0.8, 0.2, 0.1], [1, 1, 0, 0]) == (1.0, 1.0)
+    assert area_interval([0.9, 0.8, 0.2, 0.1], [1, 1, 0, 0]) == pytest.approx((2 / (2 + 1.959964**2), 1.0)), (
+        "Wilson, two of two"
+    )
     low, high = area_interval([0.9, 0.6, 0.4, 0.7, 0.3], [1, 1, 1, 0, 0])
     assert 0 <= low <= 4 / 6 <= high <= 1
 

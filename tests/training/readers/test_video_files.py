@@ -1,4 +1,4 @@
-"""Training on files, in which every frame spells its number and one click sounds at a known time: crops, features, runs."""
+"""Training on files in which every frame spells its number and one click sounds at a known time."""
 
 import csv
 import json
