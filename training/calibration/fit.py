@@ -30,6 +30,7 @@ from synchformer.offsets.continuous import WIDEST, combine
 from synchformer.offsets.plots import draw_reliability, save
 from synchformer.offsets.posterior import Posterior, evidence, offset_grid, to_posterior
 from synchformer.offsets.response import Response, measure_profile
+from synchformer.stats.calibration_error import expected_calibration_error
 from synchformer.stats.intervals import wilson_of
 from synchformer.storage.atomic import atomic_write
 from training.calibration.trials import FIRST_SEED, Recipe, Trial, collect
@@ -213,13 +214,6 @@ def _line(name: str, outcomes: list[Outcome]) -> str:
         f"| {name} | {len(outcomes)} | {np.median(errors):.0f} ms | {np.percentile(errors, 90):.0f} ms | "
         f"{covered / len(outcomes) * 100:.1f} % ({low:.0f} to {high:.0f}) | {width:.0f} ms |"
     )
-
-
-def expected_calibration_error(said: Floats, happened: NDArray[np.bool_], bins: int = 10) -> float:
-    """The mean gap between said and happened over bins of equal width, weighted by count (Guo et al., 2017)."""
-    place = np.minimum((said * bins).astype(int), bins - 1)
-    gaps = [abs(said[place == k].mean() - happened[place == k].mean()) * (place == k).mean() for k in set(place)]
-    return float(sum(gaps))
 
 
 def write(constants: Calibration, weights: str, place: Path) -> None:

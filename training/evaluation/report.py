@@ -14,16 +14,15 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torchmetrics.functional.classification import binary_calibration_error, multiclass_confusion_matrix
+from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from synchformer.stats.bootstrap import share_interval
+from synchformer.stats.calibration_error import expected_calibration_error
 from synchformer.storage.atomic import write_json
 from synchformer.storage.csv_rows import write_csv
 from training.datasets.source import LeftOut, count_reasons
 from training.evaluation.metrics import chance
 from training.evaluation.trials import Trial
-
-BINS = 10  # of the calibration error
 
 
 @dataclass(frozen=True)
@@ -94,9 +93,8 @@ class Report:
     @property
     def calibration_error(self) -> float:
         """Mean distance between confidence and accuracy, in ten bins of confidence."""
-        sure = torch.tensor([trial.confidence for trial in self.trials])
-        right = torch.tensor([int(trial.distance == 0) for trial in self.trials])
-        return float(binary_calibration_error(sure, right, n_bins=BINS))
+        right = [trial.distance == 0 for trial in self.trials]
+        return expected_calibration_error([trial.confidence for trial in self.trials], right)
 
     @property
     def mean_error(self) -> float:

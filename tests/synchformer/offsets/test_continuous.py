@@ -18,9 +18,10 @@ from synchformer.offsets.calibration import assumed, calibration_of
 from synchformer.offsets.continuous import fine
 from synchformer.offsets.posterior import Posterior, evidence, offset_grid, to_posterior
 from synchformer.offsets.response import Response, distance_grid, measure_profile
+from synchformer.stats.calibration_error import expected_calibration_error
 from synthetic import write_film
 from tests.support.page import TINY
-from training.calibration.fit import Answers, expected_calibration_error, fit_temperature
+from training.calibration.fit import Answers, fit_temperature
 
 GRID = MINI.grid
 STRIDE = 0.32  # s between shifts
