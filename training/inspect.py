@@ -21,7 +21,7 @@ from torch import Tensor
 from synchformer.config import PRESETS, SynchformerConfig
 from synchformer.media.preprocess import mel_spectrogram
 from synchformer.media.probe import MediaError
-from training.augmentation.published import Augmentation, augment, crop, picture_changes, seeded, sound_effects
+from training.augmentation.published import Augmentation, crop, picture_changes, seeded, sound_effects
 from training.config.command_options import add_annotations, add_seed, add_split
 from training.datasets.registry import SourceOptions, open_source
 
@@ -77,20 +77,6 @@ def sounds_of(segment: Segment, seed: int) -> dict[str, Tensor]:
         with seeded(np.random.default_rng([seed, index])):
             sounds[name] = effect(segment.wave())
     return sounds
-
-
-def drawn_of(segment: Segment, settings: Augmentation, seed: int) -> tuple[Tensor, Tensor]:
-    """The segment as one training step would see it: frames (F, 3, h, w) and samples (n,)."""
-    rng = np.random.default_rng(seed)
-    frames, waves = augment(
-        segment.frames[None],
-        segment.wave()[None],
-        segment.config.image_size,
-        settings,
-        rng,
-        segment.config.sample_rate,
-    )
-    return frames[0], waves[0]
 
 
 def figure_of(segment: Segment, title: str, seed: int = 0) -> Figure:

@@ -12,7 +12,7 @@ import gradio as gr
 from interface.session.errors import PageError
 from interface.session.model_registry import Models, wait_for
 from interface.session.session import Session
-from interface.tabs.components import VIDEO_TYPES
+from interface.tabs.components import VIDEO_TYPES, gradio_errors
 
 LOADING_SECONDS = 240.0  # how long a request waits for weights that are not here yet
 
@@ -62,12 +62,10 @@ def asked(models: Models, video: str | None, model: str) -> Iterator[tuple[Sessi
     Raises:
         gr.Error: one sentence.
     """
-    try:
+    with gradio_errors():
         if not video:
             raise PageError("No video was sent; give a file, such as handle_file('clip.mp4').")
         path = Path(video)
         wait_for(models.steps(model), LOADING_SECONDS)
         session = models.get(model)
         yield session, path
-    except PageError as error:
-        raise gr.Error(str(error), print_exception=False) from error

@@ -18,7 +18,16 @@ from interface.session import limits
 from interface.session.attribution_job import AttributionJob, kept_attribution, new_job, prolonged, run_job
 from interface.session.errors import PageError
 from interface.session.examples import truth_of
-from interface.tabs.components import JOB, QUICK, VIDEO_TYPES, AttributionControls, Changes, PageContext, no_changes
+from interface.tabs.components import (
+    JOB,
+    QUICK,
+    VIDEO_TYPES,
+    AttributionControls,
+    Changes,
+    PageContext,
+    gradio_errors,
+    no_changes,
+)
 from interface.views.messages import WAITING, error_as_html, note_as_html, progress_as_html
 from interface.views.timeline import attribution_timeline, base_figure_data
 
@@ -114,20 +123,16 @@ def _prepare(
     controls: AttributionControls, key: str | None, model: str, start: float, offset: float, *values: Any
 ) -> Changes:
     """Check everything before the queue; `values` are those of the form's fields."""
-    try:
+    with gradio_errors():
         job = new_job(key, model, start, offset, dict(zip(controls.fields, values, strict=True)))
-    except PageError as error:
-        raise gr.Error(str(error), print_exception=False) from error
     return {controls.job: job, controls.progress: WAITING, **controls.enabled(running=True)}
 
 
 def _prolong(context: PageContext, job: AttributionJob | None, samples: float) -> Changes:
     """Go on where it was stopped; what is finished gets as many masks again."""
     controls = context.attribution
-    try:
+    with gradio_errors():
         job = prolonged(context.models.workspace, job, samples)
-    except PageError as error:
-        raise gr.Error(str(error), print_exception=False) from error
     return {controls.job: job, controls.progress: WAITING, **controls.enabled(running=True)}
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from interface.session.errors import PageError
 from interface.session.model_registry import Models
 from synchformer.media.video_files import VIDEO_SUFFIXES
 
@@ -107,3 +109,16 @@ def panels(plotly: Path, name: str) -> gr.HTML:
 def script(*names: str) -> str:
     """The text of scripts in `static/`, one after the other, as the body of a component's `js_on_load`."""
     return "\n".join((STATIC / name).read_text() for name in names)
+
+
+@contextmanager
+def gradio_errors() -> Iterator[None]:
+    """What a visitor is told becomes gradio's error: the page shows it as a notice, a program gets the sentence.
+
+    Raises:
+        gr.Error: one sentence.
+    """
+    try:
+        yield
+    except PageError as error:
+        raise gr.Error(str(error), print_exception=False) from error

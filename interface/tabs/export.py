@@ -20,7 +20,7 @@ from interface.session.errors import PageError, page_errors
 from interface.session.examples import truth_of
 from interface.session.model_registry import OWN
 from interface.session.upload_checks import notes_on_clip
-from interface.tabs.components import JOB, QUICK, Changes, PageContext
+from interface.tabs.components import JOB, QUICK, Changes, PageContext, gradio_errors
 from interface.views.messages import error_as_html, note_as_html
 from interface.views.timeline import base_figure_data
 from synchformer.media.crop import Crop
@@ -103,7 +103,7 @@ def _export(
     context: PageContext, outputs: ExportOutputs, name: str, job: AttributionJob | None, measure: str
 ) -> Iterator[Changes]:
     """One of the files; a movie says how far it is."""
-    try:
+    with gradio_errors():
         if job is None:
             raise PageError("There is nothing to take away yet: attribute a clip first.")
         attribution = context.models.workspace.kept(job.token)
@@ -114,8 +114,6 @@ def _export(
                     yield {outputs.file: gr.update(value=str(step)), outputs.words: _saved(step)}
                 else:
                     yield {outputs.words: note_as_html(f"Drawing the movie: {step:.0%} …")}
-    except PageError as error:
-        raise gr.Error(str(error), print_exception=False) from error
 
 
 def _figure(suffix: str, source: Source) -> Iterator[Path]:

@@ -28,7 +28,7 @@ from interface.session.film_jobs import (
     run_scan,
 )
 from interface.session.session import Session
-from interface.tabs.components import FILM, QUICK, VIDEO_TYPES, Changes, PageContext, no_changes, panels
+from interface.tabs.components import FILM, QUICK, VIDEO_TYPES, Changes, PageContext, gradio_errors, no_changes, panels
 from interface.views.film_card import PHASES, repair_card, scan_card, time_left
 from interface.views.film_figure import film_figure
 from interface.views.messages import WAITING, error_as_html, note_as_html, progress_as_html
@@ -190,11 +190,9 @@ def _ask_scan(
 ) -> Changes:
     """Check everything before the queue; `values` are those of `_scan_fields`."""
     every, reach, start, stop, synchronizability = values
-    try:
+    with gradio_errors():
         path = _path(context, upload, key, context.models.get(model))
         options = read_scan_options(every, reach, start, stop or None)
-    except PageError as error:
-        raise gr.Error(str(error), print_exception=False) from error
     job = FilmJob(path, model, options, bool(synchronizability))
     return {film.job: job, film.words: WAITING, **film.enabled(running=True)}
 
@@ -210,11 +208,9 @@ def _ask_fix(
 ) -> Changes:
     """As `_ask_scan`, with the reach and `_fix_fields`; a scan of the same film is not done again."""
     reach, amount, offset, resample, force = values
-    try:
+    with gradio_errors():
         path = _path(context, upload, key, context.models.get(model))
         options = read_fix_options(offset if amount == OWN else None, resample, force, reach)
-    except PageError as error:
-        raise gr.Error(str(error), print_exception=False) from error
     new = FilmJob(path, model, ScanOptions(reach=options.reach), fix=options)
     if job is not None and (job.path, job.model, job.scan.reach) == (path, model, options.reach):
         new.timeline = job.timeline

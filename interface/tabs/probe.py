@@ -27,7 +27,6 @@ from interface.views.result_card import empty_view
 
 WEIGHTS = (".safetensors", ".pt", ".pth")
 PICTURE_HEIGHT = 248  # pixels
-OWN_FILE = "own checkpoint…"
 
 OFFSET_SCALE = """<div class="ends"><span>← sound later</span><span>sound earlier →</span></div>
 <p id="offset-words" aria-live="polite">The sound stays where the file has it.</p>"""

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from synthetic import SEEDS, Kind, Scene, sample_scene
-
-HELD_OUT = SEEDS["valid"][0]  # seeds from here on are never trained on
+from synthetic import Kind, Scene, sample_scene
 
 
 @dataclass(frozen=True)

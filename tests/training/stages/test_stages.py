@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from synchformer.config import BASE, MINI
-from synthetic import Event
+from synthetic import SEEDS, Event
 from training import run
-from training.datasets.recipe import HELD_OUT, Recipe
+from training.datasets.recipe import Recipe
 from training.evaluation.metrics import accuracy, chance
 from training.evaluation.report import summarize
 from training.evaluation.trials import draw_trial
@@ -68,7 +68,7 @@ def test_chance_by_counting():
 def test_trials_stay_inside_their_clip():
     classes = set()
     for seed in range(300):
-        scene = Recipe(seed=HELD_OUT + seed).scene(0)
+        scene = Recipe(seed=SEEDS["valid"][0] + seed).scene(0)
         start, target, _ = draw_trial(scene, MINI)
         classes.add(target)
         assert 0 <= start <= 5
@@ -90,7 +90,7 @@ def test_summary_counts_by_hand():
 def pools(tmp_path_factory):
     folder = tmp_path_factory.mktemp("clips")
     train_pool = RenderedClips(folder / "train", Recipe(seed=0, count=6), TINY, workers=0)
-    return train_pool, RenderedClips(folder / "held-out", Recipe(seed=HELD_OUT, count=3), TINY, workers=0)
+    return train_pool, RenderedClips(folder / "held-out", Recipe(seed=SEEDS["valid"][0], count=3), TINY, workers=0)
 
 
 def test_pool_goes_on_and_refuses_other_clips(tmp_path):
@@ -212,7 +212,7 @@ def test_whole_pipeline_from_commands(tmp_path, monkeypatch):
     [
         ("avclip", "folder:clips", "there is no folder clips"),
         ("unimodal", "synthetic:x", "needs a seed"),
-        ("unimodal", f"synthetic:{HELD_OUT}", "train clips have seeds from 0"),
+        ("unimodal", f"synthetic:{SEEDS['valid'][0]}", "train clips have seeds from 0"),
         ("unimodal", "tape:0", "is no data set; give one of synthetic:SEED"),
     ],
 )
