@@ -25,7 +25,9 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from synchformer.media.probe import ONLY_THIS_FILE, pick_audio, pick_video, probe, tick
+from synchformer.media.container import ONLY_THIS_FILE, tick, url_of
+from synchformer.media.probe import probe
+from synchformer.media.tracks import pick_audio, pick_video
 from synchformer.storage.atomic import atomic_write
 
 if TYPE_CHECKING:
@@ -180,9 +182,9 @@ def open_streams(path: Path, every_stream: bool = False) -> Iterator[tuple[Input
 
     AVI keeps no presentation times: the demuxer works them out from the frame order.
     """
-    zero = probe(path).zero
-    with av.open(str(path), options={"fflags": "+genpts"} | ONLY_THIS_FILE, metadata_errors="replace") as source:
-        picture, sound = pick_video(source, path), pick_audio(source, path)
+    zero = float(probe(path).clock.zero)
+    with av.open(url_of(path), options={"fflags": "+genpts"} | ONLY_THIS_FILE, metadata_errors="replace") as source:
+        (picture, _), (sound, _) = pick_video(source, path), pick_audio(source, path)
         yield source, _all_streams(source, picture) if every_stream else Streams(picture, (sound,)), zero
 
 

@@ -23,7 +23,7 @@ from av.container import OutputContainer
 from av.filter import Graph
 from av.stream import Stream
 
-from synchformer.media.probe import MediaError, tick
+from synchformer.media.container import MediaError, tick
 from synchformer.media.remux import (
     FORMATS,
     add_copy,

@@ -114,7 +114,7 @@ class GeneratedSource:
         """What a file of this clip would say; see `Source.info`."""
         duration = self.scene(sample).duration
         span = Span(0.0, duration, "generated")
-        return MediaInfo(Path(sample.id), "generated", 0.0, span, span, 25.0, SIDE, SIDE, 16_000, 1)
+        return MediaInfo(Path(sample.id), "generated", span, span, 25.0, SIDE, SIDE, 16_000, 1)
 
     def read(
         self, sample: Sample, config: SynchformerConfig, start: float | None = None, stop: float | None = None

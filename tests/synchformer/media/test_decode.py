@@ -12,7 +12,7 @@ import pytest
 import torch
 from scipy.signal import resample_poly
 
-from synchformer.media import decode
+from synchformer.media.clock import Decoding
 from synchformer.media.decode import read_media
 from synchformer.media.probe import MediaError, probe
 from tests.support.media import MediaSpec, click_in, number_in, picture_of, samples_of, write
@@ -212,14 +212,14 @@ def test_an_interval_is_a_part_of_the_whole(tmp_path, suffix, sample):
 def test_a_late_interval_of_a_long_file_costs_no_more(tmp_path, monkeypatch):
     path = write(tmp_path / "a.mp4", MediaSpec(seconds=120, video="mpeg4", options={"g": "25"}, click=100))
     decoded = []
-    decode_all = decode._decode
+    decode_all = Decoding._decoded
 
     def counted(*arguments):
         for frame in decode_all(*arguments):
             decoded.append(frame)
             yield frame
 
-    monkeypatch.setattr(decode, "_decode", counted)
+    monkeypatch.setattr(Decoding, "_decoded", counted)
     costs = []
     for start in (0.0, 60.0, 114.0):
         decoded.clear()

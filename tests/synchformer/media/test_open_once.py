@@ -32,9 +32,12 @@ def model():
 def opened(monkeypatch):
     """The names of the files that were opened, in order."""
     names, whole = [], av.open
-    monkeypatch.setattr(
-        av, "open", lambda file, *others, **options: names.append(file) or whole(file, *others, **options)
-    )
+
+    def counted(file, *others, **options):
+        names.append(file.removeprefix("file:"))
+        return whole(file, *others, **options)
+
+    monkeypatch.setattr(av, "open", counted)
     return names
 
 

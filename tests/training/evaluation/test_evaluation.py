@@ -36,7 +36,7 @@ SETTING = Setting("mini", "clips", "once", 1, 3, 0, 21, 0.2)
 
 def info_of(seconds=10.0):
     span = Span(0.0, seconds, "x")
-    return MediaInfo(Path("clip"), "x", 0.0, span, span, 25.0, 64, 64, 16_000, 1)
+    return MediaInfo(Path("clip"), "x", span, span, 25.0, 64, 64, 16_000, 1)
 
 
 def trial(target, predicted, clip="a", **more):
