@@ -26,9 +26,9 @@ from attribution.figures.figure_data import make_figure_data
 from attribution.figures.matplotlib_figure import draw
 from attribution.result import Attribution, rows
 from attribution.strongest_moments import NONE_CERTAIN, StrongMoment, strongest_moments
-from interface.session.upload_checks import lacks
 from interface.views.svg_charts import as_svg, distribution_chart, residual, sweep_chart
 from interface.views.sweep_table import sweep_csv
+from synchformer.inference.crop_checks import lacks
 from synchformer.inference.prediction import Prediction, Synchronizability
 from synchformer.media.crop import Crop
 from synchformer.media.preprocess import log_mel

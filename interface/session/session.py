@@ -20,9 +20,9 @@ from attribution.result import Attribution
 from attribution.settings import Modality, Settings
 from interface.accelerator import tasks, zerogpu
 from interface.session.errors import PageError, number, page_errors
-from interface.session.upload_checks import is_still, lacks
 from interface.session.workspace import Answer, Prepared, Upload, Workspace
 from synchformer.config import Precision
+from synchformer.inference.crop_checks import is_still, lacks
 from synchformer.inference.engine import check_model
 from synchformer.inference.prediction import Prediction, Synchronizability
 from synchformer.inference.sweep import Sounds, read_around

@@ -68,7 +68,7 @@ class Upload:
 class Answer:
     """What the model says of a crop, and what the crop lacks: with anything of that, no answer tells.
 
-    `notes` are the sentences of `upload_checks.notes_on_clip`, of which `lacks` are the last.
+    `notes` are the sentences of `upload_checks.notes_on_clip`, of which those of `crop_checks.lacks` are the last.
     """
 
     prediction: Prediction

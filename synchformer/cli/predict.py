@@ -145,8 +145,8 @@ def as_json(record: dict[str, Any]) -> dict[str, Any]:
     result: Prediction | Synchronizability = record["result"]
     head |= {"start": record["start"], "applied_offset": result.applied_offset}
     if isinstance(result, Synchronizability):
-        return head | {"synchronizability": result.probability, "sentence": result.sentence}
-    names = ("offset", "confidence", "grid", "probabilities", "sentence")
+        return head | {"synchronizability": result.probability, "sentence": result.sentence, "notes": result.notes}
+    names = ("offset", "confidence", "grid", "probabilities", "sentence", "notes")
     return head | {name: getattr(result, name) for name in names}
 
 
@@ -160,7 +160,7 @@ def as_text(record: dict[str, Any], top: int) -> str:
     if isinstance(result, Prediction):
         lines += [f"  {offset:+5.1f} s {part:6.1%}  {_bar(part)}" for offset, part in result.top(top)] + [""]
     lines += [f"  {record['model']} from {record['start']:g} s{moved}", f"  {result.timing.sentence}"]
-    return "\n".join(line.rstrip() for line in lines)
+    return "\n".join(line.rstrip() for line in [*lines, *(f"  {note}" for note in result.notes)])
 
 
 def fine_text(record: dict[str, Any]) -> str:

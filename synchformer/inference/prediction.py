@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from synchformer.config import Precision, SynchformerConfig
+from synchformer.inference.crop_checks import lacks
 from synchformer.inference.engine import check_model, device_of, encode_pictures, encode_sounds, synchronize, timed
 from synchformer.media.crop import Crop, load_clip
 from synchformer.modeling.synchformer import TwoStreams
@@ -88,7 +89,7 @@ class Prediction:
 
     `grid` holds the offset of each class in seconds. `offset` is the likeliest one and `confidence` its probability.
     `applied_offset` is the shift in seconds that was put on the sound before asking; the file's own offset is
-    `offset - applied_offset`.
+    `offset - applied_offset`. `notes` are sentences about the clip, such as which track was measured.
     """
 
     grid: tuple[float, ...]
@@ -98,6 +99,7 @@ class Prediction:
     confidence: float
     applied_offset: float = 0.0
     timing: Timing = field(default=Timing(), compare=False)
+    notes: tuple[str, ...] = ()
 
     @property
     def near(self) -> float:
@@ -134,6 +136,7 @@ class Synchronizability:
     logits: tuple[float, ...]
     applied_offset: float = 0.0
     timing: Timing = field(default=Timing(), compare=False)
+    notes: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -163,7 +166,8 @@ def predict(model: TwoStreams, clip: Crop, *, precision: Precision = "auto") -> 
         ValueError: when the model has another head, is in training mode, or the clip was cut for other sizes.
     """
     check_model(model, "offset")
-    return decide(model, encode(model, clip, precision=precision), precision=precision)
+    answer = decide(model, encode(model, clip, precision=precision), precision=precision)
+    return replace(answer, notes=(*clip.notes, *lacks(clip)))
 
 
 def predict_file(
@@ -203,6 +207,7 @@ def predict_synchronizability(model: TwoStreams, clip: Crop, *, precision: Preci
         logits=tuple(logits.tolist()),
         applied_offset=encoding.applied_offset,
         timing=replace(encoding.timing, synchronization=seconds),
+        notes=(*clip.notes, *lacks(clip)),
     )
 
 

@@ -25,16 +25,27 @@ from av.stream import Stream
 from synchformer.media.container import tick
 
 START = 0  # the first byte of a file
+BACK = Fraction(1, 2)  # s by which times may fall within one piece
+LONGEST_DELAY = 5  # s between a packet's decoding and its presentation
 FAR = 10.0
 SEEK_BACK = (0.0, 2.0, FAR, math.inf)  # s further back when a seek landed behind the wanted frame
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of a file whose times run on: from the byte `position` on, packets lie `shift` s after what they say."""
+    """A part of a file whose times run on: from the byte `position` on, packets lie `shift` s after what they say.
+
+    What they say goes from `first` to `last` seconds.
+    """
 
     position: int
     shift: Fraction
+    first: Fraction = Fraction(0)
+    last: Fraction = Fraction(0)
+
+    def holds(self, moment: Fraction) -> bool:
+        """Whether a packet that says this moment can belong here."""
+        return self.first - BACK <= moment <= self.last + BACK
 
 
 @dataclass(frozen=True)
@@ -59,9 +70,9 @@ class Clock:
     points: tuple[SeekPoint, ...] = ()
     in_decoding_order: bool = False
 
-    def shift_at(self, position: int) -> Fraction:
-        """Seconds that the packet at this byte lies after its word."""
-        return self.pieces[max(0, bisect_right(self.pieces, position, key=lambda piece: piece.position) - 1)].shift
+    def piece_at(self, position: int) -> int:
+        """The index of the piece that holds this byte."""
+        return max(0, bisect_right(self.pieces, position, key=lambda piece: piece.position) - 1)
 
     def seek(self, container: InputContainer, seconds: float = -math.inf) -> bool:
         """Go to the last seek point at or before `seconds` on the clock; True when that is the file's start.
@@ -86,16 +97,47 @@ class Clock:
         if len(self.pieces) == 1:
             yield from container.demux(*streams)
             return
-        shifts: dict[int, Fraction] = {}
+        places: dict[int, int] = {}
+        reached: dict[int, Fraction] = {}
         for packet in container.demux(*streams):
+            index, moment = packet.stream_index, stamp_of(packet)
             if packet.pos is not None:
-                shifts[packet.stream_index] = self.shift_at(packet.pos)
-            move(packet, shifts.get(packet.stream_index, Fraction(0)))
+                places[index] = self.piece_at(packet.pos)
+            if index in places and moment is not None:
+                if index in reached:
+                    places[index] = self._nearest(places[index], moment, reached[index])
+                reached[index] = moment + self.pieces[places[index]].shift
+            if index in places:
+                move(packet, self.pieces[places[index]].shift)
             yield packet
+
+    def _nearest(self, place: int, moment: Fraction, reached: Fraction) -> int:
+        """The piece, at most one from `place`, in which a packet's word comes next to what its stream has reached.
+
+        Where two recordings meet, demuxers hand out packets with the bytes of their neighbors.
+        """
+        nearby = [index for index in (place, place - 1, place + 1) if 0 <= index < len(self.pieces)]
+        fitting = [index for index in nearby if self.pieces[index].holds(moment)] or [place]
+        return min(fitting, key=lambda index: abs(moment + self.pieces[index].shift - reached))
+
+
+def stamp_of(packet: Packet[Any]) -> Fraction | None:
+    """The moment at which a packet is decoded, by its own word; its presentation's where demuxers mixed up the two."""
+    ticks = packet.pts if packet.dts is None or _is_mixed_up(packet) else packet.dts
+    return None if ticks is None or packet.time_base is None else ticks * packet.time_base
+
+
+def _is_mixed_up(packet: Packet[Any]) -> bool:
+    """Whether a packet's two times belong to two pieces."""
+    if packet.pts is None or packet.dts is None or packet.time_base is None:
+        return False
+    return abs(packet.pts - packet.dts) * packet.time_base > LONGEST_DELAY
 
 
 def move(packet: Packet[Any], seconds: Fraction) -> None:
-    """Put a packet `seconds` later, rounded to a tick of its time base."""
+    """Put a packet `seconds` later, rounded to a tick of its time base; a mixed-up decoding time is left out."""
+    if _is_mixed_up(packet):
+        packet.dts = None
     ticks = round(seconds / (packet.time_base or Fraction(1, av.time_base)))
     if packet.pts is not None:
         packet.pts += ticks
@@ -114,6 +156,7 @@ class Decoding:
     def __init__(self, container: InputContainer, stream: av.VideoStream | av.AudioStream, clock: Clock) -> None:
         self.container, self.stream, self.clock = container, stream, clock
         self.broken = 0
+        self._step = 1  # ticks from one packet to the next
 
     def frames_from(self, begin: float) -> Iterator[Any]:
         """Frames from the last seek point at or before `begin` seconds on; broken packets are passed over."""
@@ -153,13 +196,16 @@ class Decoding:
             elif frame.pts is None:
                 frame.pts = following
             if frame.pts is not None:
-                following = frame.pts + _length(frame)
+                following = frame.pts + (self._step if self.clock.in_decoding_order else _length(frame))
                 yield frame
 
     def _decoded(self) -> Iterator[Any]:
-        begun, self.broken = False, 0
+        begun, self.broken, before = False, 0, None
         try:
             for packet in self.clock.packets(self.container, self.stream):
+                if packet.dts is not None and before is not None and packet.dts > before:
+                    self._step = packet.dts - before
+                before = packet.dts if packet.dts is not None else before
                 try:
                     frames = packet.decode()
                 except av.error.InvalidDataError:
@@ -174,9 +220,8 @@ class Decoding:
         """When a picture is shown whose packet does not say it: its release, less the decoder's delay in pictures."""
         if frame.dts is None:  # released at the end of the stream
             return following
-        depth = getattr(self.stream.codec_context, "reorder_depth", 0)
-        shown = frame.dts - depth * _length(frame)
-        return shown if following is None else max(shown, following - _length(frame) + 1)
+        shown = frame.dts - getattr(self.stream.codec_context, "reorder_depth", 0) * self._step
+        return shown if following is None else max(shown, following - self._step + 1)
 
 
 def _length(frame: av.VideoFrame | av.AudioFrame) -> int:

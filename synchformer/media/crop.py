@@ -9,7 +9,7 @@ Shape legend: T frames, H x W pixels, n samples, S segments, F frames per segmen
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -19,7 +19,8 @@ from torch import Tensor
 from synchformer.config import BASE, SynchformerConfig
 from synchformer.media.decode import open_media
 from synchformer.media.preprocess import mel_spectrogram, normalize_frames, normalize_frames_as_published
-from synchformer.media.probe import Media, MediaError, MediaInfo
+from synchformer.media.probe import Gap, Media, MediaError, MediaInfo
+from synchformer.media.tracks import Kind
 
 SPARE = 0.1  # s that a stream may end too early: the last frame is held, the sound is silent
 PUBLISHED_SLACK = 640  # samples: the published code moves a start that is at most a frame before 0 to 0
@@ -90,12 +91,16 @@ def load_clip(
             sound begin up to a frame apart; for exact comparisons.
 
     Raises:
-        MediaError: as `read_media`; or start and offset lie outside what the file holds (says the possible range).
+        MediaError: as `read_media`; or start and offset lie outside what the file holds (says the possible range); or
+            the file has no picture or no sound at all there (says where it begins or goes on).
     """
     with open_media(path) as file:
         _check(file.info, start, offset, config)
         media = file.read_for_model(config, *crop_interval(start, offset, config))
-    return cut_crop(media, start, offset, config=config, as_published=as_published)
+    crop = cut_crop(media, start, offset, config=config, as_published=as_published)
+    _check_present(media, "picture", crop.video_times)
+    _check_present(media, "sound", crop.audio_times)
+    return crop
 
 
 def crop_interval(start: float, offset: float, config: SynchformerConfig) -> tuple[float, float]:
@@ -117,7 +122,7 @@ def cut_crop(
     first, begin = frame - round(media.start * config.video_fps), sample - round(media.start * config.sample_rate)
     video = _part(media.video, first, config.crop_frames, "picture", media, start, offset, config)
     audio = _part(media.audio, begin, config.crop_samples, "sound", media, start, offset, config)
-    return Crop(
+    crop = Crop(
         path=media.info.path,
         config=config,
         video=center_crop(video, config.image_size),
@@ -127,8 +132,9 @@ def cut_crop(
         video_start=frame / config.video_fps,
         audio_start=sample / config.sample_rate,
         as_published=as_published,
-        notes=media.notes,
     )
+    absent = (*_absences(media, "picture", crop.video_times), *_absences(media, "sound", crop.audio_times))
+    return replace(crop, notes=(*media.notes, *(_in_words(media, gap) for gap in absent)))
 
 
 def center_crop(video: Tensor, size: int) -> Tensor:
@@ -187,6 +193,35 @@ def _check(info: MediaInfo, start: float, offset: float, config: SynchformerConf
         f"start {start:.2f} s is outside {info.path.name}: with offset {offset:+.2f} s it must lie between "
         f"{earliest:.2f} and {latest:.2f} s"
     )
+
+
+def _absences(media: Media, stream: Kind, times: tuple[float, float]) -> list[Gap]:
+    """The parts of an interval in which a stream has nothing."""
+    clipped = [
+        replace(gap, start=max(gap.start, times[0]), stop=min(gap.stop, times[1]))
+        for gap in media.gaps
+        if gap.stream == stream
+    ]
+    return [gap for gap in clipped if gap.stop - gap.start >= SPARE]
+
+
+def _in_words(media: Media, gap: Gap) -> str:
+    return f"{media.info.path.name} has no {gap.stream} from {gap.start:.2f} s to {gap.stop:.2f} s."
+
+
+def _check_present(media: Media, stream: Kind, times: tuple[float, float]) -> None:
+    """Refuse a crop that has nothing at all of a stream."""
+    if sum(gap.stop - gap.start for gap in _absences(media, stream, times)) < times[1] - times[0] - SPARE:
+        return
+    span = media.info.video if stream == "picture" else media.info.audio
+    name, begin, end = media.info.path.name, *times
+    if end <= span.start + SPARE:
+        where = f"begins at {span.start:.2f} s; choose a start from {span.start:.2f} s on"
+    elif begin >= span.stop - SPARE:
+        where = f"ends at {span.stop:.2f} s; choose an earlier start"
+    else:
+        where = "pauses there; choose another start"
+    raise MediaError(f"{name} has no {stream} from {begin:.2f} s to {end:.2f} s: it {where}")
 
 
 def _places(start: float, offset: float, config: SynchformerConfig) -> tuple[int, int]:

@@ -215,9 +215,9 @@ def _notes(name: str, broken_pictures: int, sound: Sound) -> Iterator[str]:
     for what, broken in (("picture", broken_pictures), ("sound", sound.broken)):
         if broken:
             packets = "1 packet" if broken == 1 else f"{broken} packets"
-            yield f"{name} is damaged: {packets} of its {what} cannot be decoded and were left out."
+            yield f"{name} is damaged: {packets} of its {what} could not be decoded and had to be left out."
     if sound.unreal:
         samples = "1 sample" if sound.unreal == 1 else f"{sound.unreal} samples"
-        yield f"{name}: {samples} of its sound are no numbers, or beyond all loudness; they were taken as silence."
+        yield f"{name} is damaged: {samples} of its sound had no usable value (not a number) and were taken as silence."
     if sound.canceled:
         yield f"{name}: the channels of its sound cancel each other (one is inverted); the first channel was measured."

@@ -7,26 +7,27 @@ through once, which finds the places where their times begin anew. Nothing is de
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import av
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 
-from synchformer.media.clock import Clock, Piece, SeekPoint
+from synchformer.media.clock import BACK, Clock, Piece, SeekPoint, stamp_of
 from synchformer.media.container import MediaError, tick
+from synchformer.media.structure import is_cut_off
 
 LEAPING = ("mpegts", "mpeg")  # formats whose times may begin anew within a file
 DECODING_ORDER = ("avi",)  # formats whose packets do not say when a picture is shown
-BACK, FORWARD = Fraction(1, 2), Fraction(10)  # s that times may fall, or leap ahead of all streams, within one piece
+FORWARD = Fraction(10)  # s by which times may leap ahead of all streams within one piece
 POINT_EVERY = 0.5  # s between seek points of a file without pictures
 TAILS = (1.0, 10.0, 60.0, 600.0, math.inf)  # s before the end at which the last packets are looked for
+ENCRYPTED = "{} is encrypted, so nothing in it can be measured; give a copy that is not"
 CLOSE = Fraction(1)  # s by which a header's word may differ from the packets' and still be the finer one
 
 
@@ -115,7 +116,7 @@ def _demux(container: InputContainer, streams: Sequence[Stream], path: Path) -> 
     try:
         for packet in container.demux(*streams):
             if packet.has_sidedata("encryption_info") or packet.has_sidedata("encryption_init_info"):
-                raise MediaError(f"{path.name} is encrypted, so nothing in it can be measured; give a copy that is not")
+                raise MediaError(ENCRYPTED.format(path.name))
             if packet.size:
                 yield packet
     except (av.error.InvalidDataError, av.error.EOFError, av.error.OSError):
@@ -197,7 +198,7 @@ class _Walk:
         self.places = {stream.index: _Place(0) for stream in streams}
         self.guides = [stream.index for stream in streams if stream.type == "video"] or list(self.places)
         self.points: list[tuple[int, Fraction, int]] = []  # part, moment by its own word, byte
-        self.keyed = False
+        self.seen = 0  # the byte of the last packet that has one
 
     def take(self, packet: Packet[Any]) -> None:
         """Go on by a packet."""
@@ -205,8 +206,9 @@ class _Walk:
         if span is None or packet.time_base is None:
             self._lengthen(packet)
             return
-        stamp = span[0] if packet.dts is None else packet.dts * packet.time_base
-        self._enter(place, stamp, position)
+        stamp = stamp_of(packet) or span[0]
+        self.seen = position or self.seen
+        self._enter(place, stamp, self.seen if position is None else position)
         place.stamp = stamp
         part = self.parts[place.part]
         if packet.stream_index in self.guides and position is not None and packet.is_keyframe:
@@ -220,17 +222,17 @@ class _Walk:
         if own is not None and own.last is not None and packet.time_base is not None:
             part.take(packet.stream_index, (own.last, own.last + (packet.duration or 0) * packet.time_base))
 
-    def _enter(self, place: _Place, stamp: Fraction, position: int | None) -> None:
+    def _enter(self, place: _Place, stamp: Fraction, position: int) -> None:
         current = len(self.parts) - 1
         newest = self.parts[current]
         if place.stamp is not None and self._leaps(place, stamp):
             if place.part == current:
-                self.parts.append(_Part(position or 0))
+                self.parts.append(_Part(position))
                 place.part = current + 1
             else:
                 place.part = current
-                newest.position = min(newest.position, position or newest.position)
-        elif position is not None and position >= newest.position:
+                newest.position = min(newest.position, position)
+        elif position >= newest.position:
             place.part = current
 
     def _leaps(self, place: _Place, stamp: Fraction) -> bool:
@@ -259,7 +261,10 @@ class _Walk:
         zero = self.parts[0].first or Fraction(0)
         points = [SeekPoint(float(moment + shifts[part] - zero), position) for part, moment, position in self.points]
         points.sort(key=lambda point: (point.time, point.position))
-        pieces = tuple(Piece(part.position, shift) for part, shift in zip(self.parts, shifts, strict=True))
+        pieces = tuple(
+            Piece(part.position, shift, part.first or Fraction(0), part.last or Fraction(0))
+            for part, shift in zip(self.parts, shifts, strict=True)
+        )
         return Clock(zero, pieces, tuple(points) or (SeekPoint(0.0, 0),))
 
     def extents(self) -> dict[int, _Extent]:
@@ -273,58 +278,3 @@ class _Walk:
                 extent.first = own.first + shift if extent.first is None else min(extent.first, own.first + shift)
                 extent.last = own.last + shift if extent.last is None else max(extent.last, own.last + shift)
         return extents
-
-
-# Files that end before their own structure does
-
-
-def is_cut_off(container: InputContainer, path: Path) -> bool:
-    """Whether a file is shorter than its index or its outermost box says."""
-    size = path.stat().st_size
-    name = container.format.name
-    if "mov" in name:
-        lasts = [stream.index_entries[-1] for stream in container.streams if len(stream.index_entries)]
-        return any(entry.pos + entry.size > size for entry in lasts)
-    with path.open("rb") as file:
-        if "matroska" in name:
-            return _matroska_end(file) > size
-        if name == "avi":
-            return _riff_end(file) > size
-    return False
-
-
-def _riff_end(file: BinaryIO) -> int:
-    """The byte after the last RIFF chunk that begins in the file."""
-    position = 0
-    while len(head := file.read(12)) == 12 and head[:4] == b"RIFF":
-        position += 8 + int(struct.unpack("<I", head[4:8])[0])
-        file.seek(position)
-    return position
-
-
-def _matroska_end(file: BinaryIO) -> int:
-    """The byte after the segment; 0 where its size is unknown, as live writers leave it."""
-    _element_id(file)
-    header = _element_size(file)
-    file.seek(header or 0, 1)
-    _element_id(file)
-    size = _element_size(file)
-    return 0 if size is None else file.tell() + size
-
-
-def _element_id(file: BinaryIO) -> None:
-    first = file.read(1)
-    file.seek(8 - first[0].bit_length() if first and first[0] else 0, 1)
-
-
-def _element_size(file: BinaryIO) -> int | None:
-    """An EBML element's size; None when all its bits are set, which means unknown."""
-    first = file.read(1)
-    if not first or not first[0]:
-        return None
-    more = 8 - first[0].bit_length()
-    mask = (1 << (7 - more)) - 1
-    value, unknown = first[0] & mask, first[0] & mask == mask
-    for byte in file.read(more):
-        value, unknown = value << 8 | byte, unknown and byte == 0xFF
-    return None if unknown else value

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from synchformer.media.clock import Clock
 from synchformer.media.container import MediaError, open_container
-from synchformer.media.extent import survey
+from synchformer.media.extent import ENCRYPTED, survey
+from synchformer.media.structure import is_scrambled
 from synchformer.media.tracks import Kind, Track, pick_audio, pick_video
 
 __all__ = ["Gap", "Media", "MediaError", "MediaInfo", "Span", "describe", "probe"]
@@ -127,6 +128,8 @@ def describe(container: InputContainer, path: Path) -> MediaInfo:
 def _look_into(container: InputContainer, path: Path) -> MediaInfo:
     if any(name in container.format.name for name in STILL_FORMATS):
         raise MediaError(f"{path.name} is a still picture ({container.format.name}); give a video with sound")
+    if container.format.name == "mpegts" and is_scrambled(path, {stream.id for stream in container.streams}):
+        raise MediaError(ENCRYPTED.format(path.name))
     (video, video_track), (audio, audio_track) = pick_video(container, path), pick_audio(container, path)
     found = survey(container, path, (video, audio))
     spans = {
@@ -135,7 +138,7 @@ def _look_into(container: InputContainer, path: Path) -> MediaInfo:
     notes = [track.sentence for track in (video_track, audio_track) if track.count > 1]
     if found.cut_off:
         ends = f"its picture ends at {spans[video.index].stop:.2f} s, its sound at {spans[audio.index].stop:.2f} s"
-        notes.append(f"{path.name} is cut off or damaged: {ends}, and its own index says that more should follow.")
+        notes.append(f"{path.name} is cut off or damaged: {ends}, and the file itself says that more should follow.")
     return MediaInfo(
         path=path,
         format=container.format.name,

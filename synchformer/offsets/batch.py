@@ -85,12 +85,10 @@ def predict_folder(
             yield Row(str(path), "failed", start=start, note=str(clip) or type(clip).__name__)
         else:
             answer = predict(model, clip, precision=precision)
-            yield _row(path, start, answer, constants.temperature, prior, clip.notes)
+            yield _row(path, start, answer, constants.temperature, prior)
 
 
-def _row(
-    path: Path, start: float, answer: Prediction, temperature: float, prior: float | None, notes: tuple[str, ...]
-) -> Row:
+def _row(path: Path, start: float, answer: Prediction, temperature: float, prior: float | None) -> Row:
     shares = calibrated(np.array([answer.probabilities]), temperature)[0]
     if prior is not None:
         shares = with_prior(shares, answer.grid.index(0.0), prior)
@@ -102,7 +100,7 @@ def _row(
         in_sync=float(shares[answer.grid.index(0.0)]),
         expected_size=float(shares @ np.abs(answer.grid)),
         start=start,
-        note=" ".join(notes),
+        note=" ".join(answer.notes),
     )
 
 

@@ -42,7 +42,18 @@ def test_json_has_one_object_per_video_and_goes_on_after_a_bad_file(answers, cap
     records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [record["video"] for record in records] == ["a.mp4", "bad.mp4", "b.mp4"]
     assert records[1] == {"video": "bad.mp4", "error": "bad.mp4 is not a media file"}
-    names = ("video", "model", "start", "applied_offset", "offset", "confidence", "grid", "probabilities", "sentence")
+    names = (
+        "video",
+        "model",
+        "start",
+        "applied_offset",
+        "offset",
+        "confidence",
+        "grid",
+        "probabilities",
+        "sentence",
+        "notes",
+    )
     assert tuple(records[0]) == names
     assert (records[0]["start"], records[0]["applied_offset"], records[0]["offset"]) == (1.5, -0.52, 0.4)
     assert records[0]["grid"] == list(GRID)

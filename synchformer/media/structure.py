@@ -1,0 +1,82 @@
+"""What the outermost structure of a file tells before FFmpeg does: that it is cut off, or scrambled."""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from collections.abc import Collection
+from pathlib import Path
+from typing import BinaryIO
+
+from av.container import InputContainer
+
+TS_SYNC, TS_PACKET = 0x47, 188
+TS_LEADS = {188: 0, 192: 4, 204: 0}  # bytes from one packet to the next (as broadcast, on Blu-ray, with parity): lead
+LOOKED_THROUGH = 4 << 20  # bytes of a transport stream whose packets are asked whether they are scrambled
+
+
+def is_cut_off(container: InputContainer, path: Path) -> bool:
+    """Whether a file is shorter than its index or its outermost box says."""
+    size = path.stat().st_size
+    name = container.format.name
+    if "mov" in name:
+        lasts = [stream.index_entries[-1] for stream in container.streams if len(stream.index_entries)]
+        return any(entry.pos + entry.size > size for entry in lasts)
+    with path.open("rb") as file:
+        if "matroska" in name:
+            return _matroska_end(file) > size
+        if name == "avi":
+            return _riff_end(file) > size
+    return False
+
+
+def _riff_end(file: BinaryIO) -> int:
+    """The byte after the last RIFF chunk that begins in the file."""
+    position = 0
+    while len(head := file.read(12)) == 12 and head[:4] == b"RIFF":
+        position += 8 + int(struct.unpack("<I", head[4:8])[0])
+        file.seek(position)
+    return position
+
+
+def _matroska_end(file: BinaryIO) -> int:
+    """The byte after the segment; 0 where its size is unknown, as live writers leave it."""
+    _element_id(file)
+    header = _element_size(file)
+    file.seek(header or 0, 1)
+    _element_id(file)
+    size = _element_size(file)
+    return 0 if size is None else file.tell() + size
+
+
+def _element_id(file: BinaryIO) -> None:
+    first = file.read(1)
+    file.seek(8 - first[0].bit_length() if first and first[0] else 0, 1)
+
+
+def _element_size(file: BinaryIO) -> int | None:
+    """An EBML element's size; None when all its bits are set, which means unknown."""
+    first = file.read(1)
+    if not first or not first[0]:
+        return None
+    more = 8 - first[0].bit_length()
+    mask = (1 << (7 - more)) - 1
+    value, unknown = first[0] & mask, first[0] & mask == mask
+    for byte in file.read(more):
+        value, unknown = value << 8 | byte, unknown and byte == 0xFF
+    return None if unknown else value
+
+
+def is_scrambled(path: Path, pids: Collection[int]) -> bool:
+    """Whether more than half of the packets of these streams in a transport stream say that they are scrambled."""
+    with path.open("rb") as file:
+        raw = file.read(LOOKED_THROUGH)
+    sizes = [size for size, lead in TS_LEADS.items() if all(raw[lead + size * k : lead + size * k + 1] == b"\x47"
+                                                            for k in range(min(5, len(raw) // size)))]  # fmt: skip
+    if not sizes:
+        return False
+    size, seen = sizes[0], Counter[bool]()
+    for start in range(TS_LEADS[size], len(raw) - TS_PACKET + 1, size):
+        if raw[start] == TS_SYNC and ((raw[start + 1] & 0x1F) << 8 | raw[start + 2]) in pids:
+            seen[bool(raw[start + 3] & 0xC0)] += 1
+    return seen[True] > seen[False]
