@@ -33,6 +33,15 @@ class FakeClip:
     config: object = TINY
     offset: float = 0.0
     seed: int = 0
+    notes: tuple = ("a note of the reader",)
+
+    @property
+    def video(self):
+        return torch.randint(0, 256, (125, 3, 32, 32), dtype=torch.uint8)
+
+    @property
+    def audio(self):
+        return torch.randn(80_000)
 
     def frames(self):
         size = (self.config.segments, 16, 3, self.config.image_size, self.config.image_size)
@@ -78,6 +87,7 @@ def tiny():
 def test_known_answer():
     answer = predict(KnownAnswer(peaked(12, 0.58, 0.1)), FakeClip(offset=0.52))
     assert answer.offset == 0.4
+    assert answer.notes == ("a note of the reader",)
     assert answer.confidence == pytest.approx(0.58, abs=1e-6)
     assert answer.near == pytest.approx(0.78, abs=1e-6)
     assert (answer.grid[0], answer.grid[-1]) == (-2.0, 2.0)
@@ -100,6 +110,14 @@ def test_known_answer():
 )
 def test_sentences(probabilities, sentence):
     assert predict(KnownAnswer(probabilities), FakeClip()).sentence == sentence
+
+
+def test_a_crop_that_proves_nothing_says_why(monkeypatch):
+    monkeypatch.setattr(FakeClip, "audio", torch.zeros(80_000))
+    monkeypatch.setattr(FakeClip, "video", torch.zeros(125, 3, 32, 32, dtype=torch.uint8))
+    _, silent, still = predict(KnownAnswer(peaked(12, 0.9)), FakeClip()).notes
+    assert "digital silence" in silent
+    assert "never changes" in still
 
 
 def test_neighbors_do_not_wrap_around():
