@@ -93,6 +93,22 @@ MEASUREMENTS = {
         ("python -m benchmarks.prediction",),
         2,
     ),
+    "decoders": Measurement(
+        "The same crops through other decoders",
+        "Do results move with what reads the file? `same` is the share of pictures that are equal bit by bit, `levels` "
+        "the largest difference of a pixel (of 255), `moved` by how many pictures the other lies later; `samples` is "
+        "the largest difference of a sample, relative to the loudest, when the sound is moved by `shift` samples. "
+        "Release 19 of PyAV does not exist yet.",
+        (
+            f"pip install -q --no-deps --target {RUNS}/pyav16 av==16.1.0",
+            f"pip install -q --no-deps --target {RUNS}/pyav17 av==17.1.0",
+            f"pip install -q --no-deps --target {RUNS}/torchcodec torchcodec==0.11.1",
+            f"PYTHONPATH={RUNS}/torchcodec python -m benchmarks.decoders --site {RUNS}/pyav16 --site {RUNS}/pyav17",
+        ),
+        2,
+        (),
+        needs="the ffmpeg program",
+    ),
     "accuracy": Measurement(
         "Accuracy on held-out generated clips",
         "Clips that no training and no validation has seen, written as MP4 files and read as any file is. Where no "

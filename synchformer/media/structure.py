@@ -16,18 +16,31 @@ LOOKED_THROUGH = 4 << 20  # bytes of a transport stream whose packets are asked 
 
 
 def is_cut_off(container: InputContainer, path: Path) -> bool:
-    """Whether a file is shorter than its index or its outermost box says."""
+    """Whether a file is shorter than its outermost boxes, chunks or elements say."""
     size = path.stat().st_size
     name = container.format.name
-    if "mov" in name:
-        lasts = [stream.index_entries[-1] for stream in container.streams if len(stream.index_entries)]
-        return any(entry.pos + entry.size > size for entry in lasts)
     with path.open("rb") as file:
+        if "mov" in name:
+            return _iso_end(file, size) > size
         if "matroska" in name:
             return _matroska_end(file) > size
         if name == "avi":
             return _riff_end(file) > size
     return False
+
+
+def _iso_end(file: BinaryIO, size: int) -> int:
+    """The byte after the last box that begins in the file."""
+    position = 0
+    while len(head := file.read(8)) == 8:
+        length = int(struct.unpack(">I", head[:4])[0])
+        if length == 1:
+            length = int.from_bytes(file.read(8))
+        if length < 8:  # 0: to the file's end
+            return size
+        position += length
+        file.seek(position)
+    return position
 
 
 def _riff_end(file: BinaryIO) -> int:
