@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -115,9 +116,8 @@ def by_ffmpeg(path: Path, rate: int) -> Arrays:
 
 def by_torchcodec(path: Path, rate: int) -> Arrays:
     """As torchcodec decodes the interval, every picture the one that is shown at the middle of its time."""
-    from torchcodec.decoders import AudioDecoder, VideoDecoder
-
-    video, audio = VideoDecoder(str(path), dimension_order="NHWC"), AudioDecoder(str(path))
+    torchcodec = import_module("torchcodec.decoders")  # no dependency: compared with where it is installed
+    video, audio = torchcodec.VideoDecoder(str(path), dimension_order="NHWC"), torchcodec.AudioDecoder(str(path))
     zero = float(probe(path).clock.zero)
     middles = [zero + BEGIN + (index + 0.5) / FPS for index in range(round((END - BEGIN) * FPS))]
     samples = audio.get_samples_played_in_range(zero + BEGIN, zero + END)
