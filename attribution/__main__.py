@@ -10,7 +10,6 @@ Ctrl-C keeps what there is. Exit status: 0 done, 1 the video or the distractors 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +20,8 @@ from tqdm import tqdm
 
 from attribution.settings import MODALITIES, Settings
 from synchformer.cli.options import add_device
+from synchformer.cli.terminal import command, print_json
+from synchformer.errors import sentence_of
 
 if TYPE_CHECKING:
     from attribution.result import Attribution
@@ -30,6 +31,7 @@ INTERRUPTED = 130
 FIGURES = (".png", ".svg", ".pdf")
 
 
+@command
 def main(argv: list[str] | None = None) -> int:
     """Attribute one video; returns the exit status (see the top of this file)."""
     try:
@@ -42,8 +44,8 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     try:
         return _run(options, settings)
-    except (ValueError, OSError) as error:
-        print(f"attribution: {error}", file=sys.stderr)
+    except (ValueError, OSError, MemoryError) as error:
+        print(f"attribution: {sentence_of(error)}", file=sys.stderr)
         return 1
 
 
@@ -147,7 +149,10 @@ def _write(result: Attribution, clip: Crop, options: argparse.Namespace) -> None
         result.save(options.out)
         for suffix in FIGURES:
             save_figure(figure_data, options.out / f"attribution{suffix}")
-    print(json.dumps(result.as_json()) if options.json else as_text(result))
+    if options.json:
+        print_json(result.as_json())
+    else:
+        print(as_text(result))
 
 
 def as_text(result: Attribution) -> str:

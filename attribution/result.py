@@ -16,6 +16,8 @@ from attribution.scoring.decision import Target
 from attribution.settings import Modality, Settings
 from synchformer.storage.atomic import atomic_write, write_json
 from synchformer.storage.csv_rows import write_csv
+from synchformer.storage.file_names import printable
+from synchformer.storage.json_text import undefined_as_none
 
 MEASURES = ("score", "effect", "margin")
 APART = 0.35  # s: the decision holds within 0.2 s, and a peak points at an event within 0.15 s
@@ -152,7 +154,7 @@ class Attribution:
         }
         target_holds = self.target.holds_for_whole_clip
         return values | {
-            "path": str(self.path),
+            "path": printable(self.path),
             "sentence": self.sentence,
             "level": self.settings.level,
             "settings": self.settings.as_dict(),
@@ -165,7 +167,7 @@ class Attribution:
                     "state": curve.state,
                     "masks": curve.estimates.masks,
                     "correct": curve.estimates.correct,
-                    "units": [_without_nan(row) for row in rows(self, [curve])],
+                    "units": undefined_as_none(rows(self, [curve])),
                 }
                 for curve in self.curves
             ],
@@ -210,11 +212,6 @@ def rows(attribution: Attribution, curves: Sequence[Curve]) -> list[dict[str, An
                 row |= {name + end: float(values[index]) for end, values in ends.items()}
             table.append(row)
     return table
-
-
-def _without_nan(row: dict[str, Any]) -> dict[str, Any]:
-    """JSON knows no NaN and no infinity: what is undefined becomes null."""
-    return {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in row.items()}
 
 
 def _sense(modality: Modality) -> str:

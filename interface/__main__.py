@@ -13,8 +13,10 @@ import sys
 from pathlib import Path
 
 from synchformer.cli.options import add_device
+from synchformer.cli.terminal import command
 
 
+@command
 def main(argv: list[str] | None = None, *, program: str = "synchformer-page") -> int:
     """Load the model, build the page and serve it until it is interrupted.
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from synchformer.checkpoints.registry import embedded_weights, load_model, read_notes
+from synchformer.cli.terminal import command
 from synchformer.modeling.synchformer import Synchformer
 from training.evaluation.report import Row, read_report, table
 
@@ -122,6 +123,7 @@ def fill(card: str, blocks: dict[str, str]) -> str:
     return card
 
 
+@command
 def main(argv: list[str] | None = None) -> int:
     """Write the card; exit status 2 on wrong usage."""
     parser = argparse.ArgumentParser(prog="python -m training.card", description=__doc__.splitlines()[0])

@@ -17,11 +17,13 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
+from synchformer.cli.terminal import command
 from synchformer.config import SynchformerConfig
 from synchformer.modeling.segment_avclip import CLIP_SECONDS
 from synchformer.modeling.synchformer import Synchformer
 from synchformer.storage.atomic import atomic_write, write_json
 from synchformer.storage.csv_rows import write_csv
+from synchformer.storage.json_text import undefined_as_none
 from training.baselines.model import Baseline, baseline_config
 from training.config.model_size import parameter_count
 from training.config.names import Stage
@@ -70,7 +72,7 @@ def write_comparison(comparison: Comparison, out: Path) -> list[Path]:
         part.write_text(comparison.markdown + "\n")
     write_csv(files[1], comparison.entries)
     values = {**asdict(comparison), "chance": chance(comparison.classes), "differences": comparison.differences}
-    write_json(files[2], values)
+    write_json(files[2], undefined_as_none(values))
     with atomic_write(files[3]) as part:
         comparison_figure(comparison).savefig(part, dpi=110, format="png")
     return files
@@ -162,6 +164,7 @@ def _cpu_minutes(logs: dict[Stage, list[Row]], taken: dict[Stage, int]) -> float
     return spent
 
 
+@command
 def main(argv: list[str] | None = None) -> int:
     """Print the table; `--out` writes it. Exit status 1 when runs cannot be compared."""
     parser = argparse.ArgumentParser(prog="python -m training.compare", description=__doc__.splitlines()[0])

@@ -18,6 +18,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from synchformer.cli.terminal import command
 from training.config.names import Stage
 from training.trainer.run_log import LOG, Row, read_log
 
@@ -56,7 +57,7 @@ def _loss(axes: Axes, rows: list[Row], stage: str) -> None:
         if len(losses) >= SMOOTH:
             smooth = np.convolve(losses, np.ones(SMOOTH) / SMOOTH, mode="valid")
             axes.plot(steps[SMOOTH - 1 :], smooth, color=color, label=f"{name}, mean of {SMOOTH} logged steps")
-    chance = trained[-1]["chance"] if trained else float("nan")
+    chance = trained[-1].get("chance", float("nan")) if trained else float("nan")
     if np.isfinite(chance):
         axes.axhline(chance, color="C3", linestyle="--", label=f"chance, {chance:.2f}")
     axes.set(title=f"{stage}: loss", xlabel="step", ylabel="loss in nats")
@@ -75,6 +76,7 @@ def _validations(axes: Axes, rows: list[Row], stage: str) -> None:
         axes.legend(loc="lower right")
 
 
+@command
 def main(argv: list[str] | None = None) -> int:
     """Write the picture; exit status 1 when there is nothing to draw."""
     parser = argparse.ArgumentParser(prog="python -m training.curves", description=__doc__.splitlines()[0])

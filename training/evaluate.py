@@ -20,6 +20,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from synchformer.cli.options import add_device
+from synchformer.cli.terminal import command
 from synchformer.inference.engine import check_model
 from synchformer.modeling.synchformer import TwoStreams
 from synthetic import KINDS, SEEDS
@@ -77,6 +78,7 @@ def evaluate(
     return Report(setting, trials, tuple(left_out))
 
 
+@command
 def main(argv: list[str] | None = None) -> int:
     """Print what was measured and the table; `--out` writes everything. Exit status 1 when no clip could be used."""
     parser = _parser()

@@ -18,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from torch import Tensor
 
+from synchformer.cli.terminal import command
 from synchformer.config import PRESETS, SynchformerConfig
 from synchformer.media.preprocess import mel_spectrogram
 from synchformer.media.probe import MediaError
@@ -117,6 +118,7 @@ def _show_sound(axes: Axes, wave: Tensor, segment: Segment) -> None:
     axes.set_xlabel("s", fontsize=7, labelpad=0)
 
 
+@command
 def main(argv: list[str] | None = None) -> int:
     """Write the picture; exit status 1 when the clip cannot be read, 2 on wrong usage."""
     parser = argparse.ArgumentParser(prog="python -m training.inspect", description=__doc__.splitlines()[0])

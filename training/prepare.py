@@ -22,9 +22,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from synchformer.cli.terminal import command
+from synchformer.errors import sentence_of
 from synchformer.media.decode import read_media
 from synchformer.media.probe import MediaError, MediaInfo, probe
 from synchformer.storage.atomic import atomic_write
+from synchformer.storage.file_names import printable
 from synthetic.write import Part, write_parts
 from training.config.command_options import add_annotations, add_workers
 from training.datasets.manifest import Entry, Manifest
@@ -62,13 +65,18 @@ class Job:
 
     def entry(self) -> Entry:
         """What is known before anything was done."""
-        state, fixed = self.path.stat(), self.sample.fixed
+        fixed = self.sample.fixed
+        try:
+            state = self.path.stat()
+            size, changed = state.st_size, state.st_mtime_ns
+        except OSError:  # it vanished after it was listed: preparing it says so
+            size, changed = 0, 0
         return Entry(
             id=self.sample.id,
             outcome="failed",
-            input=str(self.path),
-            input_bytes=state.st_size,
-            input_time=state.st_mtime_ns,
+            input=printable(self.path),
+            input_bytes=size,
+            input_time=changed,
             settings=repr(self.encoding),
             output=self.output.relative_to(self.folder).as_posix(),
             split=self.sample.split,
@@ -92,8 +100,8 @@ def prepare(job: Job) -> Entry:
             else:
                 done = replace(entry, outcome="encoded", reason=" ".join(_encode(job, info, part)))
             seconds = min(span.stop for span in (probe(part).video, probe(part).audio))
-    except (MediaError, OSError) as error:
-        return replace(entry, reason=str(error), output="", cpu_seconds=time.process_time() - started)
+    except (ValueError, OSError, MemoryError) as error:
+        return replace(entry, reason=sentence_of(error), output="", cpu_seconds=time.process_time() - started)
     return replace(done, seconds=round(seconds, 3), cpu_seconds=round(time.process_time() - started, 3))
 
 
@@ -203,6 +211,7 @@ def run(jobs: list[Job], manifest: Manifest, workers: int) -> str:
     )
 
 
+@command
 def main(argv: list[str] | None = None) -> int:
     """Prepare a data set; exit status 1 when an input failed, 2 on wrong usage."""
     parser = argparse.ArgumentParser(prog="python -m training.prepare", description=__doc__.splitlines()[0])
@@ -222,7 +231,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return _main(name, arguments, int(index), int(count))
     except ValueError as error:
-        parser.error(str(error))
+        parser.error(sentence_of(error))
 
 
 def _main(name: str, arguments: argparse.Namespace, index: int, count: int) -> int:

@@ -28,6 +28,7 @@ from typing import Any, get_args
 
 import torch
 
+from synchformer.cli.terminal import command
 from synchformer.config import PRESETS, SynchformerConfig
 from training.config.ablations import NAMES, ablate
 from training.config.command_line import add_options, given_settings
@@ -46,6 +47,7 @@ from training.trainer.loop import train
 EXPORTS = get_args(Exported)
 
 
+@command
 def main(argv: list[str] | None = None) -> int:
     """Run one stage; returns the exit status: 0 done, 1 diverged or unusable input, 2 wrong usage."""
     parser = _parser()

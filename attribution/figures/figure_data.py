@@ -18,6 +18,7 @@ from synchformer.inference.prediction import offset_in_words
 from synchformer.media.crop import Crop
 from synchformer.media.preprocess import log_mel
 from synchformer.stats.intervals import Array
+from synchformer.storage.file_names import printable
 
 FRAMES = 15  # pictures in the strip
 COLORS: dict[Modality, str] = {"video": "#3d52d5", "audio": "#c2410c"}  # told apart by color-blind readers, too
@@ -100,7 +101,7 @@ def make_figure_data(
     """
     config = clip.config
     figure_data = FigureData(
-        title=clip.path.name,
+        title=printable(clip.path.name),
         note="",
         seconds=config.crop_seconds,
         frames=_frames(clip),

@@ -41,7 +41,8 @@ def draw(figure_data: FigureData, *, theme: str = "light") -> Figure:
         axes = figure.add_subplot(grid[row])
         _PARTS[kind](axes, figure_data, look, lines, theme)
         _dress(axes, figure_data, look, last=row == len(kinds) - 1)
-    figure.text(0.075, 0.955, figure_data.title, color=look["ink"], fontsize=12, weight="bold", va="center")
+    title = figure.text(0.075, 0.955, figure_data.title, color=look["ink"], fontsize=12, weight="bold", va="center")
+    title.set_parse_math(False)  # a file's name may hold dollar signs
     figure.text(0.075, 0.905, figure_data.note, color=look["soft"], fontsize=9, va="center")
     return figure
 

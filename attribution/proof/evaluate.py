@@ -34,10 +34,12 @@ from attribution.scoring.scorers import TokenScorer
 from attribution.settings import KEYS, MODALITIES, Settings
 from synchformer.checkpoints.registry import load_model
 from synchformer.cli.options import add_device
+from synchformer.cli.terminal import command
 from synchformer.config import SynchformerConfig
 from synchformer.inference.prediction import Encoding, encode
 from synchformer.media.crop import Crop, load_clip
 from synchformer.modeling.synchformer import Synchformer
+from synchformer.storage.json_text import to_json, undefined_as_none
 from synthetic import SEEDS, Scene, require_held_out, sample_scene, write_clip
 
 TRIES = 200  # random places of a crop before a scene is passed over
@@ -183,7 +185,7 @@ def table(results: list[Any]) -> str:
 
 
 def _cell(rows: list[dict[str, float]], column: str) -> str:
-    values = [row[column] for row in rows if column in row]
+    values = [row[column] for row in rows if row.get(column) is not None]
     if not values:
         return ""
     chance = {"auroc": 0.5, "repeatability": 0.0}.get(column)
@@ -192,6 +194,7 @@ def _cell(rows: list[dict[str, float]], column: str) -> str:
     return f"{np.nanmean(values):.3f} (chance {chance:.3f})"
 
 
+@command
 def main(argv: list[str] | None = None) -> int:
     """Print the tables; exit status 2 on wrong usage, seeds on which weights were shaped included."""
     parser = _parser()
@@ -223,7 +226,7 @@ def main(argv: list[str] | None = None) -> int:
             state["sanity"].append(sanity(model, clip, bank, settings))
         state["results"].append(prove(model, case, clip, bank, settings, methods))
         if options.out:
-            options.out.write_text(json.dumps(state))
+            options.out.write_text(to_json(undefined_as_none(state)))
     wrong = state["results"].count("wrong")
     done = f"{len(state['results'])} clips with {options.events} shared events, {settings.level} level"
     print(f"{done}, {settings.samples} masks, keep {settings.keep:g}; {wrong} left out: the model is wrong there\n")

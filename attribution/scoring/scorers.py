@@ -15,14 +15,14 @@ from torch import Tensor
 from attribution.masking.units import Unit, moment_owners, spread, token_owners
 from attribution.scoring.fast_synchronizer import FastSynchronizer, pick_dtype
 from synchformer.config import Precision
-from synchformer.inference.engine import synchronize
+from synchformer.inference.engine import require_finite, synchronize
 from synchformer.inference.prediction import Encoding, encode
 from synchformer.media.crop import Crop
 from synchformer.modeling.synchformer import Synchformer
 
 
 class Scorer(Protocol):
-    """Answers for mixtures of a clip with distractors."""
+    """Answers for mixtures of a clip with distractors; raises NotFiniteError where an answer is NaN or infinite."""
 
     device: torch.device
 
@@ -54,13 +54,14 @@ class TokenScorer:
         units: Sequence[Unit],
         precision: Precision = "auto",
     ) -> None:
-        self.device = clip.video_features.device
+        self.device, self._model = clip.video_features.device, model
         self._fast = FastSynchronizer(model.synchronizer, clip, list(distractors), pick_dtype(self.device, precision))
         self._owners = token_owners(units, self._fast.length).to(self.device)
 
     def __call__(self, masks: Tensor, choice: Tensor) -> Tensor:
         """Logits of mixtures; see `Scorer`."""
-        return self._fast(spread(masks.to(self.device), self._owners), choice.to(self.device))
+        logits = self._fast(spread(masks.to(self.device), self._owners), choice.to(self.device))
+        return require_finite(logits, self._model)
 
     def batch(self) -> int:
         """Masks per call that suit the memory."""

@@ -12,7 +12,7 @@ import gradio as gr
 from interface.session.errors import PageError
 from interface.session.model_registry import Models, wait_for
 from interface.session.session import Session
-from interface.tabs.components import VIDEO_TYPES, gradio_errors
+from interface.tabs.components import gradio_errors
 
 LOADING_SECONDS = 240.0  # how long a request waits for weights that are not here yet
 
@@ -46,7 +46,7 @@ def endpoint(
 
 def video_field() -> gr.File:
     """The video that is asked about."""
-    return gr.File(label="a video file with sound", file_types=list(VIDEO_TYPES), visible=False)
+    return gr.File(label="a video file with sound", visible=False)
 
 
 def model_field(models: Models) -> gr.Dropdown:

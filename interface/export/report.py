@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -34,6 +33,7 @@ from synchformer.media.crop import Crop
 from synchformer.media.preprocess import log_mel
 from synchformer.storage.atomic import atomic_write
 from synchformer.storage.csv_rows import as_csv
+from synchformer.storage.json_text import to_json
 
 TEMPLATE = Path(__file__).parent / "report.html"
 THEMES = ("light", "dark")
@@ -112,7 +112,7 @@ def make_report(findings: Findings, made: datetime | None = None) -> str:
         ValueError: for an unknown measure.
     """
     prediction, config = findings.prediction, findings.clip.config
-    json_text = json.dumps(findings.as_json(), allow_nan=False)
+    json_text = to_json(findings.as_json(), ascii_only=True)
     values = {
         "name": findings.name,
         "stem": re.sub(r"[^\w-]+", "_", Path(findings.name).stem)[:60] or "report",

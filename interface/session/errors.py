@@ -9,11 +9,17 @@ from contextlib import contextmanager
 
 import gradio as gr
 
+from synchformer.errors import sentence_of
+from synchformer.storage.file_names import encodable
+
 log = logging.getLogger(__name__)
 
 
 class PageError(ValueError):
     """A sentence for the visitor."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(encodable(sentence))  # a file's name in it may be no UTF-8, which no reply can carry
 
 
 @contextmanager
@@ -23,8 +29,8 @@ def page_errors(name: str = "the clip") -> Iterator[None]:
         yield
     except PageError:
         raise
-    except ValueError as error:  # ours: MediaError, CheckpointError, settings out of range
-        raise PageError(str(error)) from error
+    except (ValueError, MemoryError) as error:  # ours: MediaError, CheckpointError, settings out of range; FFmpeg's
+        raise PageError(sentence_of(error)) from error
     except gr.Error as error:  # ZeroGPU's: no time left, or its worker ended
         raise PageError(str(error.message)) from error
     except Exception as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,12 +18,13 @@ from interface.tabs.attribute import IDLE
 from interface.tabs.components import Changes, PageContext, script
 from interface.views.result_card import View, answer_view, empty_view, error_view, moved_view
 from interface.views.timeline import clip_timeline
+from synchformer.storage.json_text import to_json
 
 
 def card(models: Models, plotly: Path) -> gr.HTML:
     """The card with the sentence and the distribution."""
     return gr.HTML(
-        value=json.dumps(empty_view(models.first.model.config.grid)),
+        value=to_json(empty_view(models.first.model.config.grid)),
         html_template=script("result.html"),
         js_on_load=script("shared.js", "result.js"),
         server_functions=[_live(models), _ahead(models)],
@@ -48,8 +48,8 @@ def answer_changes(context: PageContext, session: Session, clip: Upload, start: 
     view = answer_of(session, clip.key, start, offset)
     truth = truth_of(clip.path, context.examples)
     return {
-        context.result: json.dumps(view),
-        context.timeline: json.dumps(clip_timeline(session, clip, start, offset, truth)),
+        context.result: to_json(view),
+        context.timeline: to_json(clip_timeline(session, clip, start, offset, truth)),
         context.attribution.progress: IDLE,
         **context.attribution.enabled(running=False, kept=False),
     }
@@ -57,7 +57,7 @@ def answer_changes(context: PageContext, session: Session, clip: Upload, start: 
 
 def error_changes(context: PageContext, error: PageError) -> Changes:
     """A sentence in the place of the answer."""
-    return {context.result: json.dumps(error_view(str(error)))}
+    return {context.result: to_json(error_view(str(error)))}
 
 
 def answer_of(session: Session, key: object, start: object, offset: object) -> View:

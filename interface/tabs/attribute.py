@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -21,7 +20,6 @@ from interface.session.examples import truth_of
 from interface.tabs.components import (
     JOB,
     QUICK,
-    VIDEO_TYPES,
     AttributionControls,
     Changes,
     PageContext,
@@ -30,6 +28,7 @@ from interface.tabs.components import (
 )
 from interface.views.messages import WAITING, error_as_html, note_as_html, progress_as_html
 from interface.views.timeline import attribution_timeline, base_figure_data
+from synchformer.storage.json_text import to_json
 
 USUAL = Settings()
 REFERENCES = (("what the model says", "prediction"), ("the offset I applied", "applied"))
@@ -86,7 +85,7 @@ def settings_form(fields: dict[str, Any]) -> None:
     with gr.Row():
         fields["seed"] = gr.Number(value=USUAL.seed, precision=0, label="Seed", **limits.SEED.bounds)
         fields["distractors"] = gr.File(
-            file_count="multiple", file_types=list(VIDEO_TYPES), height=110, elem_id="distractors",
+            file_count="multiple", height=110, elem_id="distractors",
             label="Hidden moments are filled from other clips: ours, unless you give at least two crops of your own",
         )  # fmt: skip
 
@@ -144,7 +143,7 @@ def _run(context: PageContext, job: AttributionJob, measure: str) -> Iterator[Ch
         with closing(run_job(context.models, job)) as parts:
             for attribution in parts:
                 yield {
-                    context.timeline: json.dumps(attribution_timeline(figure_data, attribution, measure)),
+                    context.timeline: to_json(attribution_timeline(figure_data, attribution, measure)),
                     controls.progress: progress_of(attribution),
                     **controls.enabled(running=not attribution.finished),
                 }
@@ -161,7 +160,7 @@ def _redraw(context: PageContext, job: AttributionJob | None, measure: str) -> C
         figure_data = _figure_data(context, job)
     except PageError:
         return no_changes()
-    return {context.timeline: json.dumps(attribution_timeline(figure_data, attribution, measure))}
+    return {context.timeline: to_json(attribution_timeline(figure_data, attribution, measure))}
 
 
 def _figure_data(context: PageContext, job: AttributionJob) -> FigureData:

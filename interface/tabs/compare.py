@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +28,7 @@ from interface.tabs.components import JOB, Changes, PageContext, panels
 from interface.views.messages import error_as_html, note_as_html
 from interface.views.offset_figures import panel
 from interface.views.timeline import base_figure_data
+from synchformer.storage.json_text import to_json
 
 KINDS = (("another offset", "offset"), ("another model", "model"), ("other methods", "method"))
 NAMES = {
@@ -50,7 +50,7 @@ class CompareOutputs:
 
     def changes(self, shown: Sequence[Panel], words: str) -> Changes:
         """Panels side by side and a note about them."""
-        return {self.figure: json.dumps(list(shown)), self.words: note_as_html(words)}
+        return {self.figure: to_json(list(shown)), self.words: note_as_html(words)}
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,8 @@ import gradio as gr
 
 from interface.session.errors import PageError
 from interface.session.model_registry import Models
-from synchformer.media.video_files import VIDEO_SUFFIXES
 
 STATIC = Path(__file__).parent.parent / "static"
-VIDEO_TYPES = ("video", *sorted(VIDEO_SUFFIXES))  # what an upload field takes: browsers know few of the suffixes
 
 # Short work waits for nobody but the accelerator's lock; long work is done one at a time, and its place in the queue
 # is shown.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,6 +23,7 @@ from interface.tabs.components import JOB, QUICK, Changes, PageContext, gradio_e
 from interface.views.messages import error_as_html, note_as_html
 from interface.views.timeline import base_figure_data
 from synchformer.media.crop import Crop
+from synchformer.storage.json_text import to_json
 
 FILES = (
     ("figure-png", "Figure (PNG)"),
@@ -126,7 +126,7 @@ def _data(suffix: str, source: Source) -> Iterator[Path]:
     path = source.attribution.save(source.new_file("data")) / f"attribution{suffix}"
     if suffix == ".json":  # where the file lies on this computer is nobody's business
         values = source.attribution.as_json() | {"path": source.crop.path.name}
-        path.write_text(json.dumps(values, indent=1))
+        path.write_text(to_json(values, indent=1), encoding="utf-8")
     yield path
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -28,7 +27,7 @@ from interface.session.film_jobs import (
     run_scan,
 )
 from interface.session.session import Session
-from interface.tabs.components import FILM, QUICK, VIDEO_TYPES, Changes, PageContext, gradio_errors, no_changes, panels
+from interface.tabs.components import FILM, QUICK, Changes, PageContext, gradio_errors, no_changes, panels
 from interface.views.film_card import PHASES, repair_card, scan_card, time_left
 from interface.views.film_figure import film_figure
 from interface.views.messages import WAITING, error_as_html, note_as_html, progress_as_html
@@ -36,6 +35,7 @@ from synchformer.modeling.synchformer import Synchformer
 from synchformer.offsets import RefusedError, Repair, Timeline
 from synchformer.offsets.scan import EVERY, REACH, Survey
 from synchformer.offsets.timeline import clock
+from synchformer.storage.json_text import to_json
 
 MEASURED, OWN = "measured", "own"
 AMOUNTS = (("what is measured", MEASURED), ("an offset that I know", OWN))
@@ -78,7 +78,7 @@ class FilmTab:
 def tab(context: PageContext, plotly: Path) -> None:
     """Lay out and connect the tab."""
     with gr.Row(elem_id="film-ask"):
-        upload = gr.File(label="Film", file_types=list(VIDEO_TYPES), height=112, elem_id="film-file", scale=2)
+        upload = gr.File(label="Film", height=112, elem_id="film-file", scale=2)
         with gr.Column(scale=3):
             scan_fields = _scan_fields()
     with gr.Row(elem_classes="bar-row"):
@@ -277,7 +277,7 @@ def _growing_panel(survey: Survey) -> str:
     fps = survey.model.config.video_fps
     stop = survey.seconds if survey.plan.stop is None else min(survey.seconds, survey.plan.stop / fps)
     figure = film_figure(survey.moments, (survey.plan.start / fps, stop))
-    return json.dumps([{"title": survey.path.name, "figure": figure}])
+    return to_json([{"title": survey.path.name, "figure": figure}])
 
 
 def _panels(*timelines: Timeline) -> str:
@@ -287,7 +287,7 @@ def _panels(*timelines: Timeline) -> str:
         titles = [f"{name}: {each.sentence}" for name, each in zip(names, timelines, strict=True)]
     else:
         titles = [each.path.name for each in timelines]
-    return json.dumps(
+    return to_json(
         [
             {"title": title, "figure": film_figure(each.moments, _span(each), each)}
             for title, each in zip(titles, timelines, strict=True)

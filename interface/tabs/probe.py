@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -22,8 +21,9 @@ from interface.session.session import Session
 from interface.session.workspace import Upload
 from interface.tabs import synchronizability
 from interface.tabs.answer import answer_changes, answer_of, answered, error_changes
-from interface.tabs.components import QUICK, VIDEO_TYPES, AttributionControls, Changes, PageContext, no_changes, script
+from interface.tabs.components import QUICK, AttributionControls, Changes, PageContext, no_changes, script
 from interface.views.result_card import empty_view
+from synchformer.storage.json_text import to_json
 
 WEIGHTS = (".safetensors", ".pt", ".pth")
 PICTURE_HEIGHT = 248  # pixels
@@ -60,9 +60,8 @@ def chooser(models: Models) -> tuple[gr.Dropdown, gr.UploadButton, gr.HTML]:
 
 
 def clip_column() -> tuple[gr.File, gr.Video, gr.Row, gr.HTML, gr.UploadButton]:
-    """Where the video is dropped and then played."""
-    kinds = list(VIDEO_TYPES)
-    upload = gr.File(label="Video", show_label=False, file_types=kinds, height=PICTURE_HEIGHT, elem_id="clip")
+    """Where the video is dropped and then played; any file is taken, for its content decides, not its suffix."""
+    upload = gr.File(label="Video", show_label=False, height=PICTURE_HEIGHT, elem_id="clip")
     player = gr.Video(
         show_label=False,
         interactive=False,
@@ -73,7 +72,7 @@ def clip_column() -> tuple[gr.File, gr.Video, gr.Row, gr.HTML, gr.UploadButton]:
     )
     with gr.Row(visible=False, elem_id="file") as file:
         caption = gr.HTML(elem_id="caption")
-        another = gr.UploadButton(label="Choose another video", file_types=kinds, size="sm", elem_id="another")
+        another = gr.UploadButton(label="Choose another video", size="sm", elem_id="another")
     return upload, player, file, caption, another
 
 
@@ -230,8 +229,8 @@ def _move(
         return error_changes(context, error)
     return {
         probe.player: gr.update(value=str(copy)),
-        context.result: json.dumps(view),
-        context.timeline: json.dumps({"offset": float(offset)}),
+        context.result: to_json(view),
+        context.timeline: to_json({"offset": float(offset)}),
     }
 
 
@@ -299,7 +298,7 @@ def _model_changes(
     session = context.models.get(name)
     changes: Changes = {context.model: name, probe.description: _description(context.models, name)}
     if key is None:
-        return changes | {context.result: json.dumps(empty_view(session.model.config.grid))}
+        return changes | {context.result: to_json(empty_view(session.model.config.grid))}
     return changes | answer_changes(context, session, session.opened(key), start, offset)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +16,7 @@ from interface.views.messages import error_as_html, note_as_html
 from interface.views.offset_figures import response
 from interface.views.sweep_table import summary_as_html, sweep_csv
 from synchformer.inference.prediction import Prediction
+from synchformer.storage.json_text import to_json
 
 ABOUT = note_as_html(
     "The sound is moved through the whole range, and the model is asked at every step. A model that works draws the "
@@ -60,7 +60,7 @@ def _sweep(context: PageContext, outputs: SweepOutputs, key: str | None, model: 
         for prediction in session.sweep(key, start):
             predictions.append(prediction)
             figure = {"title": "", "figure": response(session.model.config.grid, predictions)}
-            yield {outputs.figure: json.dumps([figure]), outputs.words: summary_as_html(predictions)}
+            yield {outputs.figure: to_json([figure]), outputs.words: summary_as_html(predictions)}
         with own_folder(context.models.workspace) as folder:
             path = folder / "sweep.csv"
             path.write_bytes(sweep_csv(predictions).encode())

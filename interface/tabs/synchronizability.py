@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +15,7 @@ from interface.tabs.components import QUICK, Changes, PageContext, no_changes
 from interface.views.messages import error_as_html
 from interface.views.result_card import synchronizability_view
 from synchformer.checkpoints.registry import CHECKPOINTS
+from synchformer.storage.json_text import to_json
 
 
 @dataclass
@@ -71,7 +71,7 @@ def _predict(
         view = synchronizability_view(session.synchronizability(key, start, offset), key=key, start=start)
     except PageError as error:
         view = {"key": key, "start": start, "error": str(error)}
-    changes: Changes = {context.result: json.dumps({"sync": view}), download.words: ""}
+    changes: Changes = {context.result: to_json({"sync": view}), download.words: ""}
     changes[download.row] = gr.update(visible=fetch is not None)
     if fetch:
         changes[download.fetch] = gr.update(value=f"Download {fetch} ({CHECKPOINTS[fetch].size})", interactive=True)

@@ -12,7 +12,7 @@
     python -m synchformer models
 
 Exit status: 0 when everything was measured, 1 when a video failed or a correction was refused, 2 when the command
-itself was wrong.
+itself was wrong, 141 when nobody reads the output any more.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ import argparse
 
 from synchformer.cli import desync, fix, models, predict, scan
 from synchformer.cli.options import NoModelError, complain
+from synchformer.cli.terminal import command
 
 
+@command
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit status (see the top of this file)."""
     parser = _parser()
@@ -45,6 +47,6 @@ def _parser() -> argparse.ArgumentParser:
         description="Measure how far the sound of a video is off. An offset above zero means that the sound is early.",
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (predict, scan, fix, desync, models):
-        command.add(commands)
+    for module in (predict, scan, fix, desync, models):
+        module.add(commands)
     return parser

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synchformer.cli.options import Commands, add_model, bar, complain, count, load, seconds
+from synchformer.cli.terminal import print_json
+from synchformer.errors import sentence_of
 
 if TYPE_CHECKING:
     from synchformer.offsets.desync import DesyncReport, Pairing
@@ -53,8 +54,11 @@ def run(options: argparse.Namespace) -> int:
                 progress=move,
             )
     except (ValueError, OSError) as error:
-        return complain(f"synchformer desync: {error}", 2)
-    print(json.dumps(as_json(report), ensure_ascii=False) if options.json else as_text(report))
+        return complain(f"synchformer desync: {sentence_of(error)}", 2)
+    if options.json:
+        print_json(as_json(report))
+    else:
+        print(as_text(report))
     return 0 if all(clip.status == "ok" for clip in report.clips) else 1
 
 

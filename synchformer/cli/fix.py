@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synchformer.cli.options import Commands, add_model, bar, complain, load, seconds
+from synchformer.cli.terminal import print_json
+from synchformer.errors import sentence_of
 
 if TYPE_CHECKING:
     from synchformer.offsets.repair import Stage
@@ -61,12 +62,11 @@ def run(options: argparse.Namespace) -> int:
     except RefusedError as error:
         return complain(f"{options.video}\n  {error}\n  (--resample undoes a drift, --force writes all the same)")
     except (ValueError, OSError, MemoryError) as error:
-        return complain(f"{options.video}\n  {str(error) or type(error).__name__}")
-    print(
-        json.dumps(made.as_dict(), ensure_ascii=False)
-        if options.json
-        else f"{options.video}\n{_indented(made.sentence)}"
-    )
+        return complain(f"{options.video}\n  {sentence_of(error)}")
+    if options.json:
+        print_json(made.as_dict())
+    else:
+        print(f"{options.video}\n{_indented(made.sentence)}")
     return 0
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synchformer.cli.options import Commands, add_model, bar, complain, count, load, seconds, share
+from synchformer.cli.terminal import print_json
+from synchformer.errors import sentence_of
+from synchformer.storage.file_names import printable
 
 if TYPE_CHECKING:
     from synchformer.inference.prediction import Prediction, Synchronizability
@@ -93,7 +95,7 @@ def _write_table(model: Synchformer, options: argparse.Namespace) -> int:
                 progress=move,
             )
     except (ValueError, OSError) as error:
-        return complain(f"synchformer predict: {error}", 2)
+        return complain(f"synchformer predict: {sentence_of(error)}", 2)
     print(f"{options.out}: {counts['measured']} measured, {counts['failed']} failed, {counts['kept']} from before; "
           f"{len(others)} other files have no video's suffix")  # fmt: skip
     return 1 if counts["failed"] else 0
@@ -103,7 +105,7 @@ def _measure(model: Synchformer, video: str, options: argparse.Namespace) -> dic
     """One video's result, or its error as a sentence; nothing a file does may stop the batch."""
     from synchformer.inference.prediction import predict_file
 
-    record = {"video": video, "model": options.model, "start": options.start}
+    record = {"video": printable(video), "model": options.model, "start": options.start}
     try:
         if options.fine:
             from synchformer.offsets.continuous import fine
@@ -118,13 +120,13 @@ def _measure(model: Synchformer, video: str, options: argparse.Namespace) -> dic
             as_published=options.as_published,
         )
     except (ValueError, OSError, MemoryError) as error:
-        return {"video": video, "error": str(error) or type(error).__name__}
+        return {"video": printable(video), "error": sentence_of(error)}
     return record | {"result": result}
 
 
 def _show(record: dict[str, Any], options: argparse.Namespace) -> None:
     if options.json:
-        print(json.dumps(as_json(record), ensure_ascii=False), flush=True)
+        print_json(as_json(record))
     elif "error" in record:
         complain(f"{record['video']}\n  {record['error']}\n")
     else:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synchformer.cli.options import Commands, add_model, bar, complain, load, seconds
+from synchformer.cli.terminal import print_json
+from synchformer.errors import sentence_of
+from synchformer.storage.json_text import to_json
 
 if TYPE_CHECKING:
     from synchformer.offsets.timeline import Timeline
@@ -62,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
             )
         _write(timeline, options)
     except (ValueError, OSError, MemoryError) as error:
-        return complain(f"{options.video}\n  {str(error) or type(error).__name__}")
+        return complain(f"{options.video}\n  {sentence_of(error)}")
     if options.json != "-":
         print(f"{options.video}\n{as_text(timeline)}")
     return 0
@@ -72,10 +74,10 @@ def _write(timeline: Timeline, options: argparse.Namespace) -> None:
     from synchformer.storage.atomic import atomic_write
 
     if options.json:
-        text = json.dumps(timeline.as_dict(), ensure_ascii=False)
         if options.json == "-":
-            print(text)
+            print_json(timeline.as_dict())
         else:
+            text = to_json(timeline.as_dict())
             with atomic_write(Path(options.json)) as part:
                 part.write_text(text, encoding="utf-8")
     if options.csv:

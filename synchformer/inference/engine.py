@@ -12,14 +12,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
 import torch
 from torch import Tensor
 
 from synchformer.config import Head, Precision
+from synchformer.errors import NotFiniteError
 from synchformer.media.preprocess import mel_spectrogram, normalize_frames
+from synchformer.media.probe import MediaError
 from synchformer.modeling.synchformer import SegmentEncoders, TwoStreams
+from synchformer.storage.file_names import printable
 
 Pass = Literal["film segments", "training segments", "pairs"]
 Result = TypeVar("Result")
@@ -66,6 +70,37 @@ def check_model(model: TwoStreams, head: Head | None = None) -> None:
         raise ValueError("the model is in training mode, where dropout would blur the result; call model.eval() first")
 
 
+class NotFiniteInputError(NotFiniteError):
+    """Picture or sound that holds NaN, infinity, or samples so large that the model's numbers overflow."""
+
+
+def require_finite(values: Tensor, model: TwoStreams | SegmentEncoders) -> Tensor:
+    """What a model answered, once it is seen to be numbers.
+
+    Raises:
+        NotFiniteError: when some are NaN or infinite.
+    """
+    if not torch.isfinite(values).all():
+        raise NotFiniteError(
+            f"the model {model.config.name} answers with NaN or infinity, so there is no result: its weights are "
+            "damaged or do not stand this precision; choose another model, or fp32"
+        )
+    return values
+
+
+@contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Name the file whose picture or sound is refused inside.
+
+    Raises:
+        MediaError: for a `NotFiniteInputError`.
+    """
+    try:
+        yield
+    except NotFiniteInputError as error:
+        raise MediaError(f"{printable(Path(path).name)}: {error}") from error
+
+
 def device_of(model: torch.nn.Module) -> torch.device:
     """Where the model's weights are, and where its features will be."""
     return next(model.parameters()).device
@@ -93,6 +128,9 @@ def encode_pictures(
 
     Returns:
         Features (N, t_v, D) on the model's device.
+
+    Raises:
+        NotFiniteError: when frames or features hold NaN or infinity.
     """
     return _in_passes(model, frames, _normalized, model.encode_video, precision, size)
 
@@ -113,6 +151,9 @@ def encode_sounds(
 
     Returns:
         Features (N, t_a, D) on the model's device.
+
+    Raises:
+        NotFiniteError: when samples, spectrograms or features hold NaN or infinity.
     """
 
     def spectrograms(part: Tensor) -> Tensor:
@@ -122,10 +163,14 @@ def encode_sounds(
 
 
 def synchronize(model: TwoStreams, video: Tensor, audio: Tensor, precision: Precision | torch.dtype = "auto") -> Tensor:
-    """Run the synchronization module on features (B, S, t_v, D) and (B, S, t_a, D), in one pass; logits (B, C)."""
+    """Run the synchronization module on features (B, S, t_v, D) and (B, S, t_a, D), in one pass; logits (B, C).
+
+    Raises:
+        NotFiniteError: when a logit is NaN or infinite.
+    """
     device = device_of(model)
     with torch.inference_mode(), _autocast(device, precision):
-        return model.synchronize(video.to(device), audio.to(device))
+        return require_finite(model.synchronize(video.to(device), audio.to(device)), model)
 
 
 def timed(device: torch.device, work: Callable[[], Result]) -> tuple[Result, float]:
@@ -154,10 +199,20 @@ def _in_passes(
     features = []
     with torch.inference_mode():
         for part in segments.split(size) if size else (segments,):
-            prepared = prepare(part).to(device)
+            prepared = _finite_input(prepare(part)).to(device)
             with _autocast(device, precision):
                 features.append(encode(prepared.unsqueeze(0))[0])
-        return torch.cat(features)
+        return require_finite(torch.cat(features), model)
+
+
+def _finite_input(prepared: Tensor) -> Tensor:
+    if not torch.isfinite(prepared).all():
+        what = "sound" if prepared.ndim == 3 else "picture"
+        raise NotFiniteInputError(
+            f"its {what} holds values that are no numbers (NaN or infinite) or far beyond any {what}; "
+            "export it anew from its source"
+        )
+    return prepared
 
 
 @contextmanager

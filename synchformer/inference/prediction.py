@@ -21,7 +21,15 @@ from torch import Tensor
 
 from synchformer.config import Precision, SynchformerConfig
 from synchformer.inference.crop_checks import lacks
-from synchformer.inference.engine import check_model, device_of, encode_pictures, encode_sounds, synchronize, timed
+from synchformer.inference.engine import (
+    check_model,
+    device_of,
+    encode_pictures,
+    encode_sounds,
+    naming,
+    synchronize,
+    timed,
+)
 from synchformer.media.crop import Crop, load_clip
 from synchformer.modeling.synchformer import TwoStreams
 
@@ -163,7 +171,8 @@ def predict(model: TwoStreams, clip: Crop, *, precision: Precision = "auto") -> 
         precision: `fp32`, `bf16` (autocast), or `auto`: bf16 on CUDA and fp32 elsewhere.
 
     Raises:
-        ValueError: when the model has another head, is in training mode, or the clip was cut for other sizes.
+        ValueError: when the model has another head, is in training mode, or the clip was cut for other sizes; or as
+            `encode`, so that there is no result without finite numbers.
     """
     check_model(model, "offset")
     answer = decide(model, encode(model, clip, precision=precision), precision=precision)
@@ -223,15 +232,18 @@ def encode(model: TwoStreams, clip: Crop, *, precision: Precision = "auto", like
 
     Raises:
         ValueError: when the model is in training mode or the clip was cut for other sizes.
+        MediaError: when the clip holds NaN, infinity, or sound so loud that numbers overflow.
+        NotFiniteError: when the model's weights do.
     """
     check_model(model)
     _check_sizes(model.config, clip.config)
     device = device_of(model)
-    audio, audio_seconds = timed(device, lambda: encode_sounds(model, clip.mel(), precision)[None])
-    if like is None:
-        video, video_seconds = timed(device, lambda: encode_pictures(model, clip.frames(), precision)[None])
-    else:
-        video, video_seconds = like.video_features, 0.0
+    with naming(clip.path):
+        audio, audio_seconds = timed(device, lambda: encode_sounds(model, clip.mel(), precision)[None])
+        if like is None:
+            video, video_seconds = timed(device, lambda: encode_pictures(model, clip.frames(), precision)[None])
+        else:
+            video, video_seconds = like.video_features, 0.0
     return Encoding(video, audio, clip.offset, Timing(audio=audio_seconds, video=video_seconds))
 
 

@@ -27,6 +27,7 @@ from synchformer.inference.engine import (
     device_of,
     encode_pictures,
     encode_sounds,
+    naming,
     pass_size,
     run_locally,
     synchronize,
@@ -160,7 +161,8 @@ def read_windows(
             notes.extend(note for note in media.notes if note not in notes)
             if watch:
                 watch(media)
-            reader.encode(media, first, last)
+            with naming(path):
+                reader.encode(media, first, last)
             yield from reader.ready(last)
             reader.report(1.0)
         reader.report = _ignore

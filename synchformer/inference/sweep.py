@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from synchformer.config import Precision
-from synchformer.inference.engine import device_of, encode_sounds, timed
+from synchformer.inference.engine import device_of, encode_sounds, naming, timed
 from synchformer.inference.prediction import Encoding, Prediction, Timing, decide, decide_all, encode
 from synchformer.media.crop import Crop, cut_crop
 from synchformer.media.decode import open_media
@@ -46,12 +46,16 @@ class Sounds:
         """Encode clips of this picture under other offsets: only the segments of sound that are new.
 
         Each clip is charged an equal part of the seconds.
+
+        Raises:
+            MediaError: as `synchformer.inference.prediction.encode`.
         """
         waves = {begin: wave for clip in clips for begin, wave in _waves(clip) if begin not in self.segments}
         seconds = 0.0
         if waves:
             sounds = torch.stack(list(waves.values()))
-            features, seconds = timed(device_of(model), lambda: encode_sounds(model, sounds, precision))
+            with naming(clips[0].path):
+                features, seconds = timed(device_of(model), lambda: encode_sounds(model, sounds, precision))
             self.segments |= zip(waves, features, strict=True)
         timing = Timing(audio=seconds / len(clips))
         heard = [torch.stack([self.segments[begin] for begin in _begins(clip)])[None] for clip in clips]

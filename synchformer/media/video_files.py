@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 VIDEO_SUFFIXES = frozenset(
-    (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".flv", ".wmv", ".3gp",
-     ".ogv", ".mxf")
+    (".mp4", ".m4v", ".mov", ".qt", ".f4v", ".3gp", ".3g2", ".mkv", ".mk3d", ".webm", ".avi", ".divx", ".ts", ".tp",
+     ".trp", ".m2ts", ".mts", ".mpg", ".mpeg", ".mpe", ".vob", ".flv", ".wmv", ".asf", ".ogv", ".ogm", ".mxf", ".gxf",
+     ".dv", ".wtv", ".rm", ".rmvb", ".nut")
 )  # fmt: skip
 
 

@@ -20,11 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synchformer.config import Precision
+from synchformer.errors import sentence_of
 from synchformer.inference.engine import check_model
 from synchformer.inference.prediction import Prediction, predict
 from synchformer.media.crop import load_clip
 from synchformer.modeling.synchformer import Synchformer
 from synchformer.offsets.calibration import Calibration, calibration_of
+from synchformer.storage.file_names import printable
 from synchformer.storage.prefetch import prefetched
 from synchformer.storage.results_table import Table
 
@@ -38,6 +40,7 @@ Floats = NDArray[np.float64]
 class Row:
     """One file: `status` is "ok" or "failed"; times in seconds; `note` says what went wrong or must be known.
 
+    `file` is its path, printable (`synchformer.storage.file_names`).
     `in_sync` is the calibrated probability of class 0 and `expected_size` the mean absolute offset in seconds under the
     calibrated probabilities.
     """
@@ -82,10 +85,18 @@ def predict_folder(
     constants = calibration or calibration_of(model)
     for path, clip in prefetched(files, lambda path: load_clip(path, start, config=model.config), workers):
         if isinstance(clip, Exception):
-            yield Row(str(path), "failed", start=start, note=str(clip) or type(clip).__name__)
-        else:
+            yield _failed(path, start, clip)
+            continue
+        try:
             answer = predict(model, clip, precision=precision)
-            yield _row(path, start, answer, constants.temperature, prior)
+        except (ValueError, MemoryError) as error:
+            yield _failed(path, start, error)
+            continue
+        yield _row(path, start, answer, constants.temperature, prior)
+
+
+def _failed(path: Path, start: float, error: Exception) -> Row:
+    return Row(printable(path), "failed", start=start, note=sentence_of(error))
 
 
 def _row(path: Path, start: float, answer: Prediction, temperature: float, prior: float | None) -> Row:
@@ -93,7 +104,7 @@ def _row(path: Path, start: float, answer: Prediction, temperature: float, prior
     if prior is not None:
         shares = with_prior(shares, answer.grid.index(0.0), prior)
     return Row(
-        file=str(path),
+        file=printable(path),
         status="ok",
         offset=answer.offset,
         confidence=answer.confidence,
@@ -148,7 +159,7 @@ def write_table(
     settings = f"start {options.get('start', 0.0):g} s, prior {options.get('prior') or 'even'}"
     with Table(out, COLUMNS, {"model": model_name, "settings": settings}) as table:
         known = table.names
-        todo = [path for path in files if str(path) not in known]
+        todo = [path for path in files if printable(path) not in known]
         counts = {"measured": 0, "failed": 0, "kept": len(files) - len(todo)}
         for done, row in enumerate(predict_folder(model, todo, **options), start=1):
             table.add(vars(row))

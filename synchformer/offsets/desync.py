@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from synchformer.config import SynchformerConfig
+from synchformer.errors import sentence_of
 from synchformer.inference.engine import check_model, encode_pictures, encode_sounds, synchronize
 from synchformer.media.crop import Crop, center_crop
 from synchformer.media.decode import read_media, read_picture, read_sound
@@ -34,6 +35,7 @@ from synchformer.media.probe import MediaError
 from synchformer.media.video_files import find_videos
 from synchformer.modeling.synchformer import Synchformer
 from synchformer.stats.bootstrap import Mean, mean_of, sign_flip_p
+from synchformer.storage.file_names import printable
 from synchformer.storage.prefetch import prefetched
 from synchformer.storage.results_table import Table
 
@@ -119,7 +121,7 @@ def pair_by_name(pictures: str | Path, sounds: tuple[Path, ...] = (), recursive:
     if not videos:
         raise ValueError(f"{pictures} holds no video files; give the folder with the clips")
     if not sounds:
-        return [Pairing(name, Path(pictures).name or "sound", path) for name, path in videos.items()]
+        return [Pairing(name, printable(Path(pictures).name) or "sound", path) for name, path in videos.items()]
     names = [folder.name for folder in sounds]
     if len(set(names)) < len(names):
         raise ValueError(f"the systems' folders need different names, not {' and '.join(names)}")
@@ -128,7 +130,7 @@ def pair_by_name(pictures: str | Path, sounds: tuple[Path, ...] = (), recursive:
         both = find_videos(folder, recursive)
         tracks = {_stem(path, folder): path for path in sorted([*both[0], *both[1]])}
         for name in sorted(videos.keys() | tracks.keys()):
-            pairings.append(Pairing(name, folder.name, videos.get(name), tracks.get(name, _MISSING)))
+            pairings.append(Pairing(name, printable(folder.name), videos.get(name), tracks.get(name, _MISSING)))
     return pairings
 
 
@@ -136,7 +138,7 @@ _MISSING = Path()
 
 
 def _stem(path: Path, folder: Path) -> str:
-    return str(path.relative_to(folder).with_suffix(""))
+    return printable(path.relative_to(folder).with_suffix(""))
 
 
 def read_pairs(table: str | Path, folder: str | Path) -> list[Pairing]:
@@ -195,12 +197,20 @@ def score(
     for pairing, streams in prefetched(pairings, lambda each: _read(each, config, mode, duration), workers):
         if isinstance(streams, Exception):
             status: Status = "too short" if isinstance(streams, TooShortError) else "unreadable"
-            yield ClipScore(pairing, status, note=str(streams) or type(streams).__name__)
+            yield ClipScore(pairing, status, note=sentence_of(streams))
         elif streams is None:
             missing = "no sound" if pairing.picture else "no picture"
             yield ClipScore(pairing, "unpaired", note=f"{missing} of this name")
         else:
-            yield ClipScore(pairing, "ok", _values(model, *streams))
+            yield _scored(model, pairing, *streams)
+
+
+def _scored(model: Synchformer, pairing: Pairing, pictures: Tensor, sounds: Tensor) -> ClipScore:
+    """The score of a clip, or why there is none: a set's mean holds nothing but numbers."""
+    try:
+        return ClipScore(pairing, "ok", _values(model, pictures, sounds))
+    except (ValueError, MemoryError) as error:
+        return ClipScore(pairing, "unreadable", note=sentence_of(error))
 
 
 def _read(pairing: Pairing, config: SynchformerConfig, mode: Mode, duration: float) -> tuple[Tensor, Tensor] | None:

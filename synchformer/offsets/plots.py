@@ -13,6 +13,7 @@ from matplotlib.ticker import FuncFormatter, MultipleLocator, PercentFormatter
 
 from synchformer.offsets.timeline import Timeline, clock
 from synchformer.storage.atomic import atomic_write
+from synchformer.storage.file_names import printable
 
 INK, QUIET, POINT, FIT = "#1f2430", "#8a90a0", "#4657c9", "#c8452f"
 SUFFIXES = (".png", ".svg", ".pdf")
@@ -49,7 +50,8 @@ def draw_timeline(timeline: Timeline) -> Figure:
         _windows(axes, timeline, times, part, alpha)
     _explanation(axes, timeline)
     axes.set_ylabel("sound late  ←  s  →  early")
-    axes.set_title(f"{timeline.path.name}\n{fill(timeline.sentence, 110)}", loc="left", fontsize=10, color=INK)
+    title = f"{printable(timeline.path.name)}\n{fill(timeline.sentence, 110)}"
+    axes.set_title(title, loc="left", fontsize=10, color=INK, parse_math=False)
     axes.legend(loc="upper right", fontsize=8, frameon=False, ncols=3)
     if has_matched:
         below = grid[1][0]
@@ -115,7 +117,7 @@ def draw_reliability(said: Sequence[float], happened: Sequence[bool], title: str
     )
     above.set_ylim(-0.02, 1.02)
     above.set_ylabel("share that was in sync")
-    above.set_title(title, loc="left", fontsize=10, color=INK)
+    above.set_title(title, loc="left", fontsize=10, color=INK, parse_math=False)
     above.legend(frameon=False, fontsize=9)
     below.bar((np.arange(bins) + 0.5) / bins, counts, width=0.9 / bins, color=QUIET, alpha=0.6)
     below.set_yscale("log")

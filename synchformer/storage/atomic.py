@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from synchformer.storage.json_text import to_json
 
 
 @contextmanager
@@ -38,8 +38,8 @@ def write_json(path: Path, values: Any) -> None:
 
     Raises:
         OSError: when the folder cannot be written to.
-        TypeError: when a value is neither plain nor a dataclass.
+        NotFiniteError, TypeError: as `to_json`.
     """
-    text = json.dumps(values, indent=1, default=asdict)
+    text = to_json(values, indent=1)
     with atomic_write(path) as part:
-        part.write_text(text)
+        part.write_text(text, encoding="utf-8")

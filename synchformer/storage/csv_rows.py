@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from synchformer.storage.atomic import atomic_write
+from synchformer.storage.file_names import encodable
 
 LINE_END = "\r\n"  # of RFC 4180
 
@@ -26,7 +28,7 @@ Row = DataclassRow | Mapping[str, Any] | list[Any]
 def as_csv(
     rows: Sequence[Row], columns: Sequence[str] | None = None, *, header: bool = True, line_end: str = LINE_END
 ) -> str:
-    """A header and a line per row; tuples are joined with semicolons, None is empty.
+    """A header and a line per row; tuples are joined with semicolons, None, NaN and infinity are empty.
 
     Args:
         rows: dataclasses, or mappings of columns to values, or lists in the order of `columns`.
@@ -78,4 +80,8 @@ def _as_mapping(row: Row) -> Mapping[str, Any]:
 
 
 def _cell(value: object) -> object:
-    return ";".join(map(str, value)) if isinstance(value, tuple) else value
+    if isinstance(value, float) and not math.isfinite(value):
+        return ""  # an undefined figure, such as a rate of no clips
+    if isinstance(value, tuple):
+        return ";".join(str(_cell(each)) for each in value)
+    return encodable(value) if isinstance(value, str) else value

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
+from synchformer.errors import NotFiniteError
 from synchformer.storage.atomic import atomic_write
 from synchformer.storage.csv_rows import as_csv, write_csv
+from synchformer.storage.file_names import encodable
 
 SUFFIXES = (".csv", ".parquet")
 
@@ -62,7 +65,11 @@ class Table:
         return {row[self.columns[0]] for row in self.rows}
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Write a row at once; columns that it lacks stay empty."""
+        """Write a row at once; columns that it lacks stay empty.
+
+        Raises:
+            NotFiniteError: when a number is NaN or infinite; the table stays as it was.
+        """
         assert self._file is not None, "a table is used as a context"
         full = {name: _text({**row, **self.fixed}.get(name)) for name in self.columns}
         self._file.write(as_csv([full], self.columns, header=False))
@@ -89,7 +96,11 @@ class Table:
 def _text(value: Any) -> str:
     if value is None:
         return ""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return encodable(str(value))
+    if not math.isfinite(value):
+        raise NotFiniteError(f"a table of results holds numbers, not {value}")
+    return f"{value:.6g}"
 
 
 def _values(texts: list[str]) -> list[float | None] | list[str]:

@@ -19,10 +19,10 @@ def run_until(step, arguments):
 
     update = Trainer._apply
 
-    def apply(trainer, loss):
+    def apply(trainer, *figures):
         if trainer.step + 1 == step:
             os.kill(os.getpid(), signal.SIGKILL)
-        update(trainer, loss)
+        update(trainer, *figures)
 
     Trainer._apply = apply
     run.PRESETS["mini"] = TINY

@@ -24,6 +24,7 @@ from scipy.optimize import minimize_scalar
 from synchformer.checkpoints.assets import asset
 from synchformer.checkpoints.fingerprint import fingerprint
 from synchformer.checkpoints.registry import load_model
+from synchformer.cli.terminal import command
 from synchformer.offsets.batch import calibrated
 from synchformer.offsets.calibration import CALIBRATION_FILE, LEVEL, Calibration, Combination, as_dict
 from synchformer.offsets.continuous import WIDEST, combine
@@ -223,6 +224,7 @@ def write(constants: Calibration, weights: str, place: Path) -> None:
         part.write_text(json.dumps(known | {weights: as_dict(constants)}, indent=1) + "\n")
 
 
+@command
 def main(argv: list[str] | None = None) -> int:
     """Collect, fit, write, and print the table of the clips that were left out; exit status 2 on wrong usage."""
     parser = argparse.ArgumentParser(prog="python -m training.calibration.fit", description=__doc__.splitlines()[0])

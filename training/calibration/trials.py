@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from synchformer.checkpoints.fingerprint import fingerprint
 from synchformer.checkpoints.registry import load_model
+from synchformer.cli.terminal import command
 from synchformer.inference.sliding_windows import Window, read_windows
 from synchformer.media.remux import write_shifted
 from synchformer.modeling.synchformer import Synchformer
@@ -161,6 +162,7 @@ def _windows(kept: np.lib.npyio.NpzFile) -> Iterator[Window]:
         yield Window(float(start), float(stop), shifts[first:last], probabilities[first:last])
 
 
+@command
 def main(argv: list[str] | None = None) -> int:
     """Collect trials into a folder; exit status 2 on wrong usage, seeds on which weights were shaped included."""
     parser = argparse.ArgumentParser(prog="python -m training.calibration.trials", description=__doc__.splitlines()[0])

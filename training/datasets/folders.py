@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from synchformer.media.video_files import VIDEO_SUFFIXES, is_video
+from synchformer.storage.file_names import printable
 from training.datasets.source import SPLITS, FileSource, LeftOut, Sample, Split
 
 SPLIT_FOLDERS: dict[str, Split] = {
@@ -21,7 +22,7 @@ TENTHS: tuple[Split, ...] = (*("train",) * 8, "valid", "test")  # 8 : 1 : 1, as 
 
 
 def open_folder(folder: Path) -> FileSource:
-    """Every video below `folder`; files of other kinds are listed in `left_out`.
+    """Every video below `folder`, by its printable name; files of other kinds are listed in `left_out`.
 
     When `folder` has subfolders named train, valid (val, validation) or test, they are the splits, and files outside
     them are left out. Else each group of clips goes by a checksum of its name, whatever other files there are: 8 in 10
@@ -35,12 +36,13 @@ def open_folder(folder: Path) -> FileSource:
     left_out = []
     divided = any((folder / name).is_dir() for name in SPLIT_FOLDERS)
     for path in walk(folder):
-        name = path.relative_to(folder).with_suffix("").as_posix()
+        name = printable(path.relative_to(folder).with_suffix("").as_posix())
         split = SPLIT_FOLDERS.get(name.split("/")[0]) if divided else checksum_split(group_of(name))
         if not is_video(path):
             left_out.append(LeftOut(name, split, f"no video file ({path.suffix or 'no suffix'})"))
         elif name in samples:
-            left_out.append(LeftOut(name, split, f"another file has the same name ({samples[name].path})"))
+            other = printable(samples[name].path or "")
+            left_out.append(LeftOut(name, split, f"another file has the same name ({other})"))
         elif split is None:
             left_out.append(LeftOut(name, None, f"outside the folders {', '.join(SPLITS)}"))
         else:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ from tqdm import tqdm
 
 from synchformer.config import SynchformerConfig
 from synchformer.media.probe import MediaInfo
+from synchformer.storage.json_text import to_json
+from training.datasets.decoding import probe_sample
 from training.datasets.source import LeftOut, Sample, Source, Split
-from training.datasets.validation import probe_sample
 from training.runtime.processes import in_order
 
 LONGEST = 10.0  # s: clips of twice this length and more are cut into parts of about this length
@@ -94,13 +95,13 @@ def build_inventory(
     entries = {entry.key: entry for entry in _read(path)}
     missing = [sample for sample in samples if _key(source, sample) not in entries]
     if missing:
-        with path.open("a") as file:
+        with path.open("a", encoding="utf-8") as file:
             file.write("\n")  # a line that a killed run left half written ends here
             looks = in_order(partial(probe_sample, source), missing, workers)
             for sample, probe in tqdm(looks, f"look at {split}", len(missing), mininterval=5):
                 entry = InventoryEntry(*_key(source, sample), _seconds(probe.info), probe.error)
                 entries[entry.key] = entry
-                file.write(json.dumps(asdict(entry)) + "\n")
+                file.write(to_json(entry) + "\n")
     return Inventory(tuple((sample, entries[_key(source, sample)]) for sample in samples), config.video_fps)
 
 
@@ -118,7 +119,7 @@ def _seconds(info: MediaInfo | None) -> float:
 def _read(path: Path) -> list[InventoryEntry]:
     """Entries that were made before; clips with damaged lines are looked into anew."""
     entries = []
-    for line in path.read_text().splitlines() if path.exists() else ():
+    for line in path.read_text(encoding="utf-8").split("\n") if path.exists() else ():
         try:
             values: dict[str, Any] = json.loads(line)
             entries.append(InventoryEntry(**values))

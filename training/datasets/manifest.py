@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from synchformer.storage.json_text import to_json
 
 Outcome = Literal["encoded", "copied", "failed", "left out"]
 
@@ -78,8 +80,8 @@ class Manifest:
     def add(self, entry: Entry) -> None:
         """Keep an entry; an earlier one of the same id is replaced."""
         self.entries[entry.id] = entry
-        with self.path.open("a") as file:
-            file.write(json.dumps(asdict(entry), ensure_ascii=False) + "\n")
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(to_json(entry) + "\n")
 
     def counts(self) -> dict[str, int]:
         """How many inputs ended in each way."""

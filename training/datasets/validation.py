@@ -12,6 +12,7 @@ from synchformer.config import SynchformerConfig
 from synchformer.media.crop import SPARE, possible_starts
 from synchformer.media.probe import MediaError, MediaInfo
 from synchformer.modeling.segment_avclip import CLIP_SECONDS
+from training.datasets.decoding import Probe, decode_sample, probe_sample
 from training.datasets.source import SPLITS, Sample, Source, count_reasons
 from training.runtime.processes import in_order
 
@@ -19,30 +20,31 @@ Item = TypeVar("Item")
 Level = Literal["error", "warning", "note"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "note")
 EXAMPLES = 3
+MAX_SHARE = 0.1  # of the clips that may be damaged before a training ends; the others are left out
+FEW = 2  # damaged clips that never end a training, however small the data set is
 LATE = 0.04  # s: a stream that starts or ends this much from the other is worth a word
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One kind of problem, how often, in which clips, and what to do. Errors stop a training."""
+    """One kind of problem, how often, in which clips, and what to do.
+
+    `clips` are the ids of all clips that have it; none where the lists as a whole have it.
+    """
 
     level: Level
     what: str
     count: int
     examples: tuple[str, ...]
     remedy: str
-
-
-@dataclass(frozen=True)
-class Probe:
-    """What a look into one clip gave: its streams, or a sentence about why not."""
-
-    info: MediaInfo | None
-    error: str = ""
+    clips: frozenset[str] = frozenset()
 
 
 # What can be wrong with a clip's streams: level, what, and what to do.
 _UNREADABLE = ("error", "cannot be read", "run training.prepare, and train on its output")
+_ENCRYPTED = ("error", "encrypted: nothing in them can be used", "take copies that are not protected")
+_SILENT = ("warning", "silent in every part that was decoded", "leave them out: nothing in them can be matched")
+_FAULTY = ("warning", "decoded with faults", "look at them; training.prepare writes what can be decoded of them")
 _SHORT = ("error", "too short for any offset", "leave them out: move them away or list them as filtered examples")
 _SHORTER = ("warning", "too short for every offset of the grid", "they only teach small offsets; leave them out")
 _SHORT1 = ("warning", f"shorter than {CLIP_SECONDS} s: stages I and synchronizability cannot use them", "leave out")
@@ -58,7 +60,13 @@ _UNEVEN = ("note", "picture and sound end more than 0.5 s apart", "only what bot
 _PLACE = ("error", "fixed start and offset lie outside the clip", "the tables belong to clips of 10 s; check the files")
 
 
-def check_source(source: Source, config: SynchformerConfig, count: int | None = 500, workers: int = 0) -> list[Finding]:
+def check_source(
+    source: Source,
+    config: SynchformerConfig,
+    count: int | None = 500,
+    workers: int = 0,
+    decode: bool = False,
+) -> list[Finding]:
     """Look at the lists as a whole, and into `count` clips of each split.
 
     Args:
@@ -66,39 +74,42 @@ def check_source(source: Source, config: SynchformerConfig, count: int | None = 
         config: sizes of the model that it is meant for.
         count: clips of each split to look into, spread evenly over it; all when None.
         workers: processes that look; 0: this one.
+        decode: decode a little of each clip, too (`training.datasets.decoding`).
 
     Returns:
         Findings, the worst first; empty when there is nothing to say.
     """
     findings = [*_check_lists(source)]
-    clips = [sample for split in SPLITS for sample in spread(source.samples(split), count)]
-    by_kind: dict[tuple[str, str, str], list[str]] = defaultdict(list)
-    for sample, probe in in_order(partial(probe_sample, source), clips, workers):
+    look = partial(decode_sample, source, config) if decode else partial(probe_sample, source)
+    by_kind: dict[tuple[str, str, str], dict[str, str]] = defaultdict(dict)
+    for sample, probe in in_order(look, looked_into(source, count), workers):
         for kind in problems_of(sample, probe, config):
-            by_kind[kind].append(f"{sample.id} ({probe.error})" if probe.error else sample.id)
+            said = probe.error or (" ".join(probe.notes) if kind == _FAULTY else "")
+            by_kind[kind][sample.id] = f"{sample.id} ({said})" if said else sample.id
     for level in LEVELS:
         findings += [
-            Finding(level, what, len(ids), tuple(ids[:EXAMPLES]), remedy)
-            for (kind, what, remedy), ids in by_kind.items()
+            Finding(level, what, len(clips), tuple(clips.values())[:EXAMPLES], remedy, frozenset(clips))
+            for (kind, what, remedy), clips in by_kind.items()
             if kind == level
         ]
     return sorted(findings, key=lambda finding: LEVELS.index(finding.level))
 
 
-def probe_sample(source: Source, sample: Sample) -> Probe:
-    """Look into one clip."""
-    try:
-        return Probe(source.info(sample))
-    except (MediaError, OSError) as error:
-        return Probe(None, str(error))
+def looked_into(source: Source, count: int | None) -> list[Sample]:
+    """The clips that `check_source` looks into."""
+    return [sample for split in SPLITS for sample in spread(source.samples(split), count)]
 
 
 def problems_of(sample: Sample, probe: Probe, config: SynchformerConfig) -> Iterator[tuple[str, str, str]]:
     """What is wrong with one clip: level, what, remedy."""
     info = probe.info
     if info is None:
-        yield _UNREADABLE
+        yield _ENCRYPTED if "encrypted" in probe.error else _UNREADABLE
         return
+    if probe.is_silent:
+        yield _SILENT
+    if probe.notes:
+        yield _FAULTY
     shared = min(info.video.stop, info.audio.stop) - max(info.video.start, info.audio.start)
     if shared < config.crop_seconds - SPARE:
         yield _SHORT
@@ -163,13 +174,30 @@ def table(findings: Iterable[Finding]) -> str:
     return "\n".join(lines) if len(lines) > 2 else "Nothing is wrong with it."
 
 
+def summary(findings: Iterable[Finding], looked: int) -> str:
+    """How many of the clips that were looked into have something wrong, in words."""
+    by_level = {level: set[str]() for level in LEVELS}
+    for finding in findings:
+        by_level[finding.level] |= finding.clips
+    warned = by_level["warning"] - by_level["error"]
+    return f"{looked} clips looked into: {len(by_level['error'])} with errors, {len(warned)} more with warnings"
+
+
+def is_small_share(count: int, total: int) -> bool:
+    """Whether so few of `total` clips are damaged that a training goes on without them."""
+    return count <= max(FEW, MAX_SHARE * total)
+
+
 def require_usable(source: Source, config: SynchformerConfig, count: int | None = 500, workers: int = 0) -> str:
     """Check a data set before training; returns the table to print.
 
     Raises:
-        ValueError: when it has errors; the message holds the table.
+        ValueError: when its lists have errors, or more than a small share of its clips; the message holds the table.
     """
     findings = check_source(source, config, count, workers)
-    if any(finding.level == "error" for finding in findings):
+    errors = [finding for finding in findings if finding.level == "error"]
+    damaged = frozenset[str]().union(*(finding.clips for finding in errors))
+    few = is_small_share(len(damaged), len(looked_into(source, count)))
+    if not few or any(not finding.clips for finding in errors):
         raise ValueError(f"{source.name} cannot be trained on as it is:\n{table(findings)}")
     return table(findings)

@@ -14,9 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from synchformer.cli.options import add_device
+from synchformer.cli.terminal import command
+from synchformer.errors import sentence_of
 from synchformer.inference.sweep import read_around, sweep
 from synchformer.media.crop import possible_starts
-from synchformer.media.probe import MediaError, probe
+from synchformer.media.probe import probe
 from synchformer.modeling.synchformer import TwoStreams
 from training.baselines.model import load_any
 from training.evaluation.metrics import chance
@@ -47,6 +49,7 @@ def _fits(start: float, offset: float, end: float, model: TwoStreams) -> bool:
     return 0 <= start + offset <= end - model.config.crop_seconds
 
 
+@command
 def main(argv: list[str] | None = None) -> int:
     """Print a table with a row for each file; exit status 1 when one could not be used."""
     parser = argparse.ArgumentParser(
@@ -62,8 +65,8 @@ def main(argv: list[str] | None = None) -> int:
     for path in arguments.files:
         try:
             rows.append(count_row(path.name, list(trials_of(model, path))))
-        except MediaError as error:
-            print(f"{path}: {error}", file=sys.stderr)
+        except (ValueError, OSError, MemoryError) as error:
+            print(f"{path}: {sentence_of(error)}", file=sys.stderr)
             failed = True
     print(table(rows))
     return int(failed)

@@ -20,6 +20,7 @@ from synchformer.stats.bootstrap import share_interval
 from synchformer.stats.calibration_error import expected_calibration_error
 from synchformer.storage.atomic import write_json
 from synchformer.storage.csv_rows import write_csv
+from synchformer.storage.json_text import undefined_as_none
 from training.datasets.source import LeftOut, count_reasons
 from training.evaluation.metrics import chance
 from training.evaluation.trials import Trial
@@ -120,7 +121,7 @@ class Report:
 
     def write(self, path: Path) -> list[Path]:
         """Write `path` (JSON), and beside it the tables and the trials as CSV; returns the files."""
-        write_json(path, self.as_dict())
+        write_json(path, undefined_as_none(self.as_dict()))
         tables: dict[str, Sequence[Row | Trial]] = {
             "summary": self.summary,
             "offsets": self.by_offset,

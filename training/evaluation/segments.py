@@ -22,14 +22,17 @@ from tqdm import tqdm
 
 from synchformer.checkpoints.registry import load_avclip
 from synchformer.cli.options import add_device
+from synchformer.cli.terminal import command
 from synchformer.config import SynchformerConfig
+from synchformer.errors import sentence_of
 from synchformer.media.crop import center_crop
 from synchformer.media.preprocess import mel_spectrogram, normalize_frames
-from synchformer.media.probe import Media, MediaError
+from synchformer.media.probe import Media
 from synchformer.modeling.segment_avclip import WINDOW_SEGMENTS, SegmentAVCLIP, window_precision
 from synchformer.stats.bootstrap import mean_of
 from synchformer.storage.atomic import write_json
 from synchformer.storage.csv_rows import write_csv
+from synchformer.storage.json_text import undefined_as_none
 from synthetic import SEEDS
 from training.config.command_options import add_data, add_seed, add_split, add_workers
 from training.datasets.generated import GeneratedSource
@@ -64,8 +67,10 @@ def precisions(
         with torch.inference_mode():
             mel = mel_spectrogram(waves, config).to(device)
             video, audio = model.embed(frames[None].to(device), mel[None])
-            value = window_precision(video[None], audio[None])
-        yield Precision(sample.id, float(value))
+        if not (torch.isfinite(video).all() and torch.isfinite(audio).all()):
+            left_out.append(LeftOut(sample.id, sample.split, "its embeddings hold NaN or infinity"))
+            continue
+        yield Precision(sample.id, float(window_precision(video[None], audio[None])))
 
 
 def read_middle(source: Source, config: SynchformerConfig, sample: Sample) -> Media | str:
@@ -78,8 +83,8 @@ def read_middle(source: Source, config: SynchformerConfig, sample: Sample) -> Me
                 return f"picture and sound share {end:.2f} s; {SEGMENTS} segments need {length:.2f} s"
             start = int((end - length) / 2 * config.video_fps) / config.video_fps
             media = clip.read_for_model(config, start, start + length)
-    except (MediaError, OSError) as error:
-        return str(error)
+    except (ValueError, OSError, MemoryError) as error:
+        return sentence_of(error)
     missing = len(media.video) < SEGMENTS * config.segment_frames
     return f"{sample.id} is damaged: its picture ends early" if missing else media
 
@@ -102,6 +107,7 @@ def summary_of(clips: list[Precision]) -> tuple[float, tuple[float, float], floa
     return mean.value, mean.interval, chance
 
 
+@command
 def main(argv: list[str] | None = None) -> int:
     """Print the precision; `--out` writes everything. Exit status 1 when no clip could be used, 2 on wrong usage."""
     parser = argparse.ArgumentParser(prog="python -m training.evaluation.segments", description=__doc__.splitlines()[0])
@@ -145,7 +151,7 @@ def main(argv: list[str] | None = None) -> int:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         values = {"said": said, "left_out": count_reasons(left_out), "markdown": markdown, "precision": mean}
         more = {"interval": bounds, "chance": chance, "left_out_clips": left_out, "clips": list(map(asdict, clips))}
-        write_json(arguments.out, values | more)
+        write_json(arguments.out, undefined_as_none(values | more))
         write_csv(arguments.out.with_name(f"{arguments.out.stem}-clips.csv"), clips)
     return 0
 

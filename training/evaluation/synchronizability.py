@@ -25,7 +25,9 @@ from tqdm import tqdm
 
 from synchformer.checkpoints.registry import load_model
 from synchformer.cli.options import add_device
+from synchformer.cli.terminal import command
 from synchformer.config import SynchformerConfig
+from synchformer.errors import sentence_of
 from synchformer.inference.engine import check_model
 from synchformer.inference.prediction import predict, predict_synchronizability
 from synchformer.media.crop import cut_crop
@@ -34,7 +36,8 @@ from synchformer.modeling.synchformer import Synchformer
 from synchformer.stats import roc
 from synchformer.storage.atomic import write_json
 from synchformer.storage.csv_rows import write_csv
-from synthetic import SEEDS
+from synchformer.storage.json_text import undefined_as_none
+from synthetic import SEEDS, Scene
 from training.config.command_options import add_data, add_seed, add_split, add_workers
 from training.datasets.generated import GeneratedSource
 from training.datasets.registry import SourceOptions, open_source
@@ -107,21 +110,35 @@ def sync_trials(
     for sample, reading in in_order(work, samples, workers, ahead=2):
         if reading.error:
             left_out.append(LeftOut(sample.id, sample.split, reading.error))
-        scene = source.scene(sample)
-        crops = [(media, place) for media, places in reading.parts for place in places]
-        for number, (media, place) in enumerate(crops):
-            sure = predict_synchronizability(model, cut_crop(media, place.start, place.offset, config=config))
-            can = abs(place.offset) <= config.max_offset + 1e-6
-            trial = SyncTrial(sample.id, number, place.start, place.offset, can, sure.probability)
-            if scene is not None:
-                trial = replace(trial, shared=shared_events(scene, place, config))
-            if offset_model is not None:
-                grid = offset_model.config
-                prediction = predict(offset_model, cut_crop(media, place.start, place.offset, config=grid))
-                trial = replace(
-                    trial, target=grid.offset_class(place.offset), predicted=grid.offset_class(prediction.offset)
-                )
-            yield trial
+        try:
+            yield from _clip_trials(model, offset_model, sample, source.scene(sample), reading)
+        except ValueError as error:
+            left_out.append(LeftOut(sample.id, sample.split, sentence_of(error)))
+
+
+def _clip_trials(
+    model: Synchformer, offset_model: Synchformer | None, sample: Sample, scene: Scene | None, reading: Reading
+) -> Iterator[SyncTrial]:
+    """The trials of one clip.
+
+    Raises:
+        ValueError: when a model gives no answer that is a number.
+    """
+    config = model.config
+    crops = [(media, place) for media, places in reading.parts for place in places]
+    for number, (media, place) in enumerate(crops):
+        sure = predict_synchronizability(model, cut_crop(media, place.start, place.offset, config=config))
+        can = abs(place.offset) <= config.max_offset + 1e-6
+        trial = SyncTrial(sample.id, number, place.start, place.offset, can, sure.probability)
+        if scene is not None:
+            trial = replace(trial, shared=shared_events(scene, place, config))
+        if offset_model is not None:
+            grid = offset_model.config
+            prediction = predict(offset_model, cut_crop(media, place.start, place.offset, config=grid))
+            trial = replace(
+                trial, target=grid.offset_class(place.offset), predicted=grid.offset_class(prediction.offset)
+            )
+        yield trial
 
 
 def _read(source: Source, draw: Any, config: SynchformerConfig, room: SynchformerConfig, sample: Sample) -> Reading:
@@ -217,7 +234,7 @@ class SyncReport:
 
     def write(self, path: Path) -> list[Path]:
         """Write JSON at `path`, and beside it the trials as CSV and figure 4 as PNG; returns the files."""
-        write_json(path, self.as_dict())
+        write_json(path, undefined_as_none(self.as_dict()))
         trials, picture = path.with_name(f"{path.stem}-trials.csv"), path.with_name(f"{path.stem}.png")
         write_csv(trials, self.trials)
         false_rate, true_rate, _ = binary_roc(*self.scores)
@@ -239,6 +256,7 @@ class SyncReport:
         return [path, trials, picture]
 
 
+@command
 def main(argv: list[str] | None = None) -> int:
     """Print the figures; `--out` writes everything. Exit status 1 when no clip could be used, 2 on wrong usage."""
     parser = argparse.ArgumentParser(

@@ -25,6 +25,7 @@ import torch
 from tqdm import tqdm
 
 from synchformer.checkpoints.registry import load_model
+from synchformer.cli.terminal import command
 from synchformer.config import SynchformerConfig
 from synchformer.inference.engine import check_model
 from synchformer.media.crop import Crop, load_clip
@@ -130,6 +131,7 @@ def _called(trials: Sequence[Trial]) -> float:
     return sum(trial.probability > 0.5 for trial in trials) / max(1, len(trials))
 
 
+@command
 def main(argv: list[str] | None = None) -> int:
     """Print the table; `--out` also writes every trial as JSON."""
     parser = argparse.ArgumentParser(

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from synchformer.config import SynchformerConfig
+from synchformer.errors import sentence_of
 from synchformer.inference.prediction import predict
 from synchformer.media.crop import Crop, crop_interval, cut_crop, load_clip
-from synchformer.media.probe import Media, MediaError, MediaInfo
+from synchformer.media.probe import Media, MediaInfo
 from synchformer.modeling.synchformer import TwoStreams
 from synthetic import Scene, write_clip
 from training.datasets.source import LeftOut, Place, Sample, Source
@@ -114,7 +115,11 @@ def source_trials(
     for number, (sample, clips) in enumerate(crops_of(source, samples, draw, config, left_out, workers)):
         scene = source.scene(sample)
         for index, clip in enumerate(clips):
-            prediction = predict(model, clip)
+            try:
+                prediction = predict(model, clip)
+            except ValueError as error:
+                left_out.append(LeftOut(sample.id, sample.split, sentence_of(error)))
+                break
             shared = None if scene is None else shared_events(scene, Place(clip.start, clip.offset), config)
             target, guess = config.offset_class(clip.offset), config.offset_class(prediction.offset)
             yield Trial(
@@ -163,8 +168,8 @@ def read_places(source: Source, draw: Draw, config: SynchformerConfig, sample: S
             apart = [(span, places[index : index + 1]) for index, span in enumerate(spans)]
             groups = apart if last - first > TOGETHER else [((first, last), places)]
             parts = [(_checked(clip.read_for_model(config, *span), part, config), part) for span, part in groups]
-    except (MediaError, OSError) as error:
-        return Reading(error=str(error))
+    except (ValueError, OSError, MemoryError) as error:
+        return Reading(error=sentence_of(error))
     return Reading(tuple(parts))
 
 

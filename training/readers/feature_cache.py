@@ -22,6 +22,7 @@ from synchformer.checkpoints.fingerprint import fingerprint
 from synchformer.config import SynchformerConfig
 from synchformer.media.crop import center_crop
 from synchformer.media.probe import MediaError
+from synchformer.storage.json_text import to_json
 from training.readers.base import CropReader, Features, UnreadableError, WholeClips
 from training.readers.feature_encoder import Encoder, Layout, as_wave
 from training.runtime.batches import Batch
@@ -110,8 +111,13 @@ class FeatureCache(CropReader):
         scenes = self.clips.scenes
         self.scenes = None if scenes is None else [scenes[int(clip)] for clip in self._chosen]
 
+    @property
+    def unreadable(self) -> list[str]:
+        """The lost clips of which nothing could be used, as `clip NUMBER: reason`."""
+        return [f"clip {clip}: {reason}" for clip, reason in self.lost.items() if not self._frames[clip]]
+
     def _lost_lines(self) -> list[str]:
-        return self._lost_file.read_text().splitlines() if self._lost_file.exists() else []
+        return self._lost_file.read_text(encoding="utf-8").splitlines() if self._lost_file.exists() else []
 
     def __len__(self) -> int:
         return len(self._chosen)
@@ -194,8 +200,8 @@ class FeatureCache(CropReader):
             )
 
     def _lose(self, index: int, frames: int, reason: str) -> None:
-        with self._lost_file.open("a") as file:
-            file.write(json.dumps({"clip": index, "frames": frames, "reason": reason}) + "\n")
+        with self._lost_file.open("a", encoding="utf-8") as file:
+            file.write(to_json({"clip": index, "frames": frames, "reason": reason}) + "\n")
 
 
 def require_room(folder: Path, shapes: dict[str, tuple[int, ...]]) -> None:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from synchformer.config import SynchformerConfig
-from synchformer.inference.engine import encode_pictures, encode_sounds, pass_size
-from synchformer.media.probe import MediaError
+from synchformer.errors import sentence_of
+from synchformer.inference.engine import encode_pictures, encode_sounds, pass_size, require_finite
 from synchformer.modeling.synchformer import SegmentEncoders
 from training.augmentation.published import AUGMENTATIONS, crop, picture_changes, seeded
 from training.config.optimization import PRECISION
@@ -67,9 +67,12 @@ class Encoder:
     def __call__(self, index: int) -> Features | str:
         """Features of clip `index`: picture (V, P, t_v, D) and sound (Q, t_a, D); or why there are none."""
         try:
-            frames, sound = self.clips.read_clip(index)
-        except MediaError as error:
-            return str(error)
+            return self._encoded(index)
+        except (ValueError, OSError, MemoryError) as error:
+            return sentence_of(error)
+
+    def _encoded(self, index: int) -> Features | str:
+        frames, sound = self.clips.read_clip(index)
         if len(frames) < self.layout.config.span_frames:
             return f"damaged: only {len(frames) / self.layout.config.video_fps:.2f} s of it can be decoded"
         frames, sound = frames.to(self.device), sound.to(self.device)  # windows of it overlap: it travels once, whole
@@ -97,7 +100,7 @@ class Encoder:
         encoders = FrozenEncoders(self.layout.config, self.video_encoder, self.audio_encoder).to(self.device)
         precision = PRECISION.get(self.precision, "fp32")
         features = encode(encoders, segments, precision, pass_size("training segments", self.device))
-        return features.half().cpu().numpy()
+        return require_finite(features.half(), encoders).cpu().numpy()
 
 
 class FrozenEncoders(SegmentEncoders):

@@ -28,6 +28,7 @@ from training.datasets.registry import SourceOptions, open_source
 from training.datasets.source import LeftOut, Source
 from training.datasets.validation import check_source, require_usable, spread, table
 from training.readers.base import WholeClips
+from training.readers.damaged_clips import require_few_damaged
 from training.readers.feature_cache import FeatureCache
 from training.readers.pixel_reader import PixelReader
 from training.readers.rendered import RenderedClips, Renderer
@@ -210,7 +211,11 @@ class StageData:
         return Change.named(self.request.augment, settings)
 
     def features(self, video: nn.Module, audio: nn.Module) -> tuple[FeatureCache, FeatureCache]:
-        """Clips to train and to validate on, read as features; frozen encoders compute those that are missing first."""
+        """Clips to train and to validate on, read as features; frozen encoders compute those that are missing first.
+
+        Raises:
+            TooManyDamagedError: when many of the clips cannot be read.
+        """
         request = self.request
         encode = partial(
             FeatureCache,
@@ -230,6 +235,8 @@ class StageData:
         valid = encode(self._feature_folder("valid"), self._whole_clips("valid"))
         if not self.generated:
             self._report("damaged.csv", "damaged", [*self._lost("train", train), *self._lost("valid", valid)])
+            for cache in (train, valid):
+                require_few_damaged(cache.unreadable, len(cache.clips), request.out / self.stage / "damaged.csv")
         return train, valid
 
     def _feature_folder(self, split: Split) -> Path:

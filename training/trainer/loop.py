@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +20,6 @@ import torch
 from torch import Tensor, nn
 from torch._dynamo.exc import TorchDynamoException
 from torch.amp.grad_scaler import GradScaler
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from training.config.optimization import PRECISION, OptimConfig
@@ -104,7 +103,7 @@ class Trainer:
         """All remaining steps; returns the last validation's figures."""
         self.log = RunLog(self.out, self.task, self.step, self.options.steps, self.world.leads)
         try:
-            loader = iter(self._loader())
+            loader = self._loader()
             while self.step < self.options.steps and not self.stopped:
                 self._advance(loader)
         finally:
@@ -116,7 +115,7 @@ class Trainer:
         """Whether the headline has not risen for as many validations as there is patience."""
         return bool(self.options.patience) and self.waited >= self.options.patience
 
-    def _loader(self) -> DataLoader[Batch]:
+    def _loader(self) -> Iterator[Batch]:
         options = self.options
         left = range(self.step * options.accumulate, options.steps * options.accumulate)
         return prefetched(self.batches.make, left, options.loaders)
@@ -136,17 +135,18 @@ class Trainer:
     def _update(self, loader: Any) -> dict[str, float]:
         """One optimizer step; returns figures, averaged over micro-batches and processes."""
         started, waited, worked = time.perf_counter(), 0.0, time.process_time()
-        options, per_batch = self.options, list[dict[str, Tensor]]()
+        options, per_batch, finite = self.options, list[dict[str, Tensor]](), list[Tensor]()
         self.module.train()
         set_rate(self.optimizer, learning_rate(self.step, options, self.world.size))
         self.optimizer.zero_grad(set_to_none=True)
         for number in range(options.accumulate):
             asked = time.perf_counter()
             batch = self.task.ready({name: value.to(self.world.device) for name, value in next(loader).items()})
+            finite.append(_share_finite(batch))
             waited += time.perf_counter() - asked
             per_batch.append(self._backward(batch, number))
         figures = self._averaged(per_batch)
-        self._apply(figures["loss"])
+        self._apply(figures["loss"], torch.stack(finite).mean())
         seconds = time.perf_counter() - started
         samples = options.batch * options.accumulate * self.world.size
         rate = learning_rate(self.step, options, self.world.size)
@@ -189,19 +189,29 @@ class Trainer:
         means = dict(zip(names, (sums / counts).tolist(), strict=True))
         return {name: mean for name, mean in means.items() if name == "loss" or not math.isnan(mean)}
 
-    def _apply(self, loss: float) -> None:
+    def _apply(self, loss: float, finite: Tensor) -> None:
+        """Take the step, unless its numbers are none; `finite` is the share of the inputs that are finite."""
         self.scaler.unscale_(self.optimizer)
         norm = float(nn.utils.clip_grad_norm_(self.module.parameters(), self.options.clip))
         problem = self.watch.problem(loss, norm if not self.scaler.is_enabled() else 0.0)
         if problem:
-            self._save(FAILED)
-            raise DivergedError(
-                f"{self.task.name} stopped at step {self.step}: {problem}; {self.out / STATE} holds the last good "
-                f"state and {self.out / FAILED} the one in which it failed; lower --lr (now {self.options.lr}) or "
-                "lengthen --warmup, and start again"
-            )
+            raise DivergedError(self._lost_run(problem, bool(self.world.mean(finite) < 1)))
         self.scaler.step(self.optimizer)
         self.scaler.update()
+
+    def _lost_run(self, problem: str, input_is_wrong: bool) -> str:
+        """Save the state in which a run failed, and say why, where its states are, and what to do."""
+        self._save(FAILED)
+        saved = (self.out / STATE).exists()
+        good = f"{self.out / STATE} holds the last good state" if saved else "no good state was saved yet"
+        advice = (
+            "its batch holds NaN or infinity, which no learning rate mends: look for the clip with python -m "
+            "training.check --all"
+            if input_is_wrong
+            else f"lower --lr (now {self.options.lr}) or lengthen --warmup, and start again"
+        )
+        failed = f"{self.out / FAILED} holds the one in which it failed"
+        return f"{self.task.name} stopped at step {self.step}: {problem}; {good} and {failed}; {advice}"
 
     @torch.no_grad()
     def _validate(self) -> None:
@@ -252,3 +262,9 @@ class Trainer:
         self.watch = Watch(**state["watch"])
         self.best, self.waited, self.figures = state["best"], state["waited"], state["figures"]
         return int(state["step"])
+
+
+def _share_finite(batch: Batch) -> Tensor:
+    """The share of a batch's tensors that hold neither NaN nor infinity; stays on their device."""
+    parts = [torch.isfinite(value).all() for value in batch.values()]  # whole numbers always are
+    return torch.stack(parts).float().mean()

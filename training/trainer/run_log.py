@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from synchformer.storage.atomic import atomic_write
+from synchformer.storage.json_text import to_json
 from training.trainer.task import Task
 
 LOG = "log.jsonl"
@@ -42,12 +44,16 @@ class RunLog:
             self.bar.set_postfix({name: f"{value:.3g}" for name, value in figures.items()}, refresh=False)
 
     def row(self, step: int, prefix: str, figures: dict[str, float]) -> None:
-        """Write figures, named `prefix` + name in the log and `train/...` or `valid/...` in TensorBoard."""
+        """Write figures, named `prefix` + name in the log and `train/...` or `valid/...` in TensorBoard.
+
+        Figures that are undefined (NaN), such as a rate of no clips, are left out.
+        """
         if not self.writes:
             return
+        figures = {name: value for name, value in figures.items() if math.isfinite(value)}
         row = {"step": step, **{f"{prefix}{name}": round(float(value), 6) for name, value in figures.items()}}
         with self.path.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+            file.write(to_json(row) + "\n")
         for name, value in figures.items():
             self.board.add_scalar(f"{prefix or 'train/'}{name}", value, step)
         tqdm.write("  ".join(f"{name} {float(value):.4g}" for name, value in row.items()))
@@ -67,7 +73,8 @@ class RunLog:
 
 def expectation(task: Task) -> str:
     """One sentence about the level of chance and the course of the loss."""
-    return f"{task.name}: a loss of {task.chance:.3f} is chance; {task.course}"
+    chance = f"a loss of {task.chance:.3f} is chance; " if math.isfinite(task.chance) else ""
+    return f"{task.name}: {chance}{task.course}"
 
 
 def cut_back(path: Path, step: int) -> None:

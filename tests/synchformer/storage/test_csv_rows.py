@@ -63,8 +63,8 @@ def test_rows_that_do_not_fit_are_refused(rows, columns, message, tmp_path):
 
 def test_json_of_dataclasses_appears_whole_or_not_at_all(tmp_path):
     write_json(tmp_path / "a.json", {"items": [Item("é", 0.5)]})
-    kept = '{\n "items": [\n  {\n   "name": "\\u00e9",\n   "value": 0.5,\n   "labels": []\n  }\n ]\n}'
-    assert (tmp_path / "a.json").read_text() == kept
+    kept = '{\n "items": [\n  {\n   "name": "é",\n   "value": 0.5,\n   "labels": []\n  }\n ]\n}'
+    assert (tmp_path / "a.json").read_text(encoding="utf-8") == kept
     with pytest.raises(TypeError):
         write_json(tmp_path / "a.json", {"items": {1, 2}})
     assert (tmp_path / "a.json").read_text() == kept

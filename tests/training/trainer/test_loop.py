@@ -85,12 +85,21 @@ def test_other_micro_batches_give_other_parameters(tmp_path):
 
 @pytest.mark.parametrize("loaders", [0, 1])
 def test_loss_that_is_not_a_number_stops_and_keeps_the_last_state(tmp_path, loaders):
-    with pytest.raises(DivergedError, match=r"step 19: the loss is nan.*lower --lr"):
+    with pytest.raises(DivergedError, match=r"step 19: the loss is nan.*state.pt holds.*training.check") as caught:
         train(quadratic(poison_at=20), OPTIONS.with_values(loaders=loaders), tmp_path)
+    assert "lower --lr" not in str(caught.value), "the data are at fault, not the learning rate"
     assert load_state(tmp_path / "state.pt")["step"] == 14
     failed = load_state(tmp_path / "diverged.pt")
     assert failed["step"] == 19
     assert all(torch.isfinite(value).all() for value in failed["model"].values())
+
+
+def test_weights_that_overflow_ask_for_another_rate_and_name_no_state_that_is_not_there(tmp_path):
+    task = quadratic()
+    task.module.linear.weight.data.fill_(1e38)
+    with pytest.raises(DivergedError, match=r"no good state was saved yet.*diverged.pt holds.*lower --lr"):
+        train(task, OPTIONS, tmp_path)
+    assert not (tmp_path / "state.pt").exists()
 
 
 def test_loss_that_runs_away_stops(tmp_path):
