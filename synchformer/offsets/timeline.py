@@ -97,7 +97,7 @@ class Timeline:
             low, high = self.drift.at_middle_interval
             return high - low <= WIDEST
         if self.kind == "jumps":
-            return all(piece.is_conclusive for piece in self.pieces)
+            return len(self.pieces) > 1 and all(piece.is_conclusive for piece in self.pieces)
         return self.whole.is_conclusive
 
     @property
@@ -143,10 +143,11 @@ class Timeline:
         )
 
     def _jumping(self) -> str:
+        jumps = len(self.pieces) - 1
+        if not jumps:
+            return f"the offset jumps, but where is not clear; over all, the sound is {in_milliseconds(self.whole.offset)}"
         parts = [f"{in_milliseconds(piece.offset)} from {clock(piece.start)}" for piece in self.pieces]
-        return f"the offset jumps {len(self.pieces) - 1} times: the sound is {', '.join(parts)}".replace(
-            "1 times", "once"
-        )
+        return f"the offset jumps {'once' if jumps == 1 else f'{jumps} times'}: the sound is {', '.join(parts)}"
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

@@ -1,5 +1,6 @@
 """Preparing data: files of known content come out on the same clock, and every input has its line."""
 
+import io
 import json
 import tarfile
 from fractions import Fraction
@@ -150,3 +151,51 @@ def test_shards_of_others(tmp_path):
         list(scan(tmp_path / "bad.tar"))
     with pytest.raises(ValueError, match="there is no shard"):
         open_source(f"shards:{tmp_path}/missing.tar")
+
+
+NAMES = ("Track 2.0 (Clean).mp4", "Track 2.0 (Clean).json", "a.video.mp4", "sub.v1/b.MP4", "c.front.mp4", "c.back.mp4",
+         "__skipped__/d.mp4", ".hidden.mp4", "e.txt", "f.mp4", "f.json")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory):
+    """A shard whose names have dots everywhere."""
+    folder = tmp_path_factory.mktemp("foreign")
+    video = write(folder / "x.mp4", MediaSpec(seconds=1.0, click=0.5)).read_bytes()
+    contents = {name: b'{"label": "x"}' if name.endswith("json") else video for name in NAMES} | {"f.json": b"no JSON"}
+    with tarfile.open(folder / "train-0.tar", "w") as archive:
+        for name, data in contents.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return folder
+
+
+def test_names_in_shards_are_read_as_webdataset_reads_them(foreign):
+    source = open_source(f"shards:{foreign}/train-0.tar")
+    shard = webdataset.WebDataset(str(foreign / "train-0.tar"), shardshuffle=False)
+    theirs = {sample["__key__"]: [name for name in sample if name.lower().endswith("mp4")] for sample in shard}
+    ours = {sample.id for sample in source.members}
+    assert ours == {key for key, videos in theirs.items() if videos}
+    assert {item.id.partition(" (")[0]: item.reason for item in source.left_out} == {
+        "c": "a further video of the sample, whose key ends at the first dot of the name",
+        "e": "no video in the sample",
+    }
+    assert {sample.labels for sample in source.members if sample.id == "Track 2"} == {("x",)}
+    assert all(source.info(sample).seconds == pytest.approx(1.0, abs=0.1) for sample in source.members)
+
+
+@pytest.mark.parametrize(("suffix", "mode"), [(".gz", "w:gz"), (".bz2", "w:bz2"), (".xz", "w:xz")])
+def test_compressed_shards_open(foreign, tmp_path, monkeypatch, suffix, mode):
+    monkeypatch.setattr("training.datasets.shards.cache_folder", lambda: tmp_path / "cache")
+    packed = tmp_path / f"train-0.tar{suffix}"
+    with tarfile.open(foreign / "train-0.tar") as plain, tarfile.open(packed, mode) as archive:
+        for member in plain:
+            archive.addfile(member, plain.extractfile(member))
+    plain, source = open_source(f"shards:{foreign}/train-0.tar"), open_source(f"shards:{packed}")
+    assert [sample.id for sample in source.members] == [sample.id for sample in plain.members]
+    sample = next(iter(source.members))
+    assert np.array_equal(source.read(sample, MINI).video, plain.read(sample, MINI).video)
+    packed.write_bytes(packed.read_bytes()[: packed.stat().st_size // 2])
+    with pytest.raises(ValueError, match=r"cannot be decompressed \(.*write it anew"):
+        open_source(f"shards:{packed}")

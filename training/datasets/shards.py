@@ -1,17 +1,25 @@
 """WebDataset shards: tar files of a thousand clips, which shared storage serves faster than a million small files.
 
 A sample is `KEY.mp4` and `KEY.json` (id, split, group, labels, start, offset). Clips are read at their place inside the
-tar, so a shard needs no unpacking and a run can resume anywhere. Shards that others wrote work too: every sample with a
-video is a clip; what its JSON does not tell comes from the names of the shard and of the key.
+tar, so a shard needs no unpacking and a run can resume anywhere; a compressed shard is decompressed once, into the
+cache. Shards that others wrote work too: every sample with a video is a clip; what its JSON does not tell comes from
+the names of the shard and of the key. Names are read as WebDataset reads them: the key ends at the first dot, and
+`KEY.video.mp4` is a video by its last part.
 """
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import json
+import lzma
 import os
+import re
+import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
@@ -23,12 +31,21 @@ from webdataset.shardlists import expand_urls
 from webdataset.writer import TarWriter
 
 from synchformer.checkpoints.download import cache_folder
+from synchformer.errors import sentence_of
 from synchformer.media.decode import OpenMedia, open_media
 from synchformer.media.video_files import VIDEO_SUFFIXES
 from synchformer.storage.atomic import atomic_write
+from synchformer.storage.file_names import printable
+from synchformer.storage.json_text import to_json
 from training.datasets.folders import SPLIT_FOLDERS, checksum_split, group_of
 from training.datasets.manifest import Entry, read_manifests
 from training.datasets.source import SPLITS, LeftOut, Place, RecordedSource, Sample, Split
+
+NAME = re.compile(r"((?:.*/|)[^.]+)[.]([^/]*)")  # WebDataset's: key and extension
+SKIPPED = re.compile(r"__[^/]*__($|/)")  # WebDataset's: what it keeps for itself
+COMPRESSED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}  # by first bytes
+SECOND_VIDEO = "a further video of the sample, whose key ends at the first dot of the name"
+INDEX_VERSION = 2  # of the files beside shards; others are made anew
 
 
 @dataclass(frozen=True)
@@ -84,6 +101,7 @@ def open_shards(pattern: str) -> ShardSource:
     for shard in shards:
         for stored in read_index(shard):
             sample = _sample(stored, shard)
+            left_out += [LeftOut(f"{sample.id} ({name})", sample.split, SECOND_VIDEO) for name in stored["others"]]
             if stored["suffix"] is None or sample.id in seen:
                 reason = "no video in the sample" if stored["suffix"] is None else "another clip has the same id"
                 left_out.append(LeftOut(sample.id, sample.split, reason))
@@ -109,7 +127,32 @@ def local_shard(shard: str) -> Path:
     path = Path(shard.removeprefix("file://") if islocal(shard) else _fetch(shard))
     if not path.is_file():
         raise ValueError(f"there is no shard {shard}; check the pattern")
-    return path
+    with path.open("rb") as file:
+        start = file.read(8)
+    opener = next((opener for magic, opener in COMPRESSED.items() if start.startswith(magic)), None)
+    return path if opener is None else _decompressed(path, opener)
+
+
+def _decompressed(path: Path, opener: Callable[[Path], Any]) -> Path:
+    """The shard as a plain tar in the cache folder: inside of a compressed file no clip can be looked up.
+
+    Raises:
+        ValueError: when it is damaged, or the disk has no room.
+    """
+    state = path.stat()
+    identity = sha256(f"{path.resolve()} {state.st_size} {state.st_mtime_ns}".encode(errors="surrogateescape"))
+    plain = cache_folder() / "shards" / f"{identity.hexdigest()[:16]}.tar"
+    if plain.is_file():
+        return plain
+    try:
+        plain.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(plain) as part, opener(path) as source, part.open("wb") as target:
+            shutil.copyfileobj(source, target, 1 << 20)
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        raise ValueError(
+            f"the shard {printable(path)} cannot be decompressed ({sentence_of(error)}); write it anew"
+        ) from error
+    return plain
 
 
 def _fetch(url: str) -> str:
@@ -123,52 +166,67 @@ def _fetch(url: str) -> str:
 
 
 def read_index(shard: str) -> list[dict[str, Any]]:
-    """The samples of a shard: key, offset, size, suffix, meta. They are kept beside it, so that it is scanned once."""
+    """The samples of a shard, as `scan` gives them. They are kept beside it, so that it is scanned once."""
     path = local_shard(shard)
     index = path.with_suffix(".index.json")
     if index.is_file():
-        kept = json.loads(index.read_text())
-        if kept.get("bytes") == path.stat().st_size:
+        kept = json.loads(index.read_text(encoding="utf-8"))
+        if (kept.get("version"), kept.get("bytes")) == (INDEX_VERSION, path.stat().st_size):
             stored: list[dict[str, Any]] = kept["samples"]
             return stored
     stored = list(scan(path))
     if os.access(path.parent, os.W_OK):
         with atomic_write(index) as part:
-            part.write_text(json.dumps({"bytes": path.stat().st_size, "samples": stored}))
+            kept = {"version": INDEX_VERSION, "bytes": path.stat().st_size, "samples": stored}
+            part.write_text(to_json(kept), encoding="utf-8")
     return stored
 
 
 def scan(path: Path) -> Iterator[dict[str, Any]]:
     """Walk through a tar file, header by header, and group its members by key as WebDataset does.
 
+    Yields:
+        Samples: key; offset, size and suffix of the first video (None where there is none); the names of `others`;
+        and meta, what the JSON says ({} where it is none).
+
     Raises:
         ValueError: when it is no tar file.
     """
-    stored: dict[str, Any] = {"key": None}
+    stored: dict[str, Any] | None = None
     try:
         with tarfile.open(path, "r:") as archive:
             for member in archive:
-                folder, _, name = member.name.rpartition("/")
-                base, _, ending = name.partition(".")
-                key = f"{folder}/{base}".lstrip("/")
-                if not member.isfile():
+                name = NAME.fullmatch(member.name)
+                if name is None or not member.isfile() or SKIPPED.match(member.name):
                     continue
-                if key != stored["key"]:
-                    if stored["key"] is not None:
+                key, ending = printable(name[1].lstrip("/")), Path(f"_.{name[2].lower()}").suffix
+                if stored is None or key != stored["key"]:
+                    if stored is not None:
                         yield stored
-                    stored = {"key": key, "offset": 0, "size": 0, "suffix": None, "meta": {}}
-                if f".{ending.lower()}" in VIDEO_SUFFIXES:
-                    stored |= {"offset": member.offset_data, "size": member.size, "suffix": f".{ending.lower()}"}
-                elif ending == "json" and (file := archive.extractfile(member)):
-                    stored["meta"] = json.load(file)
-    except (tarfile.TarError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is no whole WebDataset shard ({error}); write it anew") from error
-    if stored["key"] is not None:
+                    stored = {"key": key, "offset": 0, "size": 0, "suffix": None, "meta": {}, "others": []}
+                if ending == ".json":
+                    stored["meta"] = stored["meta"] or _meta(archive, member)
+                elif ending in VIDEO_SUFFIXES and stored["suffix"] is None:
+                    stored |= {"offset": member.offset_data, "size": member.size, "suffix": ending}
+                elif ending in VIDEO_SUFFIXES:
+                    stored["others"].append(printable(name[2]))
+    except tarfile.TarError as error:
+        raise ValueError(f"{printable(path)} is no whole WebDataset shard ({error}); write it anew") from error
+    if stored is not None:
         yield stored
 
 
+def _meta(archive: tarfile.TarFile, member: tarfile.TarInfo) -> dict[str, Any]:
+    file = archive.extractfile(member)
+    try:
+        meta = json.load(file) if file else {}
+    except ValueError:  # what it would say comes from the names instead
+        return {}
+    return meta if isinstance(meta, dict) else {}
+
+
 def _sample(stored: dict[str, Any], shard: str) -> Sample:
-    meta: dict[str, Any] = stored["meta"] if isinstance(stored["meta"], dict) else {}
+    meta: dict[str, Any] = stored["meta"]
     item = str(meta.get("id", stored["key"]))
     group = str(meta.get("group") or group_of(item))
     named = SPLIT_FOLDERS.get(str(meta.get("split") or Path(shard).name.split("-")[0]).lower())
@@ -221,7 +279,7 @@ def _write(path: Path, folder: Path, group: list[Entry]) -> None:
             writer.write(
                 {
                     "__key__": f"{number:06d}",  # ids hold dots and slashes, which mean something in a key
-                    "json": json.dumps(meta).encode(),
+                    "json": to_json(meta).encode(),
                     "mp4": (folder / entry.output).read_bytes(),
                 }
             )
