@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -67,4 +68,6 @@ def _film(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int
 
 
 if __name__ == "__main__":
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # ends quietly when nobody reads on, as in `| head`
     sys.exit(main())

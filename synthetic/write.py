@@ -57,7 +57,7 @@ def write_parts(parts: Iterable[Part], path: str | Path, size: tuple[int, int], 
     x264 = ("libx264", {"crf": str(crf), "preset": "veryfast"}, "aac", SAMPLE_RATE)
     codec, options, sound, rate = ENCODERS.get(Path(path).suffix, x264)
     layout = {"movflags": "+faststart"} if Path(path).suffix == ".mp4" else {}
-    with av.open(str(path), "w", options=layout) as container:
+    with av.open(str(Path(path).absolute()), "w", options=layout) as container:  # a colon in a name is no protocol
         video = container.add_stream(codec, rate=FPS, options=options)
         audio = container.add_stream(sound, rate=rate, options={"b": "96k"})
         assert isinstance(video, av.VideoStream) and isinstance(audio, av.AudioStream)

@@ -145,7 +145,9 @@ class Timeline:
     def _jumping(self) -> str:
         jumps = len(self.pieces) - 1
         if not jumps:
-            return f"the offset jumps, but where is not clear; over all, the sound is {in_milliseconds(self.whole.offset)}"
+            return (
+                f"the offset jumps, but where is not clear; over all, the sound is {in_milliseconds(self.whole.offset)}"
+            )
         parts = [f"{in_milliseconds(piece.offset)} from {clock(piece.start)}" for piece in self.pieces]
         return f"the offset jumps {'once' if jumps == 1 else f'{jumps} times'}: the sound is {', '.join(parts)}"
 

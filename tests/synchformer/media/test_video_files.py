@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from interface.tabs.components import VIDEO_TYPES
 from synchformer.media.video_files import VIDEO_SUFFIXES, find_videos, is_video
 from tests.support.paths import ROOT
 from training.datasets.folders import open_folder
@@ -31,14 +30,13 @@ def test_no_other_module_lists_suffixes():
     assert [path for path, lines in modules.items() if lines] == [OWNER]
 
 
-def test_every_suffix_is_a_video_for_data_sets_and_upload_fields_too(tmp_path):
+def test_every_suffix_is_a_video_for_data_sets_too(tmp_path):
     for suffix in VIDEO_SUFFIXES:
         (tmp_path / f"clip{suffix[1:]}{suffix.upper()}").touch()
     (tmp_path / "notes.txt").touch()
     source = open_folder(tmp_path)
     assert len(source.samples("train") + source.samples("valid") + source.samples("test")) == len(VIDEO_SUFFIXES)
     assert [each.id for each in source.left_out] == ["notes"]
-    assert set(VIDEO_TYPES) == {"video", *VIDEO_SUFFIXES}
     assert is_video(Path("a.MXF"))
     assert not is_video(Path("mp4"))
 
