@@ -61,9 +61,9 @@ def places(info: MediaInfo) -> list[tuple[float, float]]:
 
 
 def _notes(part: Media) -> tuple[str, ...]:
-    if torch.isfinite(part.audio).all():
+    if torch.isfinite(part.audio.square()).all():  # a model asks for the power of the sound
         return part.notes
-    return (*part.notes, f"{part.info.path.name}: its sound holds samples that are no numbers.")
+    return (*part.notes, f"{part.info.path.name}: its sound holds samples that are no numbers, or beyond all loudness.")
 
 
 def _is_silent(part: Media) -> bool:
