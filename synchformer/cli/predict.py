@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synchformer.cli.options import Commands, add_model, bar, complain, count, load, seconds, share
-from synchformer.cli.terminal import print_json
+from synchformer.cli.terminal import can_print, print_json
 from synchformer.errors import sentence_of
 from synchformer.storage.file_names import printable
 
@@ -174,5 +174,7 @@ def fine_text(record: dict[str, Any]) -> str:
 
 
 def _bar(part: float) -> str:
+    if not can_print(EIGHTHS):
+        return "#" * round(part * BAR_WIDTH)
     whole, rest = divmod(round(part * BAR_WIDTH * 8), 8)
     return "█" * whole + EIGHTHS[rest].strip()

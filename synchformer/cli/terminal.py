@@ -48,8 +48,16 @@ def print_json(values: Any) -> None:
     Raises:
         NotFiniteError, TypeError: as `to_json`.
     """
-    encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "")
-    print(to_json(values, ascii_only=not encoding.startswith("utf")), flush=True)
+    print(to_json(values, ascii_only=not can_print("é映🎬")), flush=True)
+
+
+def can_print(text: str) -> bool:
+    """Whether the output has these characters."""
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """Files under any name, among others: a row or a line for each, in tables, sets, prepared data and pictures."""
 
 import csv
-import json
 import os
 import subprocess
 import sys
@@ -59,11 +58,12 @@ def test_a_table_has_a_row_for_each_and_goes_on(folder, model, tmp_path, suffix)
     if suffix == ".parquet":
         parquet = pytest.importorskip("pyarrow.parquet")
     files = files_of(folder)
-    counts = [
-        write_table(model, some, out, model_name="tiny", workers=1)
-        for some in ((files[:3], files) if suffix == ".csv" else (files,))
-    ]
-    assert counts[-1] == {"measured": len(NAMES) - 3 * (len(counts) - 1), "failed": 0, "kept": 3 * (len(counts) - 1)}
+    if suffix == ".csv":
+        write_table(model, files[:3], out, model_name="tiny", workers=1)
+    counts = write_table(model, files, out, model_name="tiny", workers=1)
+    assert counts["failed"] == 0
+    assert counts["measured"] + counts["kept"] == len(NAMES)
+    assert counts["kept"] == (3 if suffix == ".csv" else 0)
     if suffix == ".csv":
         rows = [row["file"] for row in csv.DictReader(out.open(encoding="utf-8", newline=""))]
     else:
@@ -103,11 +103,8 @@ def test_outputs_without_a_folder_take_colons(folder, tmp_path):
 
 def test_pictures_show_names_as_they_are(folder, model, tmp_path):
     for path in files_of(folder):
-        if path.name.isascii():
-            timeline = scan(model, path)
-            assert json.loads(json.dumps(printable(timeline.path)))
-            picture = save(draw_timeline(timeline), tmp_path / "timeline.svg")
-            assert picture.stat().st_size > 1000
+        picture = save(draw_timeline(scan(model, path)), tmp_path / "timeline.svg")
+        assert picture.stat().st_size > 1000
 
 
 @pytest.mark.parametrize("name", ["$x^2_{$ 100%s.mp4", r"caf\xe9.mp4", "$\\frac{$"])
