@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-
-import torch
 
 from synchformer.config import SynchformerConfig
 from synchformer.errors import sentence_of
+from synchformer.inference.crop_checks import is_silent
 from synchformer.media.probe import Media, MediaInfo
 from training.datasets.source import Sample, Source
 
 LENGTH = 2.0  # s that are decoded at the beginning, in the middle and at the end
-QUIETEST = 2.0**-15  # peak below the smallest step of 16-bit sound: digital silence
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,13 @@ class Probe:
     Attributes:
         info: the clip's streams; None where it cannot be read.
         error: why not.
-        notes: sentences about what was decoded and is not as it should be.
+        faults: kinds of what was decoded and is not as it should be, in words; no names and numbers in them.
         is_silent: whether nothing was heard in any part that was decoded.
     """
 
     info: MediaInfo | None
     error: str = ""
-    notes: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
     is_silent: bool = False
 
 
@@ -48,8 +48,8 @@ def decode_sample(source: Source, config: SynchformerConfig, sample: Sample) -> 
             parts = [clip.read_for_model(config, start, stop) for start, stop in places(info)]
     except (ValueError, OSError, MemoryError) as error:
         return Probe(None, sentence_of(error))
-    notes = dict.fromkeys(note for part in parts for note in _notes(part))
-    return Probe(info, notes=tuple(notes), is_silent=all(_is_silent(part) for part in parts))
+    faults = dict.fromkeys(fault for part in parts for fault in _faults(part))
+    return Probe(info, faults=tuple(faults), is_silent=all(is_silent(part.audio) for part in parts))
 
 
 def places(info: MediaInfo) -> list[tuple[float, float]]:
@@ -60,11 +60,10 @@ def places(info: MediaInfo) -> list[tuple[float, float]]:
     return [(start, start + LENGTH) for start in (0.0, (end - LENGTH) / 2, end - LENGTH)]
 
 
-def _notes(part: Media) -> tuple[str, ...]:
-    if torch.isfinite(part.audio.square()).all():  # a model asks for the power of the sound
-        return part.notes
-    return (*part.notes, f"{part.info.path.name}: its sound holds samples that are no numbers, or beyond all loudness.")
-
-
-def _is_silent(part: Media) -> bool:
-    return not part.audio.numel() or bool(part.audio.abs().max() < QUIETEST)
+def _faults(part: Media) -> Iterator[str]:
+    """What the notes of a part say but for which tracks were measured, the same for all clips that have it."""
+    info = part.info
+    tracks = {track.sentence for track in (info.video_track, info.audio_track) if track is not None}
+    for note in part.notes:
+        if note not in tracks:
+            yield re.sub(r"\d+(\.\d+)?", "N", note.removeprefix(info.path.name).strip(" :."))

@@ -44,7 +44,7 @@ class Finding:
 _UNREADABLE = ("error", "cannot be read", "run training.prepare, and train on its output")
 _ENCRYPTED = ("error", "encrypted: nothing in them can be used", "take copies that are not protected")
 _SILENT = ("warning", "silent in every part that was decoded", "leave them out: nothing in them can be matched")
-_FAULTY = ("warning", "decoded with faults", "look at them; training.prepare writes what can be decoded of them")
+_FAULTY = "look at them; training.prepare writes what can be decoded of them"
 _SHORT = ("error", "too short for any offset", "leave them out: move them away or list them as filtered examples")
 _SHORTER = ("warning", "too short for every offset of the grid", "they only teach small offsets; leave them out")
 _SHORT1 = ("warning", f"shorter than {CLIP_SECONDS} s: stages I and synchronizability cannot use them", "leave out")
@@ -84,8 +84,7 @@ def check_source(
     by_kind: dict[tuple[str, str, str], dict[str, str]] = defaultdict(dict)
     for sample, probe in in_order(look, looked_into(source, count), workers):
         for kind in problems_of(sample, probe, config):
-            said = probe.error or (" ".join(probe.notes) if kind == _FAULTY else "")
-            by_kind[kind][sample.id] = f"{sample.id} ({said})" if said else sample.id
+            by_kind[kind][sample.id] = f"{sample.id} ({probe.error})" if probe.error else sample.id
     for level in LEVELS:
         findings += [
             Finding(level, what, len(clips), tuple(clips.values())[:EXAMPLES], remedy, frozenset(clips))
@@ -108,8 +107,8 @@ def problems_of(sample: Sample, probe: Probe, config: SynchformerConfig) -> Iter
         return
     if probe.is_silent:
         yield _SILENT
-    if probe.notes:
-        yield _FAULTY
+    for fault in probe.faults:
+        yield "warning", fault, _FAULTY
     shared = min(info.video.stop, info.audio.stop) - max(info.video.start, info.audio.start)
     if shared < config.crop_seconds - SPARE:
         yield _SHORT
