@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from synchformer.config import Precision, SynchformerConfig
+from synchformer.inference.coverage import Coverage
 from synchformer.inference.engine import (
     Run,
     check_model,
@@ -38,6 +39,7 @@ from synchformer.media.probe import Media, MediaError
 from synchformer.modeling.synchformer import Synchformer
 
 CHUNK_SEGMENTS = 128  # strides decoded together: 41 s
+MAX_FAILURES = 3  # chunks in a row that cannot be decoded, after which the rest of the file is given up
 ENCODED, ASKED = 0.7, 0.99  # of the progress through a chunk, when all is encoded and when all is asked
 
 Floats = NDArray[np.float64]
@@ -123,6 +125,7 @@ def read_windows(
     watch: Watcher | None = None,
     progress: Progress | None = None,
     notes: list[str] | None = None,
+    coverage: Coverage | None = None,
     run: Run = run_locally,
 ) -> Iterator[Window]:
     """The windows of a file, in order of time.
@@ -130,34 +133,26 @@ def read_windows(
     Args:
         model: a Synchformer in evaluation mode; the classes are those of its head.
         path: a video file with sound.
-        plan: which windows and shifts; shifts without sound in the part are left out of a window.
+        plan: which windows and shifts; shifts without sound in the part are left out of a window, and windows without
+            picture or sound are left out.
         precision: as in `predict`.
         watch: called with every decoded chunk; neighbors overlap by one segment's length.
         progress: called with the seconds that are done and their total after every pass of an encoder or of the
             synchronization module; what it raises ends the work.
         notes: gets a sentence for everything that a reader of the result must know, such as damage.
+        coverage: learns what each frame lacks and which windows are left out because of it.
         run: where the model's three parts are called; in this process unless told otherwise.
 
     Raises:
-        MediaError: as `read_media`; damage behind the first chunk ends the windows with a note instead.
+        MediaError: as `read_media`, when nothing can be decoded; parts that cannot are passed over with a note.
         ValueError: a model in training mode, or a plan that does not fit it.
     """
     check_model(model)
     plan.check(model.config)
     notes = [] if notes is None else notes
-    fps = model.config.video_fps
     with open_media(path) as file:
-        reader = _Reader(model, file, plan, precision, run)
-        for first, last in reader.chunks():
-            if progress:
-                reader.report = _within(progress, first - plan.start, last - plan.start, reader.stop - plan.start, fps)
-            try:
-                media = reader.read(first, last)
-            except MediaError as error:
-                if first == plan.start:
-                    raise
-                notes.append(f"{error}; what comes before was measured")
-                break
+        reader = _Reader(model, file, plan, precision, run, coverage or Coverage(model.config, plan.start))
+        for media, first, last in reader.decoded(progress, notes):
             notes.extend(note for note in media.notes if note not in notes)
             if watch:
                 watch(media)
@@ -181,7 +176,10 @@ def _ignore(share: float) -> None:
 class _Reader:
     """Decodes, encodes and asks, in order of time. All frames are counted from the clock's zero."""
 
-    def __init__(self, model: Synchformer, file: OpenMedia, plan: Plan, precision: Precision, run: Run) -> None:
+    def __init__(
+        self, model: Synchformer, file: OpenMedia, plan: Plan, precision: Precision, run: Run, coverage: Coverage
+    ) -> None:
+        self.coverage = coverage
         self.model, self.file, self.plan, self.config, self.run = model, file, plan, model.config, run
         self.precision, self.device = precision, device_of(model)
         end = int(file.info.seconds * self.config.video_fps + 1e-6)
@@ -195,6 +193,35 @@ class _Reader:
         length = self.plan.chunk * self.config.segment_stride
         for first in range(self.plan.start, self.stop, length):
             yield first, min(first + length, self.stop)
+
+    def decoded(self, progress: Progress | None, notes: list[str]) -> Iterator[tuple[Media, int, int]]:
+        """Every chunk that can be decoded, with its bounds; what cannot is passed over with a note.
+
+        Raises:
+            MediaError: when no chunk can be decoded, that of the first.
+        """
+        errors: list[MediaError] = []  # since the last chunk that was decoded
+        begun = False
+        for first, last in self.chunks():
+            if progress:
+                begin = self.plan.start
+                self.report = _within(progress, first - begin, last - begin, self.stop - begin, self.config.video_fps)
+            try:
+                media = self.read(first, last)
+            except MediaError as error:
+                errors.append(error)
+                hopeless = len(errors) == MAX_FAILURES
+                self.coverage.add_unreadable(first, self.stop if hopeless else last)
+                if hopeless:
+                    break
+                continue
+            notes.extend(f"{error}; that part was passed over" for error in errors)
+            errors, begun = [], True
+            self.coverage.add(media, first, last)
+            yield media, first, last
+        if errors and not begun:
+            raise errors[0]
+        notes.extend(f"{error}; what comes before was measured" for error in errors[:1])
 
     def read(self, first: int, last: int) -> Media:
         """Decode the segments that begin from `first` to before `last`."""
@@ -244,12 +271,12 @@ class _Reader:
         while self.next + span <= self.stop and (encoded is None or self.next + span + reach <= encoded):
             frames.append(self.next)
             self.next += self.plan.hop
-        yield from self._ask(frames)
+        yield from self._ask([frame for frame in frames if self._is_covered(frame)])
         self.store.forget(self.next, self.next + min(0, *self.plan.shifts))
 
     def _ask(self, frames: list[int]) -> Iterator[Window]:
         """The distributions of all pairs of window and shift whose segments are there, many pairs at a time."""
-        pairs = [(frame, shift) for frame in frames for shift in self.plan.shifts if self._has(frame, shift)]
+        pairs = [(frame, shift) for frame in frames for shift in self.plan.shifts if self._is_useful(frame, shift)]
         answers = []
         for done, part in _batches(pairs, pass_size("pairs", self.device)):
             answers.append(self._answer(part))
@@ -260,6 +287,16 @@ class _Reader:
             begin, fps = frame / self.config.video_fps, self.config.video_fps
             shifts = np.array([pairs[index][1] for index in mine]) / fps
             yield Window(begin, begin + self.config.span_frames / fps, shifts, shares[mine])
+
+    def _is_covered(self, frame: int) -> bool:
+        """Whether picture and sound of a window, unshifted, are there; if not, it is noted as left out."""
+        if self.coverage.has_evidence(frame, frame):
+            return True
+        self.coverage.leave_out(frame)
+        return False
+
+    def _is_useful(self, frame: int, shift: int) -> bool:
+        return self._has(frame, shift) and self.coverage.has_evidence(frame, frame + shift)
 
     def _has(self, frame: int, shift: int) -> bool:
         offsets = self._offsets()

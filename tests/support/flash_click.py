@@ -13,7 +13,8 @@ FPS, RATE, EVENT = 25, 16_000, 3.0  # a flash and a click at 3 s of a clip of 6 
 SECONDS = 6
 
 
-def write_flash_click(path: Path, video="libx264", audio="aac", seconds=SECONDS, event=EVENT) -> Path:
+def write_flash_click(path: Path, video="libx264", audio="aac", seconds=SECONDS, event=EVENT, noise=0.0) -> Path:
+    """Apart from the click the sound is digital silence, or noise of this size."""
     with av.open(str(path), "w") as out:
         picture = out.add_stream(video, rate=FPS, width=64, height=48, pix_fmt="yuv420p")
         sound = out.add_stream(audio, rate=48_000 if audio == "libopus" else RATE, layout="mono")
@@ -21,7 +22,7 @@ def write_flash_click(path: Path, video="libx264", audio="aac", seconds=SECONDS,
             level = 255 if index == event * FPS else 16
             frame = VideoFrame.from_ndarray(np.full((48, 64, 3), level, np.uint8), format="rgb24")
             out.mux(picture.encode(frame))
-        samples = np.zeros((1, seconds * sound.rate), np.float32)
+        samples = noise * np.random.default_rng(0).standard_normal((1, seconds * sound.rate)).astype(np.float32)
         first = int(event * sound.rate)
         samples[0, first : first + sound.rate // 100] = 0.8
         for begin in range(0, samples.shape[1], 1024):

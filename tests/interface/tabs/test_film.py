@@ -210,7 +210,7 @@ def test_names_of_copies(name, fixed):
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
-    return write_flash_click(tmp_path_factory.mktemp("film") / "clip.mp4", seconds=10, event=5.0)
+    return write_flash_click(tmp_path_factory.mktemp("film") / "clip.mp4", seconds=10, event=5.0, noise=0.01)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from tests.support.page import TINY
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
-    return write_flash_click(tmp_path_factory.mktemp("windows") / "a.mp4", seconds=10, event=5.0)
+    return write_flash_click(tmp_path_factory.mktemp("windows") / "a.mp4", seconds=10, event=5.0, noise=0.01)
 
 
 @pytest.fixture(scope="module")
