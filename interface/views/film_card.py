@@ -56,7 +56,7 @@ def _cost(timeline: Timeline) -> str:
 
 
 def _as_sentence(note: str) -> str:
-    return f"{note[0].upper()}{note[1:]}." if note else ""
+    return f"{note[0].upper()}{note[1:].rstrip('.')}." if note else ""
 
 
 def repair_card(repair: Repair) -> str:
@@ -66,6 +66,8 @@ def repair_card(repair: Repair) -> str:
         sentences.append(f"Forced although {repair.forced}.")
     if repair.left_out:
         sentences.append(f"Not kept: {', '.join(repair.left_out)}.")
+    sentences += [f"Before: {repair.before.unmeasured_in_words}."] if repair.before and repair.before.unmeasured else []
+    sentences += map(_as_sentence, repair.notes)
     first, *others = (escape(each) for each in sentences)
     notes = "".join(f'<p class="note">{each}</p>' for each in others)
     return f'<div class="film"><p class="sentence" role="status">{first}</p>{notes}{_table(repair)}</div>'

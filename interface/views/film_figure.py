@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from interface.views.offset_figures import LOOK, Figure
+from synchformer.inference.coverage import Unmeasured
 from synchformer.offsets.continuous import in_milliseconds
 from synchformer.offsets.plots import SHORT, SURE, TICKS
 from synchformer.offsets.timeline import Moment, Piece, Timeline, clock
@@ -27,11 +28,13 @@ def film_figure(moments: Sequence[Moment], span: tuple[float, float], timeline: 
     sure = [moment for moment in moments if moment.confidence >= SURE]
     unsure = [moment for moment in moments if moment.confidence < SURE]
     data = [_windows(unsure, sure=False), _windows(sure, sure=True)]
+    layout = _layout(span, [moment.offset for moment in sure or moments], matched)
     if timeline is not None:
         data += _explanation(timeline)
+        layout["shapes"] += [_unmeasured(part) for part in timeline.unmeasured]
     if matched:
         data.append(_matched(moments))
-    return {"data": data, "layout": _layout(span, [moment.offset for moment in sure or moments], matched)}
+    return {"data": data, "layout": layout}
 
 
 def _windows(moments: Sequence[Moment], *, sure: bool) -> dict[str, Any]:
@@ -179,6 +182,24 @@ def _zero() -> dict[str, Any]:
     """The line of a film in sync."""
     line = {"color": "var(--ink-soft)", "width": 1, "dash": "dash"}
     return {"type": "line", "xref": "paper", "yref": "y", "x0": 0, "x1": 1, "y0": 0, "y1": 0, "line": line}
+
+
+def _unmeasured(part: Unmeasured) -> dict[str, Any]:
+    """A grey band, named, over a part that was not measured."""
+    return {
+        "type": "rect",
+        "xref": "x",
+        "yref": "paper",
+        "x0": part.start,
+        "x1": part.stop,
+        "y0": 0,
+        "y1": 1,
+        "fillcolor": "var(--ink-soft)",
+        "opacity": 0.18,
+        "line": {"width": 0},
+        "layer": "below",
+        "label": {"text": part.reason, "textposition": "top center"},
+    }
 
 
 def ticks(start: float, stop: float) -> list[float]:

@@ -46,6 +46,7 @@ def draw_timeline(timeline: Timeline) -> Figure:
     times = np.array([moment.center for moment in timeline.moments])
     strength = np.array([moment.confidence for moment in timeline.moments])
     axes.axhline(0, color=QUIET, lw=0.8)
+    _unmeasured(axes, timeline)
     for part, alpha in ((strength < SURE, 0.18), (strength >= SURE, 0.9)):
         _windows(axes, timeline, times, part, alpha)
     _explanation(axes, timeline)
@@ -60,7 +61,7 @@ def draw_timeline(timeline: Timeline) -> Figure:
         below.set_ylabel("can be\nmatched", fontsize=8)
     for each in grid[:, 0]:
         _clean(each)
-    _clock_axis(grid[-1][0], timeline.moments[0].start, timeline.moments[-1].stop)
+    _clock_axis(grid[-1][0], *timeline.span)
     return figure
 
 
@@ -77,6 +78,15 @@ def _windows(axes: Axes, timeline: Timeline, times: np.ndarray, part: np.ndarray
     axes.scatter(
         times[part], [m.offset for m in moments], s=size, color=POINT, alpha=alpha, lw=0, label=label, zorder=3
     )
+
+
+def _unmeasured(axes: Axes, timeline: Timeline) -> None:
+    """A grey band over every part that was not measured; the legend says why."""
+    named: set[str] = set()
+    for part in timeline.unmeasured:
+        label = None if part.reason in named else f"not measured: {part.reason}"
+        named.add(part.reason)
+        axes.axvspan(part.start, part.stop, color=QUIET, alpha=0.25, lw=0, label=label, zorder=0)
 
 
 def _explanation(axes: Axes, timeline: Timeline) -> None:

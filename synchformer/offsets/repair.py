@@ -71,7 +71,13 @@ class Repair:
             parts.append(f"forced although {self.forced}")
         if self.left_out:
             parts.append(f"not kept: {', '.join(self.left_out)}")
-        return "\n".join(parts)
+        return "\n".join([*parts, *self.notes])
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What both measurements met, such as damage; each sentence once."""
+        timelines = [timeline for timeline in (self.before, self.after) if timeline]
+        return tuple(dict.fromkeys(note for timeline in timelines for note in timeline.notes))
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -83,6 +89,7 @@ class Repair:
             "sentence": self.sentence,
             "forced": self.forced,
             "left_out": self.left_out,
+            "notes": self.notes,
             "before": self.before.as_dict() if self.before else None,
             "after": self.after.as_dict() if self.after else None,
         }
@@ -134,7 +141,7 @@ def fix(
             before = look(path, progress=_stage(progress, "before"))
         correction, why = decide(before, resample)
         if why and not force:
-            raise RefusedError(f"nothing was written: {why}")
+            raise RefusedError("; ".join((f"nothing was written: {why}", *before.notes)))
     else:
         probe(path)
         correction = Correction(offset)
@@ -164,6 +171,8 @@ def decide(timeline: Timeline, resample: bool) -> tuple[Correction, str | None]:
 
 
 def _doubt(timeline: Timeline, interval: tuple[float, float]) -> str | None:
+    if timeline.lacks_relevant_part:
+        return f"{timeline.sentence}; too much of the video was not measured for moving the sound of all of it"
     if not timeline.is_conclusive:
         return f"{timeline.sentence}; the evidence is too weak"
     if timeline.probability[timeline.kind] < SURE:

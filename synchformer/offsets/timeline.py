@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from synchformer.inference.coverage import Unmeasured, union_seconds
 from synchformer.offsets.broadcast_tolerances import Verdict, check_tolerances
 from synchformer.offsets.continuous import in_milliseconds
 from synchformer.offsets.drift_or_jumps import Kind
@@ -14,6 +15,8 @@ from synchformer.storage.csv_rows import as_csv
 SURE = 0.9  # an explanation with less probability is named with its rival
 WIDEST = 0.4  # s: an interval wider than two classes is no measurement
 MINUTE = 60.0  # s
+RELEVANT_SHARE, RELEVANT_SECONDS = 0.1, 10.0  # of a film, or in one piece: what must not be left unmeasured silently
+NAMED_PARTS = 3  # unmeasured parts that a sentence names; of more it tells the sum
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ class Timeline:
 
     `kind` is the likeliest explanation and `probability` that of each. `whole` is the offset when it is constant,
     `drift` the line when it drifts, `pieces` the stretches when it jumps; all three are there whatever the kind.
+    `unmeasured` are the parts in which picture or sound is missing.
     """
 
     path: Path
@@ -89,6 +93,7 @@ class Timeline:
     calibration_note: str
     took: float
     notes: tuple[str, ...] = field(default=())
+    unmeasured: tuple[Unmeasured, ...] = ()
 
     @property
     def is_conclusive(self) -> bool:
@@ -117,15 +122,50 @@ class Timeline:
         return tuple((end - half, end + half) for end in (self.drift.at_start, self.drift.at_stop))
 
     @property
+    def span(self) -> tuple[float, float]:
+        """The part of the video, in seconds, that was scanned, measured or not."""
+        starts = [self.moments[0].start, *(part.start for part in self.unmeasured)]
+        stops = [self.moments[-1].stop, *(part.stop for part in self.unmeasured)]
+        return min(starts), max(stops)
+
+    @property
+    def lacks_relevant_part(self) -> bool:
+        """Whether so much was not measured that the result may not hold for the whole video."""
+        whole = union_seconds(self.unmeasured) > RELEVANT_SHARE * self.seconds
+        return whole or any(part.seconds > RELEVANT_SECONDS for part in self.unmeasured)
+
+    @property
+    def unmeasured_in_words(self) -> str:
+        """The parts that were not measured and why; empty when there is none."""
+        if len(self.unmeasured) <= NAMED_PARTS:
+            return "; ".join(part.sentence for part in self.unmeasured)
+        total = union_seconds(self.unmeasured)
+        reasons = " or ".join(dict.fromkeys(part.reason for part in self.unmeasured))
+        return f"{len(self.unmeasured)} parts, {total:.1f} s together, were not measured: {reasons}"
+
+    @property
     def sentence(self) -> str:
-        """The result in words."""
+        """The result in words, with what was not measured."""
+        return "; ".join(part for part in (self._explanation(), self.unmeasured_in_words) if part)
+
+    def _explanation(self) -> str:
         explanation = {"constant": self._constant, "drift": self._drifting, "jumps": self._jumping}[self.kind]()
         if self.kind != "constant" and not self.is_conclusive:
             return f"cannot tell: the best guess is that {explanation}"
         rival = max((kind for kind in self.probability if kind != self.kind), key=lambda kind: self.probability[kind])
         if self.probability[self.kind] >= SURE or not self.is_conclusive:
             return explanation
-        return f"{explanation}; {_NAMES[rival]} is possible too ({_percent(self.probability[rival])})"
+        return (
+            f"cannot tell {_NAMES[self.kind]} from {_NAMES[rival]}: the best guess is that {explanation}, but "
+            f"{self._possible(rival)} is possible too ({_percent(self.probability[rival])})"
+        )
+
+    def _possible(self, kind: Kind) -> str:
+        """A rival of the likeliest explanation, in words."""
+        if kind == "drift":
+            low, high = self.drift.per_minute_interval
+            return f"a drift between {low:+.1f} and {high:+.1f} ms per minute"
+        return _NAMES[kind]
 
     def _constant(self) -> str:
         span = f"{_percent(self.level)} interval: {_span(self.whole.interval)}"
@@ -164,12 +204,16 @@ class Timeline:
             "pieces": [asdict(piece) for piece in self.pieces],
             "verdicts": {verdict.tolerance.name: verdict.judgment for verdict in self.verdicts},
             "moments": [asdict(moment) for moment in self.moments],
+            "unmeasured": [asdict(part) for part in self.unmeasured],
         }
 
     def as_csv(self) -> str:
-        """A row per window."""
-        columns = ("start", "stop", "offset", "low", "high", "confidence", "synchronizability")
-        return as_csv([_cells(moment) for moment in self.moments], columns, line_end="\n")
+        """A row per window and per part that was not measured, which has no offset but says why, in order of time."""
+        columns = ("start", "stop", "offset", "low", "high", "confidence", "synchronizability", "not_measured")
+        rows = [(moment.start, [*_cells(moment), None]) for moment in self.moments]
+        for part in self.unmeasured:
+            rows.append((part.start, [f"{part.start:.4f}", f"{part.stop:.4f}", *[None] * 5, part.reason]))
+        return as_csv([cells for _, cells in sorted(rows, key=lambda row: row[0])], columns, line_end="\n")
 
 
 def _cells(moment: Moment) -> list[str | None]:
