@@ -23,7 +23,7 @@ TEXTURE_SPAN = 5.0
 NOISE_FRAMES = 8
 
 
-def frame_times(scene: Scene, fps: int = FPS) -> Tensor:
+def frame_times(scene: Scene, fps: float = FPS) -> Tensor:
     """The moments of a scene's frames in seconds: (T,), float64, frame k at k / fps."""
     return torch.arange(round(scene.duration * fps), dtype=torch.float64) / fps
 

@@ -6,6 +6,7 @@ Shape legend: T frames, H x W pixels, n samples.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -24,7 +25,15 @@ Part = tuple[NDArray[np.uint8], NDArray[np.float32]]
 """Some frames (T, H, W, 3) and the samples (n,) that sound with them."""
 
 
-def write_clip(scene: Scene, path: str | Path, size: tuple[int, int] = (256, 340), crf: int = 18) -> Path:
+def write_clip(
+    scene: Scene,
+    path: str | Path,
+    size: tuple[int, int] = (256, 340),
+    crf: int = 18,
+    *,
+    fps: float = FPS,
+    sample_rate: int = SAMPLE_RATE,
+) -> Path:
     """Render a scene and encode it.
 
     Args:
@@ -32,33 +41,45 @@ def write_clip(scene: Scene, path: str | Path, size: tuple[int, int] = (256, 340
         path: the MP4 file, replaced when it exists.
         size: height and width in pixels, both even.
         crf: H.264 quality, smaller is better.
+        fps: frames per second.
+        sample_rate: samples per second of the file; the scene's sound, of 16 kHz, is resampled.
 
     Raises:
         ValueError: when a side of `size` is odd, which 4:2:0 video cannot have.
     """
-    frames = render_frames(scene, frame_times(scene), size).permute(0, 2, 3, 1).contiguous().numpy()  # (T, H, W, 3)
-    return write_parts([(frames, render_sound(scene))], path, size, crf)
+    frames = render_frames(scene, frame_times(scene, fps), size).permute(0, 2, 3, 1).contiguous().numpy()
+    return write_parts([(frames, render_sound(scene))], path, size, crf, fps=fps, sample_rate=sample_rate)
 
 
-def write_parts(parts: Iterable[Part], path: str | Path, size: tuple[int, int], crf: int = 18) -> Path:
+def write_parts(
+    parts: Iterable[Part],
+    path: str | Path,
+    size: tuple[int, int],
+    crf: int = 18,
+    *,
+    fps: float = FPS,
+    sample_rate: int = SAMPLE_RATE,
+) -> Path:
     """Encode picture and sound that come in parts, one after the other, in one thread.
 
     Args:
-        parts: frames at 25 fps and samples at 16 kHz, of any lengths.
+        parts: frames at `fps` and samples at 16 kHz, of any lengths.
         path: the file, replaced when it exists; its ending names the container (.mp4, .mkv, .webm).
         size: height and width of the frames in pixels, both even.
         crf: H.264 quality, smaller is better.
+        fps: frames per second.
+        sample_rate: samples per second of the file; WebM has its own.
 
     Raises:
         ValueError: when a side of `size` is odd, which 4:2:0 video cannot have.
     """
     if size[0] % 2 or size[1] % 2:
         raise ValueError(f"height and width must be even, not {size}")
-    x264 = ("libx264", {"crf": str(crf), "preset": "veryfast"}, "aac", SAMPLE_RATE)
+    x264 = ("libx264", {"crf": str(crf), "preset": "veryfast"}, "aac", sample_rate)
     codec, options, sound, rate = ENCODERS.get(Path(path).suffix, x264)
     layout = {"movflags": "+faststart"} if Path(path).suffix == ".mp4" else {}
     with av.open(str(Path(path).absolute()), "w", options=layout) as container:  # a colon in a name is no protocol
-        video = container.add_stream(codec, rate=FPS, options=options)
+        video = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=options)
         audio = container.add_stream(sound, rate=rate, options={"b": "96k"})
         assert isinstance(video, av.VideoStream) and isinstance(audio, av.AudioStream)
         video.width, video.height, video.pix_fmt = size[1], size[0], "yuv420p"
