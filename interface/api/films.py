@@ -23,7 +23,8 @@ from interface.session.film_jobs import (
 from interface.session.model_registry import Models, wait_for
 from interface.tabs.components import FILM
 from synchformer.offsets import Repair, Timeline
-from synchformer.offsets.scan import EVERY, REACH, Survey
+from synchformer.offsets.calibration import EVERY
+from synchformer.offsets.scan import REACH, Survey
 
 
 def add_films(models: Models) -> None:

@@ -26,8 +26,8 @@ from synchformer.media.probe import MediaInfo
 from synchformer.media.remux import FORMATS
 from synchformer.modeling.synchformer import Synchformer
 from synchformer.offsets import Repair, Timeline, fix
-from synchformer.offsets.calibration import calibration_of
-from synchformer.offsets.scan import EVERY, REACH, Survey, scan_plan
+from synchformer.offsets.calibration import EVERY, calibration_of
+from synchformer.offsets.scan import REACH, Survey, scan_plan
 
 PATIENCE = 600.0  # s: work that took minutes already waits longer for its turn than a slider does
 

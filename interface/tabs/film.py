@@ -33,7 +33,8 @@ from interface.views.film_figure import film_figure
 from interface.views.messages import WAITING, error_as_html, note_as_html, progress_as_html
 from synchformer.modeling.synchformer import Synchformer
 from synchformer.offsets import RefusedError, Repair, Timeline
-from synchformer.offsets.scan import EVERY, REACH, Survey
+from synchformer.offsets.calibration import EVERY
+from synchformer.offsets.scan import REACH, Survey
 from synchformer.offsets.timeline import clock
 from synchformer.storage.json_text import to_json
 
@@ -296,7 +297,7 @@ def _panels(*timelines: Timeline) -> str:
 
 
 def _span(timeline: Timeline) -> tuple[float, float]:
-    return timeline.moments[0].start, timeline.moments[-1].stop
+    return timeline.span
 
 
 def _fix(context: PageContext, film: FilmTab, job: FilmJob) -> Iterator[Changes]:

@@ -2,48 +2,78 @@
 
 They are measured by `python -m training.calibration.fit` on generated clips and kept in `assets/calibration.json` under
 the fingerprint of the model's weights, so that they are never used for other weights.
+
+What a file is like counts too. A model that was trained on sound up to 8 kHz errs more where the upper part is
+missing, whatever the file's nominal rate; so the constants are measured for several bandwidths and interpolated between
+them. And the model's frame clock takes pictures of files with other frame rates a few milliseconds too early or too
+late, which `picture_lead` says.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
+
+import numpy as np
 
 from synchformer.checkpoints.assets import asset
 from synchformer.checkpoints.fingerprint import fingerprint
 from synchformer.modeling.synchformer import Synchformer
 from synchformer.offsets.response import Response, assumed_profile
 
+EVERY = 1.92  # s between the windows of a film
 LEVEL = 0.9  # the share of clips that an interval claims to cover
 CALIBRATION_FILE = "calibration.json"  # among the embedded files
+CALIBRATED_FPS = 25.0  # of the clips that constants are measured on
+SLOWEST, FASTEST = 5.0, 1000.0  # frames per second that a file may believably have
 
 
 @dataclass(frozen=True)
 class Combination:
     """How the answers of one kind of measurement add up (see `synchformer.offsets.posterior`).
 
-    `weight` tempers the sum of evidence, `uniform` is the share of the uniform density, and `q` the probability of the
-    central interval that covers `LEVEL` of clips.
+    `weight` tempers the sum of evidence and `uniform` is the share of the uniform density. `q` holds, for every length
+    of `seconds`, which rise, the probability of the central interval that covers `LEVEL` of clips of that length.
     """
 
     weight: float
     uniform: float
-    q: float
+    seconds: tuple[float, ...]
+    q: tuple[float, ...]
+
+    def q_of(self, seconds: float) -> float:
+        """The probability for this length; between those measured, lengths count by their logarithm."""
+        return float(np.interp(np.log(max(seconds, 1e-3)), np.log(self.seconds), self.q))
+
+
+@dataclass(frozen=True)
+class Constants:
+    """What holds for one kind of file: `clip` for a fine estimate, `window` for one window of a scan, `film` for many.
+
+    The weight of `film` is that of every window's own density where windows are `EVERY` seconds apart. `hertz` is how
+    far up the sound reaches, and `lead` the seconds by which pictures are taken too early on average.
+    """
+
+    hertz: float
+    response: Response
+    clip: Combination
+    window: Combination
+    film: Combination
+    lead: float = 0.0
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """One model's constants: `clip` for a fine estimate, `window` for one window of a scan.
+    """One model's constants, for sound of several bandwidths, which rise.
 
     `temperature` divides the logits so that probabilities mean shares (Guo et al., "On calibration of modern neural
     networks", 2017). `measured` says on what; it is empty when the constants are assumptions.
     """
 
-    response: Response
-    clip: Combination
-    window: Combination
+    bands: tuple[Constants, ...]
     temperature: float
     measured: str = ""
 
@@ -56,6 +86,57 @@ class Calibration:
             "no calibration exists for this model: the interval rests on assumptions and may be too narrow or too wide"
         )
 
+    @property
+    def widest(self) -> Constants:
+        """The constants for sound of all frequencies, at 25 frames per second."""
+        return self.bands[-1]
+
+    def of(self, hertz: float, fps: float = CALIBRATED_FPS) -> Constants:
+        """The constants for a file whose sound reaches up to `hertz` and whose picture has `fps` frames per second."""
+        lead = picture_lead(fps) if self.measured else 0.0
+        return replace(self._between(hertz), lead=lead)
+
+    def _between(self, hertz: float) -> Constants:
+        if hertz <= self.bands[0].hertz:
+            return self.bands[0]
+        for low, high in pairwise(self.bands):
+            if hertz < high.hertz:
+                return _mixed(low, high, (hertz - low.hertz) / (high.hertz - low.hertz))
+        return self.widest
+
+
+def picture_lead(fps: float) -> float:
+    """Seconds by which the pictures that the model gets are ahead of those of a file with 25 frames per second.
+
+    Every picture of the model's clock is the last one of the file whose time, rounded to the clock, has come: on
+    average half a frame of the clock after, and half a frame of the file before, the moment that it stands for. Slow
+    pictures are therefore seen late, and fast ones early. 0 for a rate that cannot be believed.
+    """
+    if not SLOWEST <= fps <= FASTEST:
+        return 0.0
+    return 0.5 / CALIBRATED_FPS - 0.5 / fps
+
+
+def _mixed(low: Constants, high: Constants, share: float) -> Constants:
+    """Constants between two bandwidths; `share` is that of the higher one."""
+
+    def between(a: float, b: float) -> float:
+        return (1 - share) * a + share * b
+
+    def combination(a: Combination, b: Combination) -> Combination:
+        q = tuple(between(value, b.q_of(seconds)) for seconds, value in zip(a.seconds, a.q, strict=True))
+        return Combination(between(a.weight, b.weight), between(a.uniform, b.uniform), a.seconds, q)
+
+    profile = tuple(between(*each) for each in zip(low.response.profile, high.response.profile, strict=True))
+    response = Response(low.response.grid, profile, between(low.response.chance, high.response.chance))
+    return Constants(
+        hertz=between(low.hertz, high.hertz),
+        response=response,
+        clip=combination(low.clip, high.clip),
+        window=combination(low.window, high.window),
+        film=combination(low.film, high.film),
+    )
+
 
 def calibration_of(model: Synchformer) -> Calibration:
     """The constants measured for these weights, or cautious assumptions (`measured` is then empty)."""
@@ -67,8 +148,10 @@ def assumed(grid: tuple[float, ...]) -> Calibration:
     """Constants for a model without measured ones: a clip's answers count as two, one clip in ten misleads."""
     step = grid[1] - grid[0]
     response = Response(grid, assumed_profile(step), chance=0.1)
-    one = Combination(weight=2 / 13, uniform=0.1, q=0.95)
-    return Calibration(response, Combination(weight=2 / 70, uniform=0.1, q=0.95), one, temperature=1.5)
+    one = Combination(weight=2 / 13, uniform=0.1, seconds=(5.0,), q=(0.95,))
+    clip = Combination(weight=2 / 70, uniform=0.1, seconds=(10.0,), q=(0.95,))
+    film = Combination(weight=0.4, uniform=0.0, seconds=(10.0,), q=(0.95,))
+    return Calibration((Constants(8000.0, response, clip, one, film),), temperature=1.5)
 
 
 def as_dict(calibration: Calibration) -> dict[str, Any]:
@@ -78,14 +161,26 @@ def as_dict(calibration: Calibration) -> dict[str, Any]:
 
 def from_dict(values: dict[str, Any]) -> Calibration:
     """A calibration out of its plain values."""
-    response = values["response"]
     return Calibration(
-        response=Response(tuple(response["grid"]), tuple(response["profile"]), response["chance"]),
-        clip=Combination(**values["clip"]),
-        window=Combination(**values["window"]),
+        bands=tuple(_band(band) for band in values["bands"]),
         temperature=values["temperature"],
         measured=values["measured"],
     )
+
+
+def _band(values: dict[str, Any]) -> Constants:
+    response = values["response"]
+    return Constants(
+        hertz=values["hertz"],
+        response=Response(tuple(response["grid"]), tuple(response["profile"]), response["chance"]),
+        clip=_combination(values["clip"]),
+        window=_combination(values["window"]),
+        film=_combination(values["film"]),
+    )
+
+
+def _combination(values: dict[str, Any]) -> Combination:
+    return Combination(values["weight"], values["uniform"], tuple(values["seconds"]), tuple(values["q"]))
 
 
 @lru_cache(maxsize=1)

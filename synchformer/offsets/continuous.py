@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,16 +10,18 @@ from typing import Any
 import numpy as np
 
 from synchformer.config import Precision, SynchformerConfig
+from synchformer.inference.condition import MediaCondition
+from synchformer.inference.coverage import Coverage, Unmeasured
 from synchformer.inference.engine import check_model
 from synchformer.inference.sliding_windows import Plan, Progress, Window, read_windows
 from synchformer.media.probe import MediaError
 from synchformer.modeling.synchformer import Synchformer
 from synchformer.offsets.broadcast_tolerances import Verdict, check_tolerances
-from synchformer.offsets.calibration import LEVEL, Calibration, calibration_of
-from synchformer.offsets.posterior import Posterior, evidence, offset_grid, to_posterior
+from synchformer.offsets.calibration import EVERY, LEVEL, Calibration, Constants, calibration_of
+from synchformer.offsets.posterior import Floats, Posterior, evidence, mixed, offset_grid, to_posterior
 
 HOP = 21  # frames between windows: no multiple of the segments' stride of 8, so that every phase between them occurs
-SECONDS = 10.0  # s that are read by default: what the constants are measured on
+SECONDS = 10.0  # s that are read by default; longer parts are measured like films
 WIDEST = 0.4  # s: an interval wider than two classes is no measurement
 
 
@@ -91,7 +93,7 @@ def fine(
 
     Args:
         start: first second of the part.
-        seconds: its length; intervals are calibrated for 10 s.
+        seconds: its length.
         model, path, precision, progress, calibration: as in `scan`.
 
     Raises:
@@ -102,29 +104,43 @@ def fine(
     config = model.config
     plan = fine_plan(config, start, seconds)
     notes: list[str] = []
-    windows = list(read_windows(model, path, plan, precision=precision, progress=progress, notes=notes))
+    condition, coverage = MediaCondition(config.sample_rate), Coverage(config, plan.start)
+    windows = list(
+        read_windows(
+            model, path, plan, precision=precision, progress=progress, notes=notes, watch=condition.add,
+            coverage=coverage,
+        )
+    )  # fmt: skip
     if not windows:
-        need = config.span_frames / config.video_fps
-        raise MediaError(f"{Path(path).name} has no {need:.1f} s of picture and sound from {start:.2f} s on, which one "
-                         f"window of the model needs; choose an earlier start or a longer file")  # fmt: skip
-    constants = calibration or calibration_of(model)
-    posterior = combine(windows, constants)
+        raise too_short(Path(path), config, start, coverage.unmeasured)
+    known = calibration or calibration_of(model)
+    posterior, interval = combine(windows, known.of(condition.bandwidth, condition.fps))
     return FineEstimate(
         offset=posterior.median,
-        interval=posterior.interval(constants.clip.q),
+        interval=interval,
         level=LEVEL,
         start=windows[0].start,
         stop=windows[-1].stop,
         windows=len(windows),
-        calibration_note=constants.note,
-        calibrated=bool(constants.measured),
+        calibration_note=known.note,
+        calibrated=bool(known.measured),
         posterior=posterior,
-        notes=tuple(notes),
+        notes=(*notes, *(part.sentence for part in coverage.unmeasured)),
+    )
+
+
+def too_short(path: Path, config: SynchformerConfig, start: float, unmeasured: tuple[Unmeasured, ...]) -> MediaError:
+    """The error for a part without a single window."""
+    need = config.span_frames / config.video_fps
+    why = "".join(f"; {part.sentence}" for part in unmeasured)
+    return MediaError(
+        f"{path.name} has no {need:.1f} s of picture and sound together from {start:.2f} s on, which one window of the "
+        f"model needs{why}; choose another start or a longer file"
     )
 
 
 def fine_plan(config: SynchformerConfig, start: float = 0.0, seconds: float = SECONDS) -> Plan:
-    """Windows at every phase of the segments, under shifts by whole strides over the model's range.
+    """Windows under shifts by whole strides over the model's range; in short parts, at every phase of the segments.
 
     Raises:
         ValueError: when the part is empty or begins before the file.
@@ -133,20 +149,40 @@ def fine_plan(config: SynchformerConfig, start: float = 0.0, seconds: float = SE
     reach = round(config.max_offset * config.video_fps) // stride * stride
     first = round(start * config.video_fps)
     return Plan(
-        hop=HOP,
+        hop=HOP if seconds <= SECONDS else round(EVERY * config.video_fps),
         shifts=tuple(range(-reach, reach + 1, stride)),
         start=first,
         stop=first + round(seconds * config.video_fps),
     )
 
 
-def combine(windows: Iterable[Window], calibration: Calibration) -> Posterior:
-    """The density over the offset that all windows of a clip share, within the model's range."""
-    offsets = offset_grid(calibration.response.reach)
-    total = np.zeros(len(offsets))
-    for window in windows:
-        total += evidence(offsets, window.shifts, window.probabilities, calibration.response)
-    return to_posterior(offsets, calibration.clip.weight * total, calibration.clip.uniform)
+def combine(windows: Sequence[Window], constants: Constants) -> tuple[Posterior, tuple[float, float]]:
+    """The density over the offset that all windows of a clip share, within the model's range, and its interval."""
+    offsets = offset_grid(constants.response.reach)
+    sums = np.array([window_evidence(offsets, window, constants) for window in windows])  # (W, K)
+    seconds = windows[-1].stop - windows[0].start
+    if len(windows) == 1:
+        kind, total = constants.window, constants.window.weight * sums[0]
+    elif seconds <= SECONDS:
+        kind, total = constants.clip, constants.clip.weight * sums.sum(0)
+    else:
+        kind, total = constants.film, film_densities(sums, constants, EVERY).sum(0)
+    posterior = to_posterior(offsets, total, kind.uniform)
+    return posterior, posterior.interval(kind.q_of(seconds))
+
+
+def window_evidence(offsets: Floats, window: Window, constants: Constants) -> Floats:
+    """The untempered evidence of one window over the grid (K,), its pictures in their true place."""
+    return evidence(offsets, window.shifts - constants.lead, window.probabilities, constants.response)
+
+
+def film_densities(sums: Floats, constants: Constants, every: float) -> Floats:
+    """What each window of a film adds to the log density (W, K), from their evidence (W, K), `every` seconds apart.
+
+    Each may be sure and wrong, and neighbors say the same in part.
+    """
+    weight = min(1.0, constants.film.weight * every / EVERY)
+    return weight * mixed(constants.window.weight * sums, constants.window.uniform)
 
 
 def in_milliseconds(offset: float) -> str:

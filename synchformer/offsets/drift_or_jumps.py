@@ -4,12 +4,20 @@ Every window has a density over the offset. It is mixed with a share of the unif
 sure and wrong counts for little, and windows that overlap count less each. Then
 
 - *constant*: one offset for all; its evidence is the mean over the grid of the product of densities;
-- *drift*: a line a + b t; its evidence is the mean over a grid of lines;
+- *drift*: a line a + b t; its evidence is the mean over a grid of lines, of slopes of every order of magnitude alike;
 - *jumps*: an offset that may change at any window to any other with a small probability (a hidden Markov model, whose
   forward recursion sums over all places and sizes of jumps), given that it changes at least once.
 
 The evidences are compared at equal prior odds; the means over grids are what makes a more flexible explanation pay for
-its freedom (MacKay, "Bayesian interpolation", 1992).
+its freedom (MacKay, "Bayesian interpolation", 1992). How much a line pays depends on the slopes that are thought
+possible before anything is measured: if they were all equally likely up to the steepest, a slow drift would have to be
+far beyond doubt before it were preferred to none (Lindley, "A statistical paradox", 1957). Drifts come in every order
+of magnitude, from clocks that differ by 0.01 % to a film shown 4 % too fast, so that the prior density of a slope b is
+proportional to 1 / (|b| + b0) (Jeffreys).
+
+A line that changes the offset by at most `MATTERS` from the first window to the last is as good as a constant, and its
+share of the probability is counted there: what is called constant may be shifted as a whole without harm, and what
+cannot be told from a drift that matters is not called constant.
 
 Shape legend: W windows, K offsets of the grid, B slopes.
 """
@@ -17,6 +25,7 @@ Shape legend: W windows, K offsets of the grid, B slopes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -30,7 +39,9 @@ Floats = NDArray[np.float64]
 
 JUMPS_EVERY = 600.0  # s between jumps, before anything is known
 STEEPEST = 0.05  # s per s: 25 frames per second taken for 24 are 0.04
-MAX_SLOPES = 801
+MATTERS = 0.045  # s over the whole film: a smaller change is below what viewers detect (ITU-R BT.1359)
+END_STEP = 0.25  # of a step of the grid: by how much a step of the slope moves the ends
+MAX_SLOPES = 1601
 
 
 @dataclass(frozen=True)
@@ -75,9 +86,10 @@ def explain(offsets: Floats, times: Floats, log_densities: Floats, level: float)
     """
     total = log_densities.sum(0)
     same = logsumexp(total) - np.log(len(offsets))
-    line, slope_evidence = _line(offsets, times, log_densities, level)
+    line, small, large = _line(offsets, times, log_densities, level)
     jumps, states = _jumps(times, log_densities, same)
-    evidence: dict[Kind, float] = {"constant": float(same), "drift": slope_evidence, "jumps": jumps}
+    unmoved = float(np.logaddexp(same, small))
+    evidence: dict[Kind, float] = {"constant": unmoved, "drift": large, "jumps": jumps}
     whole = logsumexp(list(evidence.values()))
     mass = np.exp(total - logsumexp(total))
     return Explanations(
@@ -89,29 +101,42 @@ def explain(offsets: Floats, times: Floats, log_densities: Floats, level: float)
 
 
 def slope_grid(offsets: Floats, times: Floats) -> Floats:
-    """Slopes (B,) in seconds per second, fine enough that a step moves the ends by one step of the grid."""
+    """Slopes (B,) in seconds per second, fine enough that a step moves the ends by a part of the grid's step."""
     half = max(float(np.ptp(times)) / 2, 1e-9)
-    step = float(offsets[1] - offsets[0])
+    step = END_STEP * float(offsets[1] - offsets[0])
     steepest = min(STEEPEST, float(offsets[-1]) / half)
     count = min(int(np.ceil(steepest * half / step)), MAX_SLOPES // 2)
     return np.linspace(-steepest, steepest, 2 * max(count, 1) + 1)
 
 
-def _line(offsets: Floats, times: Floats, log_densities: Floats, level: float) -> tuple[Line, float]:
-    slopes, center = slope_grid(offsets, times), float(times.mean())
+def slope_prior(slopes: Floats, length: float) -> Floats:
+    """Probabilities (B,) of slopes before anything is measured, over `length` seconds."""
+    density = 1 / (np.abs(slopes) + MATTERS / max(length, 1e-9))
+    prior: Floats = density / density.sum()
+    return prior
+
+
+def _line(offsets: Floats, times: Floats, log_densities: Floats, level: float) -> tuple[Line, float, float]:
+    """The line, and the evidence of lines whose change over all windows does not matter, and of those whose does."""
+    slopes, center, length = slope_grid(offsets, times), float(times.mean()), float(np.ptp(times))
     step = float(offsets[1] - offsets[0])
     sums = np.zeros((len(slopes), len(offsets)))  # over the offset at the center
+    before = np.concatenate([np.zeros((1, len(offsets))), log_densities.cumsum(0)])  # sums of the first windows
     for slope, total in zip(slopes, sums, strict=True):
-        moves = np.round(slope * (times - center) / step).astype(int)
-        for move in np.unique(moves):  # windows that lie equally far up the line
-            _add_moved(total, log_densities[moves == move].sum(0), int(move))
-    evidence = float(logsumexp(sums) - np.log(sums.size))
+        moves = np.round(slope * (times - center) / step).astype(int)  # rises or falls with time
+        ends = [*(np.flatnonzero(np.diff(moves)) + 1).tolist(), len(moves)]
+        for first, last in pairwise([0, *ends]):  # windows that lie equally far up the line
+            _add_moved(total, before[last] - before[first], int(moves[first]))
+    sums += np.log(slope_prior(slopes, length))[:, None] - np.log(len(offsets))
     mass = np.exp(sums - logsumexp(sums))
-    return Line(
+    line = Line(
         *_summary(offsets, mass.sum(0), level),
         *_summary(slopes, mass.sum(1), level),
         center,
-    ), evidence
+    )
+    matters = np.abs(slopes) * length > MATTERS
+    small, large = (float(logsumexp(sums[part])) if part.any() else -np.inf for part in (~matters, matters))
+    return line, small, large
 
 
 def _add_moved(total: Floats, row: Floats, move: int) -> None:
@@ -151,10 +176,3 @@ def _jumps(times: Floats, log_densities: Floats, same: float) -> tuple[float, ND
     for index in range(count - 1, 0, -1):
         path[index - 1] = back[index, path[index]]
     return float(evidence), path
-
-
-def mixed(densities: Floats, uniform: float) -> Floats:
-    """Log densities (W, K) relative to the uniform one, each mixed with a share of it."""
-    peaks = densities - logsumexp(densities, axis=1, keepdims=True) + np.log(densities.shape[1])
-    mixtures: Floats = np.logaddexp(np.log1p(-uniform) + peaks, np.log(uniform))
-    return mixtures

@@ -20,7 +20,7 @@ Intervals are central, from quantile (1 - q) / 2 to (1 + q) / 2. q is conformal:
 with known offsets, so that the stated share of like clips is covered whatever the density's faults (Chernozhukov,
 Wuthrich, Zhu, "Distributional conformal prediction", PNAS 2021).
 
-Shape legend: K offsets of the density's grid, M shifts, C classes.
+Shape legend: K offsets of the density's grid, M shifts, C classes, W windows.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 
 from synchformer.offsets.response import Response
 
@@ -91,6 +92,13 @@ def evidence(offsets: Floats, shifts: Floats, probabilities: Floats, response: R
     for shift, answer in zip(shifts, probabilities, strict=True):
         total += response.log_likelihood(offsets + shift, answer)
     return total
+
+
+def mixed(densities: Floats, uniform: float) -> Floats:
+    """Log densities (W, K) relative to the uniform one, each mixed with a share of it."""
+    peaks = densities - logsumexp(densities, axis=1, keepdims=True) + np.log(densities.shape[1])
+    mixtures: Floats = np.logaddexp(np.log1p(-uniform) + peaks, np.log(uniform))
+    return mixtures
 
 
 def to_posterior(offsets: Floats, log_density: Floats, share: float) -> Posterior:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -12,16 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synchformer.config import Precision, SynchformerConfig
+from synchformer.inference.condition import MediaCondition
+from synchformer.inference.coverage import Coverage, Unmeasured
 from synchformer.inference.engine import Run, check_model, run_locally
 from synchformer.inference.sliding_windows import Plan, Progress, Window, read_windows
-from synchformer.media.probe import MediaError, probe
+from synchformer.media.probe import Media, MediaError, probe
 from synchformer.modeling.synchformer import Synchformer
-from synchformer.offsets.calibration import LEVEL, Calibration, calibration_of
-from synchformer.offsets.drift_or_jumps import Explanations, Line, explain, mixed
-from synchformer.offsets.posterior import evidence, offset_grid, to_posterior
+from synchformer.offsets.calibration import EVERY, LEVEL, Calibration, Constants, calibration_of
+from synchformer.offsets.continuous import film_densities, too_short, window_evidence
+from synchformer.offsets.drift_or_jumps import Explanations, Line, explain
+from synchformer.offsets.posterior import offset_grid, to_posterior
 from synchformer.offsets.timeline import MINUTE, Drift, Moment, Piece, Timeline
 
-EVERY = 1.92  # s between windows
 REACH = 2.0  # s that the sound is shifted either way
 STEP = 0.02  # s between the offsets in question
 NEAR = 0.1  # s around an offset that its confidence counts
@@ -74,7 +76,9 @@ def scan(
 class Survey:
     """A scan under way: `run` asks window after window, `timeline` tells what those that were asked amount to.
 
-    A run that is ended by its `progress` leaves the windows before it, and `timeline` tells of these.
+    A run that is ended by its `progress` leaves the windows before it, and `timeline` tells of these. The constants
+    depend on what the sound is like, which is learned on the way: `moments` rest on what was heard so far, `timeline`
+    on all of it.
 
     Args:
         model: as in `scan`, like the others.
@@ -100,7 +104,7 @@ class Survey:
     precision: Precision = "auto"
     place: Run = run_locally
     moments: list[Moment] = field(default_factory=list, init=False)
-    _densities: list[Floats] = field(default_factory=list, init=False)
+    _measured: list[Window] = field(default_factory=list, init=False)
     _notes: list[str] = field(default_factory=list, init=False)
     _took: float = field(default=0.0, init=False)
 
@@ -109,7 +113,9 @@ class Survey:
         if self.synchronizability is not None:
             check_model(self.synchronizability, "synchronizability")
         self.seconds = probe(self.path).seconds
-        self.offsets = offset_grid(self.reach + self.constants.response.reach, STEP)
+        self.offsets = offset_grid(self.reach + self.constants.widest.response.reach, STEP)
+        self._coverage = Coverage(self.model.config, self.plan.start)
+        self._condition = MediaCondition(self.model.config.sample_rate)
 
     @property
     def windows(self) -> int:
@@ -127,10 +133,10 @@ class Survey:
         """
         begin, passes = time.perf_counter(), 1 if self.synchronizability is None else 2
         try:
-            for window in self._windows(self.model, self.plan, _part(progress, 0, passes)):
-                density = window_density(self.offsets, window, self.constants)
-                self._densities.append(density)
-                self.moments.append(_moment(self.offsets, window, density, self.constants))
+            move = _part(progress, 0, passes)
+            for window in self._windows(self.model, self.plan, move, self._condition.add, self._coverage):
+                self._measured.append(window)
+                self.moments.append(_moment(self.offsets, window, self._own_constants))
             if not self.moments:
                 raise self._too_short()
             if self.synchronizability is not None:
@@ -146,23 +152,44 @@ class Survey:
         """
         if not self.moments:
             raise self._too_short()
-        overlap = min(1.0, self.plan.hop / self.model.config.span_frames)  # what several windows see counts once
+        constants = self._own_constants
+        self.moments = [
+            replace(_moment(self.offsets, window, constants), synchronizability=moment.synchronizability)
+            for window, moment in zip(self._measured, self.moments, strict=True)
+        ]
+        sums = np.array([window_evidence(self.offsets, window, constants) for window in self._measured])
+        every = self.plan.hop / self.model.config.video_fps
         return _timeline(
             path=self.path,
             model=self.model.config.name,
             seconds=self.seconds,
             moments=tuple(self.moments),
             offsets=self.offsets,
-            log_densities=overlap * mixed(np.array(self._densities), self.constants.window.uniform),
-            constants=self.constants,
+            log_densities=film_densities(sums, constants, every),
+            constants=constants,
+            calibration=self.constants,
             took=self._took,
             notes=tuple(self._notes),
+            unmeasured=self._coverage.unmeasured,
         )
 
-    def _windows(self, model: Synchformer, plan: Plan, progress: Progress | None) -> Iterator[Window]:
+    @property
+    def _own_constants(self) -> Constants:
+        """The constants for what was heard so far."""
+        return self.constants.of(self._condition.bandwidth, self._condition.fps)
+
+    def _windows(
+        self,
+        model: Synchformer,
+        plan: Plan,
+        progress: Progress | None,
+        watch: Callable[[Media], None] | None = None,
+        coverage: Coverage | None = None,
+    ) -> Iterator[Window]:
         return read_windows(
-            model, self.path, plan, precision=self.precision, progress=progress, notes=self._notes, run=self.place
-        )
+            model, self.path, plan, precision=self.precision, progress=progress, notes=self._notes, run=self.place,
+            watch=watch, coverage=coverage,
+        )  # fmt: skip
 
     def _ask_synchronizability(self, model: Synchformer, progress: Progress | None) -> None:
         """Add the probability of class 1 to every moment."""
@@ -175,9 +202,7 @@ class Survey:
 
     def _too_short(self) -> MediaError:
         config = self.model.config
-        need, start = config.span_frames / config.video_fps, self.plan.start / config.video_fps
-        return MediaError(f"{self.path.name} has no {need:.1f} s of picture and sound from {start:.2f} s on, which "
-                          "one window of the model needs; choose an earlier start or a longer file")  # fmt: skip
+        return too_short(self.path, config, self.plan.start / config.video_fps, self._coverage.unmeasured)
 
 
 def _part(progress: Progress | None, index: int, passes: int) -> Progress | None:
@@ -205,17 +230,12 @@ def scan_plan(config: SynchformerConfig, every: float, reach: float, start: floa
     )
 
 
-def window_density(offsets: Floats, window: Window, constants: Calibration) -> Floats:
-    """One window's tempered log density over the grid (K,), up to a constant."""
-    total = evidence(offsets, window.shifts, window.probabilities, constants.response)
-    density: Floats = constants.window.weight * total
-    return density
-
-
-def _moment(offsets: Floats, window: Window, density: Floats, constants: Calibration) -> Moment:
-    posterior = to_posterior(offsets, density, constants.window.uniform)
+def _moment(offsets: Floats, window: Window, constants: Constants) -> Moment:
+    kind = constants.window
+    posterior = to_posterior(offsets, kind.weight * window_evidence(offsets, window, constants), kind.uniform)
     best = float(offsets[posterior.mass.argmax()])
-    return Moment(window.start, window.stop, best, posterior.interval(constants.window.q), posterior.near(best, NEAR))
+    interval = posterior.interval(kind.q_of(window.stop - window.start))
+    return Moment(window.start, window.stop, best, interval, posterior.near(best, NEAR))
 
 
 def _timeline(
@@ -226,15 +246,17 @@ def _timeline(
     moments: tuple[Moment, ...],
     offsets: Floats,
     log_densities: Floats,
-    constants: Calibration,
+    constants: Constants,
+    calibration: Calibration,
     took: float,
     notes: tuple[str, ...],
+    unmeasured: tuple[Unmeasured, ...],
 ) -> Timeline:
     times = np.array([moment.center for moment in moments])
-    explanations = explain(offsets, times, log_densities, LEVEL)
     stop = moments[-1].stop
-    whole = Piece(moments[0].start, stop, explanations.constant.median, explanations.constant.interval(LEVEL))
-    pieces = _pieces(offsets, moments, log_densities, explanations)
+    explanations = explain(offsets, times, log_densities, constants.film.q_of(stop - moments[0].start))
+    whole = _piece(offsets, log_densities, constants, moments[0].start, stop)
+    pieces = _pieces(offsets, moments, log_densities, explanations, constants)
     kind = max(explanations.probability, key=lambda each: explanations.probability[each])
     return Timeline(
         path=path,
@@ -247,10 +269,11 @@ def _timeline(
         drift=_drift(explanations.line, moments[0].start, stop),
         pieces=pieces,
         level=LEVEL,
-        calibrated=bool(constants.measured),
-        calibration_note=constants.note,
+        calibrated=bool(calibration.measured),
+        calibration_note=calibration.note,
         took=took,
         notes=notes,
+        unmeasured=unmeasured,
     )
 
 
@@ -267,14 +290,23 @@ def _drift(line: Line, start: float, stop: float) -> Drift:
 
 
 def _pieces(
-    offsets: Floats, moments: tuple[Moment, ...], log_densities: Floats, explanations: Explanations
+    offsets: Floats,
+    moments: tuple[Moment, ...],
+    log_densities: Floats,
+    explanations: Explanations,
+    constants: Constants,
 ) -> tuple[Piece, ...]:
     """Stretches of windows in one state; a border lies halfway between the centers of its windows."""
     borders = [0, *(np.flatnonzero(np.diff(explanations.states)) + 1).tolist(), len(moments)]
     pieces = []
     for first, last in pairwise(borders):
-        own = to_posterior(offsets, log_densities[first:last].sum(0), 0.0)
         start = moments[0].start if first == 0 else (moments[first - 1].center + moments[first].center) / 2
         stop = moments[-1].stop if last == len(moments) else (moments[last - 1].center + moments[last].center) / 2
-        pieces.append(Piece(start, stop, own.median, own.interval(LEVEL)))
+        pieces.append(_piece(offsets, log_densities[first:last], constants, start, stop))
     return tuple(pieces)
+
+
+def _piece(offsets: Floats, log_densities: Floats, constants: Constants, start: float, stop: float) -> Piece:
+    """A stretch with one offset, from the densities of its windows (W, K)."""
+    posterior = to_posterior(offsets, log_densities.sum(0), constants.film.uniform)
+    return Piece(start, stop, posterior.median, posterior.interval(constants.film.q_of(stop - start)))

@@ -5,7 +5,8 @@ python -m training.calibration.fit runs/trials --model mini --count 600 --pictur
 Clips are made and measured by `training.calibration.trials` into the folder, which an interrupted run goes on with.
 The table and the picture are cross-fitted: the clips are dealt into folds, and each is measured with constants that
 were fitted on the other folds. The constants that are written to `assets/calibration.json`, under the fingerprint of
-the weights, are fitted on all.
+the weights, are fitted on all. Clips are made in every kind of file for which constants are kept (narrow sound and
+ordinary sound); films of any length are put together from them (`training.calibration.films`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import argparse
 import itertools
 import json
 import sys
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,14 +29,16 @@ from synchformer.checkpoints.fingerprint import fingerprint
 from synchformer.checkpoints.registry import load_model
 from synchformer.cli.terminal import command
 from synchformer.offsets.batch import calibrated
-from synchformer.offsets.calibration import CALIBRATION_FILE, LEVEL, Calibration, Combination, as_dict
-from synchformer.offsets.continuous import WIDEST, combine
+from synchformer.offsets.calibration import CALIBRATION_FILE, LEVEL, Calibration, Combination, Constants, as_dict
+from synchformer.offsets.continuous import WIDEST
 from synchformer.offsets.plots import draw_reliability, save
-from synchformer.offsets.posterior import Posterior, evidence, offset_grid, to_posterior
+from synchformer.offsets.posterior import evidence, offset_grid, to_posterior
 from synchformer.offsets.response import Response, measure_profile
 from synchformer.stats.calibration_error import expected_calibration_error
 from synchformer.stats.intervals import wilson_of
 from synchformer.storage.atomic import atomic_write
+from training.calibration.films import film_table, fit_film
+from training.calibration.outcomes import Answers, Held, Outcome, answers_of, conformal, outcome_of
 from training.calibration.trials import FIRST_SEED, Recipe, Trial, collect
 from training.config.command_options import add_seed, add_workers
 
@@ -41,70 +46,67 @@ PLACE = asset(CALIBRATION_FILE)
 CHANCES = (0.1, 0.2, 0.4, 0.6, 0.8)
 WEIGHTS = tuple(float(f"{weight:.2g}") for weight in np.geomspace(0.02, 1.0, 18))
 UNIFORMS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4)
+CLIP_WINDOWS = (2, 3, 5, 7)  # of a clip: what parts of it see for which a level is measured
+NARROW_RATES = (8_000,)  # samples per second of files whose sound lacks its upper part
 
 NAMES = ("said", "raw", "happened")
 
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Answers:
-    """Every answer of some trials: true total offsets (N,) within the classes, and distributions (N, C)."""
-
-    totals: Floats
-    shares: Floats
+def fit(kinds: Sequence[list[Trial]], grid: tuple[float, ...], measured: str) -> Calibration:
+    """All constants, for trials of every kind of file, the last of which is the ordinary one."""
+    bands = sorted((fit_band(trials, grid) for trials in kinds), key=lambda band: band.hertz)
+    return Calibration(tuple(bands), fit_temperature(answers_of(kinds[-1], grid[-1]), grid), measured)
 
 
-def answers_of(trials: list[Trial], reach: float) -> Answers:
-    """The answers whose true total offset lies within `reach` seconds."""
-    windows = [(trial.truth, window) for trial in trials for window in trial.windows]
-    totals = np.concatenate([truth + window.shifts for truth, window in windows])
-    shares = np.concatenate([window.probabilities for _, window in windows])
-    inside = np.abs(totals) <= reach
-    return Answers(totals[inside], shares[inside] / shares[inside].sum(1, keepdims=True))
-
-
-def fit(trials: list[Trial], grid: tuple[float, ...], measured: str) -> Calibration:
-    """All constants, each the one under which the true offsets are likeliest, and the conformal levels."""
+def fit_band(trials: list[Trial], grid: tuple[float, ...]) -> Constants:
+    """The constants of one kind, each the one under which true offsets are likeliest, and the conformal levels."""
     answers = answers_of(trials, grid[-1])
     profile = measure_profile(answers.totals, answers.shares, grid)
+    truths = np.array([trial.truth for trial in trials])
     fits = []
     for chance in CHANCES:
         response = Response(grid, profile, chance)
-        clips, truths = _clip_evidence(trials, response)
-        fits.append((*_likeliest(clips, truths, response), response))
-    _, best, response = max(fits, key=lambda each: each[0])
-    clips, truths = _clip_evidence(trials, response)
-    windows, their_truths = _window_evidence(trials, response)
-    _, window = _likeliest(windows, their_truths, response)
-    return Calibration(
-        response=response,
-        clip=_covering(best, clips, truths, response),
-        window=_covering(window, windows, their_truths, response),
-        temperature=fit_temperature(answers, grid),
-        measured=measured,
-    )
-
-
-def _clip_evidence(trials: list[Trial], response: Response) -> tuple[Floats, Floats]:
-    """The summed evidence of every clip (N, K), and the true offsets (N,)."""
+        sums = np.array([each.sum(0) for each in _evidence(trials, response)])
+        fits.append((*_likeliest(sums, truths, response), response))
+    _, (weight, uniform), response = max(fits, key=lambda each: each[0])
+    rows = _evidence(trials, response)
+    middle = np.array([each[len(each) // 2] for each in rows])
+    _, (window_weight, window_uniform) = _likeliest(middle, truths, response)
     offsets = offset_grid(response.reach)
-    sums = [
-        sum(evidence(offsets, window.shifts, window.probabilities, response) for window in trial.windows)
+
+    def level(sums: Floats, weight: float, uniform: float) -> float:
+        return conformal([to_posterior(offsets, weight * row, uniform) for row in sums], truths)
+
+    parts = {round(span_of(trials, count), 2): [each[:count].sum(0) for each in rows] for count in CLIP_WINDOWS}
+    clip = Combination(
+        weight, uniform, tuple(parts), tuple(level(np.array(sums), weight, uniform) for sums in parts.values())
+    )
+    one = round(span_of(trials, 1), 2)
+    window = Combination(window_weight, window_uniform, (one,), (level(middle, window_weight, window_uniform),))
+    hertz = float(np.median([trial.bandwidth for trial in trials]))
+    film = Combination(1.0, 0.0, (one,), (LEVEL,))  # not known yet
+    band = Constants(hertz, response, clip, window, film)
+    return replace(band, film=fit_film(trials, band))
+
+
+def span_of(trials: list[Trial], count: int) -> float:
+    """Seconds of picture that the first `count` windows of a clip see."""
+    windows = max((trial.windows for trial in trials), key=len)
+    return windows[min(count, len(windows)) - 1].stop - windows[0].start
+
+
+def _evidence(trials: list[Trial], response: Response) -> list[Floats]:
+    """The evidence of every window of every clip: (W, K) each."""
+    offsets = offset_grid(response.reach)
+    return [
+        np.array([evidence(offsets, window.shifts, window.probabilities, response) for window in trial.windows])
         for trial in trials
     ]
-    return np.array(sums), np.array([trial.truth for trial in trials])
 
 
-def _window_evidence(trials: list[Trial], response: Response) -> tuple[Floats, Floats]:
-    """The evidence of single windows, the middle one of every clip, which sees most shifts."""
-    offsets = offset_grid(response.reach)
-    middle = [trial.windows[len(trial.windows) // 2] for trial in trials]
-    rows = [evidence(offsets, window.shifts, window.probabilities, response) for window in middle]
-    return np.array(rows), np.array([trial.truth for trial in trials])
-
-
-def _likeliest(sums: Floats, truths: Floats, response: Response) -> tuple[float, Combination]:
+def _likeliest(sums: Floats, truths: Floats, response: Response) -> tuple[float, tuple[float, float]]:
     """The mean log density of the true offsets at best, and the weight and share that reach it."""
     places = np.argmin(np.abs(offset_grid(response.reach) - truths[:, None]), axis=1)
 
@@ -115,16 +117,7 @@ def _likeliest(sums: Floats, truths: Floats, response: Response) -> tuple[float,
         return float(np.log((1 - uniform) * shares + uniform / sums.shape[1]).mean())
 
     best = max(itertools.product(WEIGHTS, UNIFORMS), key=lambda pair: mean_log_density(*pair))
-    return mean_log_density(*best), Combination(*best, q=LEVEL)
-
-
-def _covering(constants: Combination, sums: Floats, truths: Floats, response: Response) -> Combination:
-    """The conformal level: with n clips, the ceil((n + 1) * LEVEL)-th smallest of |2 F(truth) - 1|."""
-    offsets = offset_grid(response.reach)
-    posteriors = [to_posterior(offsets, constants.weight * row, constants.uniform) for row in sums]
-    scores = sorted(abs(2 * each.below(truth) - 1) for each, truth in zip(posteriors, truths, strict=True))
-    rank = min(len(scores), int(np.ceil((len(scores) + 1) * LEVEL)))
-    return replace(constants, q=round(float(scores[rank - 1]), 5))
+    return mean_log_density(*best), best
 
 
 def fit_temperature(answers: Answers, grid: tuple[float, ...]) -> float:
@@ -138,60 +131,15 @@ def fit_temperature(answers: Answers, grid: tuple[float, ...]) -> float:
     return round(float(minimize_scalar(loss, bounds=(0.3, 5.0), method="bounded").x), 4)
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """A clip that was left out: its density under constants from other clips, and their conformal level `q`.
-
-    `said` (M,) are calibrated probabilities of class 0, `raw` the model's, and `happened` (M,) whether that was it.
-    """
-
-    seed: int
-    truth: float
-    posterior: Posterior
-    q: float
-    said: Floats
-    raw: Floats
-    happened: NDArray[np.bool_]
-
-    @property
-    def error(self) -> float:
-        """Distance of the estimate from the truth in seconds."""
-        return abs(self.posterior.median - self.truth)
-
-    @property
-    def covered(self) -> bool:
-        """Whether the interval holds the truth."""
-        low, high = self.posterior.interval(self.q)
-        return low <= self.truth <= high
-
-    @property
-    def width(self) -> float:
-        """Width of the interval in seconds."""
-        return float(np.ptp(self.posterior.interval(self.q)))
-
-
-def cross_fit(trials: list[Trial], grid: tuple[float, ...], folds: int) -> list[Outcome]:
-    """Every clip under constants that were fitted on the other folds."""
-    outcomes = []
-    for fold in range(folds):
-        constants = fit([trial for index, trial in enumerate(trials) if index % folds != fold], grid, "")
-        outcomes += [_outcome(trial, constants) for trial in trials[fold::folds]]
-    return outcomes
-
-
-def _outcome(trial: Trial, constants: Calibration) -> Outcome:
-    grid = np.array(constants.response.grid)
-    answers = answers_of([trial], grid[-1])
-    zero = int(np.abs(grid).argmin())
-    return Outcome(
-        trial.seed,
-        trial.truth,
-        combine(trial.windows, constants),
-        constants.clip.q,
-        calibrated(answers.shares, constants.temperature)[:, zero],
-        answers.shares[:, zero],
-        np.abs(answers.totals[:, None] - grid).argmin(1) == zero,
-    )
+def cross_fit(kinds: Sequence[list[Trial]], grid: tuple[float, ...], folds: int) -> list[Held]:
+    """Every fold's clips, a list for each kind, with the constants that were fitted on the other folds."""
+    return [
+        Held(
+            fit([[trial for index, trial in enumerate(trials) if index % folds != fold] for trials in kinds], grid, ""),
+            [trials[fold::folds] for trials in kinds],
+        )
+        for fold in range(folds)
+    ]
 
 
 def table(outcomes: list[Outcome], recipe: Recipe) -> str:
@@ -237,21 +185,27 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--to", type=Path, default=PLACE, help="the file of constants")
     parser.add_argument("--picture", type=Path, help="write the reliability picture")
     asked = parser.parse_args(argv)
-    recipe, model = Recipe(), load_model(asked.model, "cpu")
-    grid = model.config.grid
+    begin, model = time.perf_counter(), load_model(asked.model, "cpu")
+    grid, recipes = model.config.grid, [*(Recipe(sample_rate=rate) for rate in NARROW_RATES), Recipe()]
     seeds = range(asked.seed, asked.seed + asked.count)
     try:
-        trials = collect(asked.model, recipe, seeds, asked.folder, asked.workers)
+        kinds = collect(asked.model, recipes, seeds, asked.folder, asked.workers)
     except ValueError as error:
         parser.error(str(error))
-    write(fit(trials, grid, f"{len(trials)} generated clips of {recipe.duration:g} s"), fingerprint(model), asked.to)
-    outcomes = cross_fit(trials, grid, asked.folds)
-    print(table(outcomes, recipe))
-    said, raw, happened = (np.concatenate([getattr(each, name) for each in outcomes]) for name in NAMES)
+    measured = f"{asked.count} generated clips of {recipes[-1].duration:g} s"
+    write(fit(kinds, grid, measured), fingerprint(model), asked.to)
+    held = cross_fit(kinds, grid, asked.folds)
+    columns = [[outcome_of(trial, each.constants) for each in held for trial in each.kinds[index]]
+               for index in range(len(recipes))]  # fmt: skip
+    for recipe, outcomes in zip(recipes, columns, strict=True):
+        print(f"Files of {recipe.sample_rate} Hz and {recipe.fps:g} frames per second\n\n{table(outcomes, recipe)}\n")
+    print(f"Films made of these clips\n\n{film_table(held, recipes)}\n")
+    said, raw, happened = (np.concatenate([getattr(each, name) for each in columns[-1]]) for name in NAMES)
     gaps = [expected_calibration_error(each, happened) for each in (raw, said)]
-    print(f"\nexpected calibration error of class 0: {gaps[0]:.4f} as the model says, {gaps[1]:.4f} with temperature")
+    print(f"expected calibration error of class 0: {gaps[0]:.4f} as the model says, {gaps[1]:.4f} with temperature")
+    print(f"took {(time.perf_counter() - begin) / 60:.1f} min, trials that were there before not counted in")
     if asked.picture:
-        title = f"{asked.model}: {len(said)} answers about {len(outcomes)} held-out generated clips"
+        title = f"{asked.model}: {len(said)} answers about {len(columns[-1])} held-out generated clips"
         save(draw_reliability(said.tolist(), happened.tolist(), title), asked.picture)
     return 0
 

@@ -21,7 +21,8 @@ from synchformer.offsets.response import Response, distance_grid, measure_profil
 from synchformer.stats.calibration_error import expected_calibration_error
 from synthetic import write_film
 from tests.support.page import TINY
-from training.calibration.fit import Answers, fit_temperature
+from training.calibration.fit import fit_temperature
+from training.calibration.outcomes import Answers
 
 GRID = MINI.grid
 STRIDE = 0.32  # s between shifts
@@ -57,7 +58,7 @@ def test_known_shifts_cut_the_steps_finely(truth):
 
 def test_a_flat_answer_says_nothing():
     offsets, shifts = offset_grid(4.0), np.array([-1.0, 0.5])
-    response = assumed(GRID).response
+    response = assumed(GRID).widest.response
     flat = evidence(offsets, shifts, np.full((2, 21), 1 / 21), response)
     sharp = evidence(offsets, shifts, staircase(0.3, shifts), response)
     assert np.ptp(flat) < 0.05 * np.ptp(sharp)
@@ -139,7 +140,7 @@ def test_a_file_is_measured(clip, capsys):
 
 def test_what_cannot_be_measured(clip):
     model = Synchformer(TINY).eval()
-    with pytest.raises(MediaError, match=r"4\.8 s of picture and sound from 6\.00 s on"):
+    with pytest.raises(MediaError, match=r"4\.8 s of picture and sound together from 6\.00 s on"):
         fine(model, clip, start=6.0)
     with pytest.raises(ValueError, match="offset head"):
         fine(Synchformer(replace(TINY).with_head("synchronizability")).eval(), clip)

@@ -18,8 +18,8 @@ from synchformer.media.remux import write_shifted
 from synchformer.modeling.synchformer import Synchformer
 from synchformer.offsets import scan
 from synchformer.offsets.calibration import calibration_of
-from synchformer.offsets.drift_or_jumps import explain, mixed, slope_grid
-from synchformer.offsets.posterior import offset_grid
+from synchformer.offsets.drift_or_jumps import explain, slope_grid
+from synchformer.offsets.posterior import mixed, offset_grid
 from synchformer.offsets.scan import Survey, scan_plan
 from synthetic import write_film
 from tests.support.flash_click import write_flash_click
@@ -111,7 +111,7 @@ def test_constant_film(mini, films):
 
 def test_synchronizability_of_every_window(tmp_path):
     """The second pass says what a prediction about the same five seconds says, beside the same windows."""
-    out, clip = tmp_path / "clip.csv", write_flash_click(tmp_path / "clip.mp4", seconds=10, event=5.0)
+    out, clip = tmp_path / "clip.csv", write_flash_click(tmp_path / "clip.mp4", seconds=10, event=5.0, noise=0.01)
     asked = ["scan", str(clip), "--reach", "0", "--csv", str(out), "--synchronizability"]
     assert cli.main([*asked, "mini-synchronizability"]) == 0
     rows = list(csv.DictReader(out.open()))
