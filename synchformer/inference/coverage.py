@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synchformer.config import SynchformerConfig
+from synchformer.inference.crop_checks import QUIETEST
 from synchformer.media.probe import Media
 
 MAX_MISSING = 0.2  # of a window's picture or sound: with more of it missing the window says nothing
-SILENCE = 2.0**-15  # of full scale: one step of 16 bits; samples that do not exceed it are digital silence
 
 NO_PICTURE, NO_SOUND, SILENT, UNREADABLE = 1, 2, 4, 8  # bits of a frame
 
@@ -61,7 +61,7 @@ class Coverage:
         per_frame = self._config.samples_per_frame
         whole = min(last - first, len(media.audio) // per_frame)
         frames = media.audio[: whole * per_frame].view(whole, per_frame)
-        flags[:whole][(frames.abs().amax(1) <= SILENCE).numpy()] |= SILENT
+        flags[:whole][(frames.abs().amax(1) <= QUIETEST).numpy()] |= SILENT
 
     def add_unreadable(self, first: int, last: int) -> None:
         """Note that the frames from `first` to before `last` could not be decoded."""
