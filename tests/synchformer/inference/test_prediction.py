@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -34,6 +35,7 @@ class FakeClip:
     offset: float = 0.0
     seed: int = 0
     notes: tuple = ("a note of the reader",)
+    path: Path = Path("no file")
 
     @property
     def video(self):
