@@ -60,7 +60,7 @@ class KnownAnswer(torch.nn.Module):
     def __init__(self, probabilities, config=TINY):
         super().__init__()
         self.config = config
-        self.logits = torch.nn.Parameter(torch.tensor(probabilities).log(), requires_grad=False)
+        self.logits = torch.nn.Parameter(torch.tensor(probabilities).clamp(min=1e-30).log(), requires_grad=False)
         self.eval()
 
     def encode_video(self, frames):
