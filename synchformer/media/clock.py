@@ -25,7 +25,7 @@ from av.stream import Stream
 from synchformer.media.container import tick
 
 START = 0  # the first byte of a file
-BACK = Fraction(1, 2)  # s by which times may fall within one piece
+BACK = 0.5  # s by which times may fall within one piece
 LONGEST_DELAY = 5  # s between a packet's decoding and its presentation
 FAR = 10.0
 SEEK_BACK = (0.0, 2.0, FAR, math.inf)  # s further back when a seek landed behind the wanted frame

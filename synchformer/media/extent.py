@@ -18,13 +18,15 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 
-from synchformer.media.clock import BACK, Clock, Piece, SeekPoint, stamp_of
+from synchformer.media.clock import BACK, LONGEST_DELAY, Clock, Piece, SeekPoint
 from synchformer.media.container import MediaError, tick
 from synchformer.media.structure import is_cut_off
 
 LEAPING = ("mpegts", "mpeg")  # formats whose times may begin anew within a file
 DECODING_ORDER = ("avi",)  # formats whose packets do not say when a picture is shown
-FORWARD = Fraction(10)  # s by which times may leap ahead of all streams within one piece
+TICKS = 90_000  # a second, in transport and program streams
+FORWARD = 10.0  # s by which times may leap ahead of all streams within one piece
+LOOKED_AT = 64  # packets that are asked whether they are encrypted
 POINT_EVERY = 0.5  # s between seek points of a file without pictures
 TAILS = (1.0, 10.0, 60.0, 600.0, math.inf)  # s before the end at which the last packets are looked for
 ENCRYPTED = "{} is encrypted, so nothing in it can be measured; give a copy that is not"
@@ -86,10 +88,13 @@ class _Extent:
     def take(self, packet: Packet[Any]) -> None:
         """Let a packet that is presented widen the extent."""
         span = _span(packet)
-        if span is None or packet.is_discard:
-            return
-        self.first = span[0] if self.first is None else min(self.first, span[0])
-        self.last = span[1] if self.last is None else max(self.last, span[1])
+        if span is not None and not packet.is_discard:
+            self.widen(*span)
+
+    def widen(self, first: Fraction, last: Fraction) -> None:
+        """Reach from `first` to `last` at least."""
+        self.first = first if self.first is None else min(self.first, first)
+        self.last = last if self.last is None else max(self.last, last)
 
     def refine(self, stream: av.VideoStream | av.AudioStream) -> None:
         """Believe the header where it differs from the packets by less than a packet: edit lists cut within them."""
@@ -114,8 +119,10 @@ def _span(packet: Packet[Any]) -> tuple[Fraction, Fraction] | None:
 def _demux(container: InputContainer, streams: Sequence[Stream], path: Path) -> Iterable[Packet[Any]]:
     """Packets with content; what cannot be demuxed any more is the end."""
     try:
-        for packet in container.demux(*streams):
-            if packet.has_sidedata("encryption_info") or packet.has_sidedata("encryption_init_info"):
+        for number, packet in enumerate(container.demux(*streams)):
+            if number < LOOKED_AT and any(
+                packet.has_sidedata(kind) for kind in ("encryption_info", "encryption_init_info")
+            ):
                 raise MediaError(ENCRYPTED.format(path.name))
             if packet.size:
                 yield packet
@@ -167,62 +174,62 @@ def _look_at_the_tail(
 
 @dataclass
 class _Part:
-    """A piece under way: its first byte, and the moments of its packets by their own word."""
+    """A piece under way: its first byte, and the moments in seconds, by its packets' own word, of every stream."""
 
     position: int
-    streams: dict[int, _Extent] = field(default_factory=dict)
-    first: Fraction | None = None
-    last: Fraction | None = None
+    streams: dict[int, tuple[float, float]] = field(default_factory=dict)
+    first: float = math.inf
+    last: float = -math.inf
 
-    def take(self, index: int, span: tuple[Fraction, Fraction]) -> None:
-        own = self.streams.setdefault(index, _Extent())
-        own.first = span[0] if own.first is None else min(own.first, span[0])
-        own.last = span[1] if own.last is None else max(own.last, span[1])
-        self.first = span[0] if self.first is None else min(self.first, span[0])
-        self.last = span[1] if self.last is None else max(self.last, span[1])
+    def take(self, index: int, start: float, stop: float) -> None:
+        """Go on by a packet."""
+        first, last = self.streams.get(index, (math.inf, -math.inf))
+        self.streams[index] = (min(first, start), max(last, stop))
+        self.first, self.last = min(self.first, start), max(self.last, stop)
 
 
 @dataclass
 class _Place:
-    """Where a stream is on the walk: in which part, and its last decoding time there."""
+    """Where a stream is on the walk: in which part, and its last decoding time there; `tick` is in seconds."""
 
-    part: int
-    stamp: Fraction | None = None
+    tick: float
+    part: int = 0
+    stamp: float | None = None
 
 
 class _Walk:
-    """A file's packets one after another; a stream that leaps begins a part, and the others follow it there."""
+    """A file's packets one after another; a stream that leaps begins a part, and the others follow it there.
+
+    Seconds are floats, for there may be millions of packets: 26 hours leave them finer than a tick by 10 digits, and
+    what comes out is rounded to `TICKS` a second.
+    """
 
     def __init__(self, streams: Sequence[av.VideoStream | av.AudioStream]) -> None:
         self.parts = [_Part(0)]
-        self.places = {stream.index: _Place(0) for stream in streams}
-        self.guides = [stream.index for stream in streams if stream.type == "video"] or list(self.places)
-        self.points: list[tuple[int, Fraction, int]] = []  # part, moment by its own word, byte
+        self.places = {stream.index: _Place(float(tick(stream))) for stream in streams}
+        self.guides = {stream.index for stream in streams if stream.type == "video"} or set(self.places)
+        self.points: list[tuple[int, float, int]] = []  # part, moment by its own word, byte
         self.seen = 0  # the byte of the last packet that has one
 
     def take(self, packet: Packet[Any]) -> None:
         """Go on by a packet."""
-        place, span, position = self.places[packet.stream_index], _span(packet), packet.pos
-        if span is None or packet.time_base is None:
-            self._lengthen(packet)
+        index, position, pts, dts = packet.stream_index, packet.pos, packet.pts, packet.dts
+        place, length = self.places[index], (packet.duration or 0)
+        if pts is None and dts is None:  # it follows its neighbor
+            reached = self.parts[place.part].streams.get(index)
+            if reached is not None:
+                self.parts[place.part].take(index, reached[1], reached[1] + length * place.tick)
             return
-        stamp = stamp_of(packet) or span[0]
+        start = (pts if pts is not None else dts or 0) * place.tick
+        stamp = start if dts is None or abs(start - dts * place.tick) > LONGEST_DELAY else dts * place.tick
         self.seen = position or self.seen
         self._enter(place, stamp, self.seen if position is None else position)
         place.stamp = stamp
-        part = self.parts[place.part]
-        if packet.stream_index in self.guides and position is not None and packet.is_keyframe:
-            self._point(place.part, span[0], position)
-        part.take(packet.stream_index, span)
+        if index in self.guides and position is not None and packet.is_keyframe:
+            self._point(place.part, start, position)
+        self.parts[place.part].take(index, start, start + length * place.tick)
 
-    def _lengthen(self, packet: Packet[Any]) -> None:
-        """A packet without a time follows its neighbor."""
-        part = self.parts[self.places[packet.stream_index].part]
-        own = part.streams.get(packet.stream_index)
-        if own is not None and own.last is not None and packet.time_base is not None:
-            part.take(packet.stream_index, (own.last, own.last + (packet.duration or 0) * packet.time_base))
-
-    def _enter(self, place: _Place, stamp: Fraction, position: int) -> None:
+    def _enter(self, place: _Place, stamp: float, position: int) -> None:
         current = len(self.parts) - 1
         newest = self.parts[current]
         if place.stamp is not None and self._leaps(place, stamp):
@@ -235,34 +242,31 @@ class _Walk:
         elif position >= newest.position:
             place.part = current
 
-    def _leaps(self, place: _Place, stamp: Fraction) -> bool:
+    def _leaps(self, place: _Place, stamp: float) -> bool:
         assert place.stamp is not None
-        ahead = self.parts[place.part].last
-        reached = place.stamp if ahead is None else max(ahead, place.stamp)
-        return stamp < place.stamp - BACK or stamp > reached + FORWARD
+        return stamp < place.stamp - BACK or stamp > max(self.parts[place.part].last, place.stamp) + FORWARD
 
-    def _point(self, part: int, moment: Fraction, position: int) -> None:
+    def _point(self, part: int, moment: float, position: int) -> None:
         if self.points and self.points[-1][0] == part and moment - self.points[-1][1] < POINT_EVERY:
             return
         self.points.append((part, moment, position))
 
     def shifts(self) -> list[Fraction]:
         """Seconds by which each part lies after its packets' word: each begins where the one before ended."""
-        shifts, end = [], None
+        shifts: list[Fraction] = []
+        end = None
         for part in self.parts:
-            first, last = part.first or Fraction(0), part.last or Fraction(0)
-            shifts.append(Fraction(0) if end is None else end - first)
-            end = last + shifts[-1]
+            shifts.append(Fraction(0) if end is None else end - _exact(part.first))
+            end = _exact(part.last) + shifts[-1]
         return shifts
 
     def clock(self) -> Clock:
         """The time line of what was walked through."""
-        shifts = self.shifts()
-        zero = self.parts[0].first or Fraction(0)
-        points = [SeekPoint(float(moment + shifts[part] - zero), position) for part, moment, position in self.points]
+        shifts, zero = self.shifts(), _exact(self.parts[0].first)
+        points = [SeekPoint(moment + float(shifts[part] - zero), position) for part, moment, position in self.points]
         points.sort(key=lambda point: (point.time, point.position))
         pieces = tuple(
-            Piece(part.position, shift, part.first or Fraction(0), part.last or Fraction(0))
+            Piece(part.position, shift, _exact(part.first), _exact(part.last))
             for part, shift in zip(self.parts, shifts, strict=True)
         )
         return Clock(zero, pieces, tuple(points) or (SeekPoint(0.0, 0),))
@@ -271,10 +275,11 @@ class _Walk:
         """First and last moment of every stream, on the line that runs on."""
         extents = {index: _Extent() for index in self.places}
         for part, shift in zip(self.parts, self.shifts(), strict=True):
-            for index, own in part.streams.items():
-                if own.first is None or own.last is None:
-                    continue
-                extent = extents[index]
-                extent.first = own.first + shift if extent.first is None else min(extent.first, own.first + shift)
-                extent.last = own.last + shift if extent.last is None else max(extent.last, own.last + shift)
+            for index, (start, stop) in part.streams.items():
+                extents[index].widen(_exact(start) + shift, _exact(stop) + shift)
         return extents
+
+
+def _exact(seconds: float) -> Fraction:
+    """A moment in whole ticks; 0 for that of a part without any."""
+    return Fraction(round(seconds * TICKS), TICKS) if math.isfinite(seconds) else Fraction(0)
