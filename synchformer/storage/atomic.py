@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from synchformer.storage.json_text import to_json
+
+LONGEST_SUFFIX = 32  # bytes: what is longer is no suffix, and names end at 255 bytes in most file systems
 
 
 @contextmanager
@@ -21,13 +24,25 @@ def atomic_write(path: Path) -> Iterator[Path]:
     Raises:
         OSError: when the folder cannot be written to.
     """
-    part = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
-    part.open("xb").close()
-    rights = part.stat().st_mode
-    try:
+    with temporary_file(path) as part:
+        rights = part.stat().st_mode
         yield part
         part.chmod(rights)
         part.replace(path)
+
+
+@contextmanager
+def temporary_file(path: Path) -> Iterator[Path]:
+    """An empty file beside `path` with its suffix; it is removed behind the block.
+
+    Raises:
+        OSError: when the folder cannot be written to.
+    """
+    suffix = path.suffix if len(os.fsencode(path.suffix)) <= LONGEST_SUFFIX else ""
+    part = path.with_name(f".{secrets.token_hex(8)}{suffix}")  # short, and without what else the name may hold
+    part.open("xb").close()
+    try:
+        yield part
     finally:
         with contextlib.suppress(OSError):  # an error above is the one to tell
             part.unlink(missing_ok=True)

@@ -25,3 +25,12 @@ def test_a_failure_leaves_what_was_there(tmp_path):
         raise RuntimeError
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
     assert (tmp_path / "a.txt").read_text() == "before"
+
+
+@pytest.mark.parametrize(
+    "name", ["a" * 251 + ".mp4", "\N{SNOWMAN}" * 83 + ".mp4", "a." + "b" * 253, "2025-01-01T10:00:00.mp4"]
+)
+def test_any_name_that_the_file_system_takes_can_be_written(tmp_path, name):
+    with atomic_write(tmp_path / name) as part:
+        part.write_text("whole")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
