@@ -22,8 +22,8 @@ from interface.session.limits import Range
 from interface.session.session import Session
 from interface.session.upload_checks import check_file
 from interface.session.workspace import Workspace
+from synchformer.copies.containers import CONTAINERS
 from synchformer.media.probe import MediaInfo
-from synchformer.media.remux import FORMATS
 from synchformer.modeling.synchformer import Synchformer
 from synchformer.offsets import Repair, Timeline, fix
 from synchformer.offsets.calibration import EVERY, calibration_of
@@ -236,4 +236,4 @@ def own_folder(workspace: Workspace) -> Iterator[Path]:
 def fixed_name(path: Path) -> str:
     """What the corrected copy of a video is called; of its kind, where that can be written."""
     suffix = path.suffix.lower()
-    return f"{path.stem}_fixed{suffix if suffix in FORMATS else '.mkv'}"
+    return f"{path.stem}_fixed{suffix if suffix in CONTAINERS else '.mkv'}"

@@ -23,11 +23,11 @@ from interface.session.errors import PageError, page_errors
 from interface.session.limits import SLIDER_STEP
 from interface.session.upload_checks import check_file, notes_on_file
 from synchformer.config import SynchformerConfig
+from synchformer.copies.remux import browser_note, suited_suffix, write_shifted
 from synchformer.inference.prediction import Encoding, Prediction
 from synchformer.inference.sweep import Sounds
 from synchformer.media.crop import possible_starts
 from synchformer.media.probe import Media, MediaInfo
-from synchformer.media.remux import browser_note, suited_suffix, write_shifted
 
 CACHE_BYTES = 256 * 2**20
 CLIPS_HELD = 200  # opened clips; each is a path and a few numbers

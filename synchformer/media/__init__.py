@@ -1,4 +1,4 @@
-"""Files to tensors and back: what a file holds, its frames and samples on one clock, crops of them, and copies of it.
+"""Files to tensors and back: what a file holds, its frames and samples on one clock, and crops of them.
 
 Names are loaded when first asked for, so that listing the videos of a folder costs no torch.
 """

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from synchformer.config import Precision
+from synchformer.copies.comparison import Comparison
+from synchformer.copies.remux import check_copy, write_moved
+from synchformer.copies.resample import pitch_change, write_stretched
 from synchformer.inference.engine import Run, run_locally
-from synchformer.media.probe import probe
-from synchformer.media.remux import left_out, write_shifted
-from synchformer.media.resample import pitch_change, write_stretched
+from synchformer.media.container import MediaError
 from synchformer.modeling.synchformer import Synchformer
 from synchformer.offsets.continuous import in_milliseconds
 from synchformer.offsets.scan import REACH, scan
@@ -126,12 +127,11 @@ def fix(
 
     Raises:
         RefusedError: the evidence is too weak, says that nothing is wrong, or says that one shift cannot repair it.
-        MediaError: as `scan`.
+        MediaError: as `scan`; or a container that cannot hold the file, said before anything is measured.
         ValueError: an unusable `out`, or neither a model nor an offset.
     """
     path, out = Path(path), Path(out)
-    if out.exists() and path.exists() and out.samefile(path):
-        raise ValueError("the output is the input itself, which is never changed; choose another name")
+    check_copy(path, out)
     look = None if model is None else partial(scan, model, reach=reach, precision=precision, run=run)
     why = None
     if offset is None:
@@ -143,11 +143,14 @@ def fix(
         if why and not force:
             raise RefusedError("; ".join((f"nothing was written: {why}", *before.notes)))
     else:
-        probe(path)
         correction = Correction(offset)
-    _write(path, out, correction, _stage(progress, "writing"))
-    after = None if look is None else look(out, progress=_stage(progress, "after"))
-    return Repair(path, out, correction, before, after, why, left_out(path))
+    comparison = _write(path, out, correction, _stage(progress, "writing"))
+    try:
+        after = None if look is None else look(out, progress=_stage(progress, "after"))
+    except MediaError:
+        out.unlink(missing_ok=True)  # a copy that cannot be read is none
+        raise
+    return Repair(path, out, correction, before, after, why, comparison.not_kept)
 
 
 def decide(timeline: Timeline, resample: bool) -> tuple[Correction, str | None]:
@@ -182,14 +185,16 @@ def _doubt(timeline: Timeline, interval: tuple[float, float]) -> str | None:
     return None
 
 
-def _write(path: Path, out: Path, correction: Correction, progress: Callable[[float, float], None] | None) -> None:
+def _write(
+    path: Path, out: Path, correction: Correction, progress: Callable[[float, float], None] | None
+) -> Comparison:
     if correction.slope:
-        write_stretched(path, correction.offset, correction.slope, out, progress)
-        return
+        return write_stretched(path, correction.offset, correction.slope, out, progress)
     report = progress or (lambda done, total: None)
     report(0.0, 1.0)
-    write_shifted(path, -correction.offset, out, every_stream=True)
+    comparison = write_moved(path, -correction.offset, out)
     report(1.0, 1.0)
+    return comparison
 
 
 def _stage(progress: StageProgress | None, stage: Stage) -> Callable[[float, float], None] | None:

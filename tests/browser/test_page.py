@@ -7,7 +7,7 @@ from urllib.parse import urlparse
 import pytest
 
 from interface.session.session import Session
-from synchformer.media.remux import write_shifted
+from synchformer.copies.remux import write_shifted
 from tests.support.browser import SCREENSHOTS, needs_chromium
 from tests.support.flash_click import write_flash_click
 from tests.support.models import tiny

@@ -29,10 +29,10 @@ from tqdm import tqdm
 from synchformer.checkpoints.fingerprint import fingerprint
 from synchformer.checkpoints.registry import load_model
 from synchformer.cli.terminal import command
+from synchformer.copies.remux import write_shifted
 from synchformer.inference.condition import MediaCondition
 from synchformer.inference.engine import Run, encode_pictures, run_locally
 from synchformer.inference.sliding_windows import Window, read_windows
-from synchformer.media.remux import write_shifted
 from synchformer.modeling.synchformer import Synchformer, TwoStreams
 from synchformer.offsets.continuous import fine_plan
 from synchformer.storage.atomic import atomic_write

@@ -13,10 +13,10 @@ import torch
 from interface.session import limits, upload_checks
 from interface.session.upload_checks import check_file, notes_on_clip, notes_on_file
 from synchformer.config import MINI
+from synchformer.copies.remux import write_shifted
 from synchformer.inference.crop_checks import is_silent, is_still, lacks
 from synchformer.media.crop import load_clip
 from synchformer.media.probe import MediaError, probe
-from synchformer.media.remux import write_shifted
 from tests.support.media import MediaSpec, two_hours, write
 
 

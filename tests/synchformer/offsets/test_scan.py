@@ -10,11 +10,11 @@ import torch
 
 from synchformer import cli
 from synchformer.checkpoints.registry import load_model
+from synchformer.copies.remux import write_moved
 from synchformer.inference.prediction import predict_synchronizability
 from synchformer.media.crop import cut_crop
 from synchformer.media.decode import read_media
 from synchformer.media.probe import MediaError
-from synchformer.media.remux import write_shifted
 from synchformer.modeling.synchformer import Synchformer
 from synchformer.offsets import scan
 from synchformer.offsets.calibration import calibration_of
@@ -178,7 +178,8 @@ def test_film_with_a_cut(mini, films, tmp_path, capsys):
 
 def test_beyond_the_models_range_and_in_the_container(mini, films, tmp_path):
     """The timestamps say 2.4 s late where the sound itself is 0.33 s early: together beyond the last class."""
-    late = write_shifted(films["constant"], -2.73, tmp_path / "late.mkv", every_stream=True)
+    late = tmp_path / "late.mkv"
+    write_moved(films["constant"], -2.73, late)
     found = scan(mini, late)
     assert found.whole.offset == pytest.approx(-2.4, abs=0.1)
 

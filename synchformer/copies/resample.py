@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -21,20 +20,15 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.filter import Graph
-from av.stream import Stream
 
-from synchformer.media.container import MediaError, tick
-from synchformer.media.remux import (
-    FORMATS,
-    add_copy,
-    check_arguments,
-    clock_of,
-    copy_tags,
-    move_packet,
-    open_streams,
-    with_dts,
-)
-from synchformer.storage.atomic import atomic_write
+from synchformer.copies.comparison import Comparison, compare, require_whole
+from synchformer.copies.containers import Container, container_of
+from synchformer.copies.contents import refuse_encrypted
+from synchformer.copies.packet_copy import Source, covers_of, open_source, shown, writing
+from synchformer.copies.remux import check_arguments, finish_iso
+from synchformer.copies.stream_copier import StreamCopier, Written, options_for, seconds_of
+from synchformer.media.container import MediaError, tick, url_of
+from synchformer.storage.atomic import atomic_write, temporary_file
 
 STEEPEST = 0.1  # s per s
 FINEST = range(4, 17)  # multiples of the sample rate at which a whole number of samples may meet the drift
@@ -48,11 +42,11 @@ def write_stretched(
     slope: float,
     out: str | Path,
     progress: Callable[[float, float], None] | None = None,
-) -> Path:
+) -> Comparison:
     """Copy `path` to `out` without the offset `offset + slope * t` that its sound has at the time t.
 
-    All sound tracks are resampled and encoded anew with their own codec and bit rate; picture, subtitles, chapters and
-    tags are copied. The file appears under its final name only when it is complete.
+    All sound tracks are resampled and encoded anew with their own codec and bit rate; everything else is copied as by
+    `synchformer.copies.remux.write_moved`. The file appears under its final name only when it is complete.
 
     Args:
         path: the video file to read.
@@ -61,58 +55,91 @@ def write_stretched(
         out: where to write; the suffix names the container.
         progress: called with the seconds that are done and their total.
 
+    Returns:
+        What the copy lacks.
+
     Raises:
-        ValueError: numbers that are not finite or a slope beyond 0.1, `out` is `path` itself, or a codec that cannot be
-            written there.
-        MediaError: when `path` is not a media file, or lacks a picture or a sound, or its sound cannot be decoded.
+        ValueError: numbers that are not finite or a slope beyond 0.1, or `out` is `path` itself.
+        MediaError: when `path` is not a media file, lacks a picture or a sound, is encrypted, its sound cannot be
+            decoded, or a codec cannot be written there.
     """
     path, out = Path(path), Path(out)
-    check_arguments(path, offset, out, None, None)
+    check_arguments(path, offset, out)
     if not abs(slope) <= STEEPEST:
         raise ValueError(f"slope must lie between -{STEEPEST} and {STEEPEST} s per second, not {slope}")
-    with ExitStack() as stack:
-        source, streams, zero = stack.enter_context(open_streams(path, every_stream=True))
-        part = stack.enter_context(atomic_write(out))
-        total = (source.duration or 0) / av.time_base
-        with av.open(str(part), "w", format=FORMATS[out.suffix.lower()]) as target:
-            copies: dict[int, Stream] = {}
-            tracks: dict[int, _Track] = {}
-            for stream in streams.coded:
-                if isinstance(stream, AudioStream):
-                    tracks[stream.index] = _Track(stream, _encoder(target, stream), offset, slope, zero)
-                    copies[stream.index] = tracks[stream.index].target
-                else:
-                    copies[stream.index] = add_copy(target, stream)
-            copy_tags(source, target, copies, zero)
-            for packet in with_dts(source.demux(*streams.coded)):
-                if packet.stream_index in tracks:
-                    _mux(target, tracks[packet.stream_index].take(packet))
-                else:
-                    move_packet(packet, zero, clock_of(packet.stream))
-                    packet.stream = copies[packet.stream_index]
-                    target.mux(packet)
-                if progress and packet.pts is not None and packet.time_base:
-                    progress(min(total, max(0.0, float(packet.pts * packet.time_base))), total)
-            for track in tracks.values():
-                _mux(target, track.finish())
-            if not all(track.heard for track in tracks.values()):
-                raise MediaError(f"no sound of {path.name} can be decoded; export it anew")
-    return out
+    refuse_encrypted(path)
+    container, drift = container_of(out), _Drift(offset, slope)
+    with atomic_write(out) as part, open_source(path, everything=True) as source:
+        if container.family != "iso":
+            written = _stretch(source, drift, part, container, out.suffix, progress)
+            require_whole(part, written, path.name)
+        else:
+            with temporary_file(part) as muxed:
+                written = _stretch(source, drift, muxed, container, out.suffix, progress)
+                finish_iso(source, written, muxed, 0.0, out, part)
+        return compare(path, part, written)
 
 
-def _encoder(target: OutputContainer, stream: AudioStream) -> AudioStream:
+@dataclass(frozen=True)
+class _Drift:
+    offset: float
+    slope: float
+
+
+def _stretch(
+    source: Source,
+    drift: _Drift,
+    part: Path,
+    container: Container,
+    suffix: str,
+    progress: Callable[[float, float], None] | None,
+) -> dict[int, Written]:
+    """Write the streams: sounds through a decoder, a resampler and an encoder, all others as they are."""
+    covers = list(covers_of(source))
+    options = options_for(container, source.container.metadata, bool(covers))
+    total = float(source.seconds)
+    with writing(source, suffix), av.open(url_of(part), "w", format=container.muxer, options=options) as target:
+        copier = StreamCopier(source.container, target, container, source.clock.zero)
+        tracks: dict[int, _Track] = {}
+        for stream in source.streams:
+            if isinstance(stream, AudioStream):
+                encoder = _encoder(target, stream, source, suffix)
+                tracks[stream.index] = _Track(stream, encoder, drift, float(source.clock.zero))
+                copier.adopt(stream, encoder)
+            else:
+                copier.add(stream)
+        for stream, packet in covers:
+            copier.add_cover(stream, packet)
+        copier.begin(everything=True)
+        kept = [stream for stream in source.streams if stream.index in copier.copies]
+        for packet in shown(source, kept, container, suffix, decoded=tracks.keys()):
+            done = float(seconds_of(packet) - source.clock.zero)
+            if packet.stream_index in tracks:
+                _mux(target, tracks[packet.stream_index].take(packet))
+            else:
+                copier.write(packet)
+            if progress:
+                progress(min(total, max(0.0, done)), total)
+        for track in tracks.values():
+            _mux(target, track.finish())
+        if not all(track.heard for track in tracks.values()):
+            raise MediaError(f"no sound of {source.path.name} can be decoded; export it anew")
+    return copier.written
+
+
+def _encoder(target: OutputContainer, stream: AudioStream, source: Source, suffix: str) -> AudioStream:
     """An encoder like the stream's own.
 
     Raises:
-        ValueError: when there is none, or the container cannot hold it.
+        MediaError: when there is none, or the container cannot hold it.
     """
     codec = stream.codec_context.name
     name = ENCODERS.get(codec, codec)
     try:
         copy = target.add_stream(name, rate=stream.rate)
     except (ValueError, av.error.FFmpegError) as error:
-        raise ValueError(
-            f"{codec} cannot be encoded into {target.format.name}; convert the sound to AAC first"
+        raise MediaError(
+            f"the sound of {source.path.name} ({codec}) cannot be encoded into {suffix}; convert it to AAC first"
         ) from error
     assert isinstance(copy, AudioStream)
     copy.layout = stream.layout
@@ -132,8 +159,7 @@ class _Track:
 
     source: AudioStream
     target: AudioStream
-    offset: float
-    slope: float
+    drift: _Drift
     zero: float
     graph: Graph | None = None
     heard: int = 0
@@ -168,9 +194,9 @@ class _Track:
 
     def _begin(self, frame: AudioFrame) -> None:
         first = float((frame.pts or 0) * tick(frame)) - self.zero
-        place = round((first + self.offset) / (1 - self.slope) * self.source.rate)
+        place = round((first + self.drift.offset) / (1 - self.drift.slope) * self.source.rate)
         self.place = max(0, place)
-        self.graph = _graph(self.source, frame, self.target, 1 - self.slope, skip=max(0, -place))
+        self.graph = _graph(self.source, frame, self.target, 1 - self.drift.slope, skip=max(0, -place))
 
     def _pull(self) -> Iterator[av.Packet[Any]]:
         assert self.graph is not None

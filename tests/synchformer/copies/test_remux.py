@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from av.video.frame import VideoFrame
 
+from synchformer.copies.remux import browser_note, suited_suffix, write_shifted
 from synchformer.media.probe import MediaError
-from synchformer.media.remux import browser_note, suited_suffix, write_shifted
 from tests.support.flash_click import EVENT, FPS, flash_and_click, write_flash_click
 
 
@@ -63,7 +63,7 @@ def test_container_follows_the_codecs(clip, tmp_path):
     assert (suited_suffix(clip), suited_suffix(webm)) == (".mp4", ".webm")
     moved = flash_and_click(write_shifted(webm, 0.4, tmp_path / "b.webm"))
     assert moved[1] - moved[0] == pytest.approx(-0.4, abs=0.01)
-    with pytest.raises(ValueError, match=r"\.mp4 cannot hold vp8"):
+    with pytest.raises(ValueError, match=r"\.mp4 cannot hold vp8 of a\.webm; name the copy \*\.webm"):
         write_shifted(webm, 0.4, tmp_path / "b.mp4")
 
 
