@@ -10,6 +10,7 @@ from typing import Any
 
 from av.container import InputContainer
 
+from synchformer.copies.containers import stream_codec
 from synchformer.copies.contents import Contents, StreamContents, contents_of
 from synchformer.copies.stream_copier import Written, duration_of, seconds_of
 from synchformer.media.container import MediaError, open_container
@@ -169,12 +170,15 @@ def _check_times(target: InputContainer, written: Mapping[int, Written]) -> None
         times, kind = seen.get(index), KINDS[record.kind]
         if times is None or times.last - times.first < record.last - (record.first or 0) - SHORTER:
             raise MediaError(f"it lacks a part of its {kind}")
-        # Muxers cut raw samples into other packets; the last picture's length is not known everywhere.
-        by_end = record.kind == "audio" and times.end > times.last and record.end > record.last
-        off = times.end - record.end if by_end else times.last - record.last
-        shift = off if shift is None else shift
-        if abs(off - shift) > TOLERANCE + (target.streams[index].time_base or 0):
-            raise MediaError(f"its {kind} came out {float(abs(off - shift)) * 1000:.0f} ms beside its place")
+        codec = stream_codec(target.streams[index])
+        if codec != record.codec and not {codec, record.codec} <= MPEG_AUDIO:
+            raise MediaError(f"its {kind} ({record.codec}) cannot be read there")
+        # Muxers cut raw samples into other packets, and the last packet's length is not known everywhere.
+        offs = (times.last - record.last, times.end - record.end)
+        shift = offs[0] if shift is None else shift
+        off = min(abs(each - shift) for each in offs)
+        if off > TOLERANCE + (target.streams[index].time_base or 0):
+            raise MediaError(f"its {kind} came out {float(off) * 1000:.0f} ms beside its place")
 
 
 def _times_of(target: InputContainer, indices: list[int]) -> dict[int, _Times]:

@@ -125,13 +125,28 @@ def _add(target: OutputContainer, stream: Stream, tag: str | None) -> Stream:
             copy.codec_context.codec_tag = tag
         return copy
     except ValueError:
-        if not MUX_ONLY or stream.type not in STAND_INS or stream.codec_context is None:
+        known = stream.type in STAND_INS and stream.codec_context is not None
+        if not MUX_ONLY or not known or target.format.name != "matroska":  # which holds all that AVI and ASF hold
             raise
     bare = target.add_mux_stream(STAND_INS[stream.type])
-    BitStreamFilterContext("null", in_stream=stream, out_stream=bare)
+    if family_of(stream.container.format.name) == "riff":
+        BitStreamFilterContext("null", in_stream=stream, out_stream=bare)
+    else:
+        _describe_as_riff(stream, bare)
     if stream.time_base is not None:
         bare.time_base = stream.time_base
     return bare
+
+
+def _describe_as_riff(stream: Stream, bare: Stream) -> None:
+    """Describe `bare` like `stream`, with the tag that AVI has for its codec: so Matroska holds codecs of others."""
+    memory = io.BytesIO()
+    with av.open(memory, "w", format="avi") as target:
+        target.add_stream_from_template(stream, opaque=True)
+        target.start_encoding()
+    memory.seek(0)
+    with av.open(memory, format="avi") as twin:
+        BitStreamFilterContext("null", in_stream=twin.streams[0], out_stream=bare)
 
 
 def takes(container: Container, stream: Stream, tag: str | None = None) -> bool:

@@ -41,6 +41,7 @@ class Written:
 
     index: int
     kind: str
+    codec: str
     packets: int = 0
     first: Fraction | None = None
     last: Fraction = Fraction(0)
@@ -84,7 +85,7 @@ class StreamCopier:
     def adopt(self, stream: Stream, copy: Stream) -> None:
         """Take `copy`, a stream of the target, for the packets of `stream`."""
         self.copies[stream.index] = copy
-        self.written[stream.index] = Written(copy.index, copy.type)
+        self.written[stream.index] = Written(copy.index, copy.type, stream_codec(stream))
 
     def add_cover(self, stream: Stream, packet: Packet[Any]) -> None:
         """Keep a cover picture: as an attachment in Matroska, else as a stream of one packet."""

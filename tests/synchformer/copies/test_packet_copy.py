@@ -24,6 +24,7 @@ CODECS = {
     ".m2ts": ("libx264", "ac3"),
     ".wmv": ("wmv2", "wmav2"),
     ".flv": ("flv", "libmp3lame"),
+    ".3gp": ("h263", "aac"),
 }
 
 
@@ -77,7 +78,9 @@ def test_each_container_keeps_its_packets(tmp_path, suffix, offset):
     assert sorted(named[0], key=str) == sorted(named[1], key=str)  # FLV lists streams as they come
 
 
-@pytest.mark.parametrize(("source", "suffix"), [(".ts", ".mp4"), (".mkv", ".mp4"), (".mkv", ".mov"), (".wmv", ".mkv")])
+@pytest.mark.parametrize(
+    ("source", "suffix"), [(".ts", ".mp4"), (".mkv", ".mp4"), (".mkv", ".mov"), (".wmv", ".mkv"), (".3gp", ".mkv")]
+)
 def test_other_containers_hold_the_same(tmp_path, source, suffix):
     path, out = write(tmp_path, source), tmp_path / f"b{suffix}"
     write_moved(path, -0.3, out)
