@@ -19,9 +19,9 @@ from synchformer.inference.engine import device_of
 from synchformer.inference.prediction import Encoding, encode
 from synchformer.media.crop import Crop, load_clip, possible_starts
 from synchformer.media.probe import MediaError, probe
-from synchformer.media.video_files import find_videos
 from synchformer.modeling.synchformer import Synchformer
 from synchformer.storage.atomic import atomic_write
+from synchformer.storage.video_files import find_videos
 
 EXAMPLES = asset("examples")
 EVERY = 2.5  # s between the starts of two crops of one file

@@ -73,8 +73,8 @@ def _contradiction(options: argparse.Namespace) -> str | None:
 
 
 def _write_table(model: Synchformer, options: argparse.Namespace) -> int:
-    from synchformer.media.video_files import find_videos
     from synchformer.offsets.batch import write_table
+    from synchformer.storage.video_files import find_videos
 
     files: list[Path] = []
     others: list[Path] = []

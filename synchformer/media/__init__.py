@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from synchformer.media.crop import load_clip
     from synchformer.media.decode import read_media
     from synchformer.media.probe import MediaError, MediaInfo
-    from synchformer.media.video_files import VIDEO_SUFFIXES, find_videos
+    from synchformer.storage.video_files import VIDEO_SUFFIXES, find_videos
 
 _HOMES = {
-    "MediaError": "probe",
-    "MediaInfo": "probe",
-    "VIDEO_SUFFIXES": "video_files",
-    "find_videos": "video_files",
-    "load_clip": "crop",
-    "read_media": "decode",
+    "MediaError": "synchformer.media.container",
+    "MediaInfo": "synchformer.media.probe",
+    "VIDEO_SUFFIXES": "synchformer.storage.video_files",
+    "find_videos": "synchformer.storage.video_files",
+    "load_clip": "synchformer.media.crop",
+    "read_media": "synchformer.media.decode",
 }
 
 __all__ = ["VIDEO_SUFFIXES", "MediaError", "MediaInfo", "find_videos", "load_clip", "read_media"]
@@ -29,4 +29,4 @@ __all__ = ["VIDEO_SUFFIXES", "MediaError", "MediaInfo", "find_videos", "load_cli
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'synchformer.media' has no attribute {name!r}")
-    return getattr(import_module(f"synchformer.media.{_HOMES[name]}"), name)
+    return getattr(import_module(_HOMES[name]), name)

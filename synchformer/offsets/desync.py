@@ -32,12 +32,12 @@ from synchformer.media.crop import Crop, center_crop
 from synchformer.media.decode import read_media, read_picture, read_sound
 from synchformer.media.preprocess import mel_spectrogram, normalize_frames
 from synchformer.media.probe import MediaError
-from synchformer.media.video_files import find_videos
 from synchformer.modeling.synchformer import Synchformer
 from synchformer.stats.bootstrap import Mean, mean_of, sign_flip_p
 from synchformer.storage.file_names import printable
 from synchformer.storage.prefetch import prefetched
 from synchformer.storage.results_table import Table
+from synchformer.storage.video_files import find_videos
 
 Mode = Literal["avbench", "synchformer"]
 Status = Literal["ok", "unpaired", "unreadable", "too short"]

@@ -7,8 +7,8 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from synchformer.media.video_files import VIDEO_SUFFIXES, is_video
 from synchformer.storage.file_names import printable
+from synchformer.storage.video_files import VIDEO_SUFFIXES, is_video
 from training.datasets.source import SPLITS, FileSource, LeftOut, Sample, Split
 
 SPLIT_FOLDERS: dict[str, Split] = {

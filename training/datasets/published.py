@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from synchformer.media.video_files import is_video
+from synchformer.storage.video_files import is_video
 from training.datasets.folders import group_of, walk
 from training.datasets.published_lists import (
     read_audioset,

@@ -33,10 +33,10 @@ from webdataset.writer import TarWriter
 from synchformer.checkpoints.download import cache_folder
 from synchformer.errors import sentence_of
 from synchformer.media.decode import OpenMedia, open_media
-from synchformer.media.video_files import VIDEO_SUFFIXES
 from synchformer.storage.atomic import atomic_write
 from synchformer.storage.file_names import printable
 from synchformer.storage.json_text import to_json
+from synchformer.storage.video_files import VIDEO_SUFFIXES
 from training.datasets.folders import SPLIT_FOLDERS, checksum_split, group_of
 from training.datasets.manifest import Entry, read_manifests
 from training.datasets.source import SPLITS, LeftOut, Place, RecordedSource, Sample, Split

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from synchformer.media.video_files import VIDEO_SUFFIXES, find_videos, is_video
+from synchformer.storage.video_files import VIDEO_SUFFIXES, find_videos, is_video
 from tests.support.paths import ROOT
 from training.datasets.folders import open_folder
 
-OWNER = Path("synchformer/media/video_files.py")
+OWNER = Path("synchformer/storage/video_files.py")
 PACKAGES = ("attribution", "benchmarks", "interface", "synchformer", "synthetic", "training")
 
 
