@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -28,6 +29,7 @@ EVERY = 1.92  # s between the windows of a film
 LEVEL = 0.9  # the share of clips that an interval claims to cover
 CALIBRATION_FILE = "calibration.json"  # among the embedded files
 CALIBRATED_FPS = 25.0  # of the clips that constants are measured on
+COUNTED = 100  # s over which a file's pictures are laid on the model's clock
 SLOWEST, FASTEST = 5.0, 1000.0  # frames per second that a file may believably have
 
 
@@ -105,16 +107,24 @@ class Calibration:
         return self.widest
 
 
+@lru_cache(maxsize=64)
 def picture_lead(fps: float) -> float:
     """Seconds by which the pictures that the model gets are ahead of those of a file with 25 frames per second.
 
-    Every picture of the model's clock is the last one of the file whose time, rounded to the clock, has come: on
-    average half a frame of the clock after, and half a frame of the file before, the moment that it stands for. Slow
-    pictures are therefore seen late, and fast ones early. 0 for a rate that cannot be believed.
+    Every picture of the model's clock is the last one of the file whose time, rounded to the clock (halves up), has
+    come: on average half a frame of the clock after, and half a frame of the file before, the moment that it stands
+    for, unless the two rates keep step. Slow pictures are therefore seen late, and fast ones early. 0 for a rate that
+    cannot be believed.
     """
     if not SLOWEST <= fps <= FASTEST:
         return 0.0
-    return 0.5 / CALIBRATED_FPS - 0.5 / fps
+    rate = Fraction(fps).limit_denominator(1001)
+    frames = np.arange(int(COUNTED * rate) + 1)
+    clock = 2 * int(CALIBRATED_FPS) * rate.denominator
+    slots = (clock * frames + rate.numerator) // (2 * rate.numerator)  # floor(time * 25 + 1 / 2)
+    places = np.arange(int((COUNTED - 1) * CALIBRATED_FPS))
+    shown = np.searchsorted(slots, places, side="right") - 1  # the last one that has come
+    return float(np.mean(shown / float(rate) - places / CALIBRATED_FPS))
 
 
 def _mixed(low: Constants, high: Constants, share: float) -> Constants:
