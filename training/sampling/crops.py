@@ -40,6 +40,9 @@ def draw_offset(
 ) -> CropPlace:
     """A uniform offset class (section 3.2) at a random place where picture and sound fit into the clip.
 
+    The class is drawn first, then one of the clips that have room for it: a short clip is drawn for the offsets that it
+    allows, and no class becomes rarer because of it. Of the classes that no clip can hold, none is drawn.
+
     Args:
         clips: what to draw from.
         config: sizes; the grid of offsets.
@@ -50,8 +53,11 @@ def draw_offset(
     Raises:
         CropError: when no such crop is found, such as in clips that are too short for the grid.
     """
-    for _ in range(TRIES):
-        clip, target = int(rng.integers(len(clips))), int(rng.integers(config.offset_classes))
+    rooms = rooms_of(clips, config)
+    possible = np.flatnonzero(rooms.shares)
+    target = int(possible[rng.integers(len(possible))]) if len(possible) else 0
+    for _ in range(TRIES if len(possible) else 0):
+        clip = clips.pick(rng, rooms.clips[target])
         crop = _moved(clips, config, rng, clip, class_shift(target, config), target)
         if crop is None:
             continue
@@ -99,7 +105,7 @@ def draw_far(clips: Clips, config: SynchformerConfig, rng: np.random.Generator) 
     """
     for _ in range(TRIES):
         shift = config.span_frames if rng.random() < 0.5 else -config.span_frames
-        crop = _moved(clips, config, rng, int(rng.integers(len(clips))), shift, 0)
+        crop = _moved(clips, config, rng, clips.pick(rng), shift, 0)
         if crop is not None:
             return crop
     raise CropError(
@@ -118,7 +124,9 @@ def draw_foreign(clips: Clips, config: SynchformerConfig, rng: np.random.Generat
         raise CropError("sound of another clip needs at least two clips")
     span = config.span_frames
     for _ in range(TRIES):
-        clip, other = (int(index) for index in rng.choice(len(clips), 2, replace=False))
+        clip, other = clips.pick(rng), clips.pick(rng)
+        if clip == other:
+            continue
         starts, last = clips.starts(clip, span), clips.last_sound(other, span)
         if len(starts) and last >= 0:
             return CropPlace(clip, int(rng.choice(starts)), other, int(rng.integers(last + 1)), 0)
@@ -134,7 +142,43 @@ def shared_events(clips: Clips, config: SynchformerConfig, crop: CropPlace) -> i
     """Events seen and heard in a crop, or None when that is not known; none when the sound is another clip's."""
     if crop.clip != crop.sound_clip:
         return 0
-    return None if clips.scenes is None else len(clips.scenes[crop.clip].shared_events(*intervals(crop, config)))
+    scene = clips.scene(crop.clip)
+    return None if scene is None else len(scene.shared_events(*intervals(crop, config)))
+
+
+@dataclass(frozen=True)
+class Rooms:
+    """Which clips have room for an offset class.
+
+    Attributes:
+        shares: of all clips, by their weights, those that have it: (classes,).
+        clips: their numbers, for each class; None where all have it.
+    """
+
+    shares: NDArray[np.float64]
+    clips: tuple[NDArray[np.int64] | None, ...]
+
+
+def rooms_of(clips: Clips, config: SynchformerConfig) -> Rooms:
+    """Which clips have room for each offset class, worked out once for every grid and length of a crop."""
+    known: dict[SynchformerConfig, Rooms] = clips.__dict__.setdefault("_rooms", {})
+    if config not in known:
+        known[config] = _rooms(clips, config)
+    return known[config]
+
+
+def _rooms(clips: Clips, config: SynchformerConfig) -> Rooms:
+    count, shifts = len(clips), [class_shift(target, config) for target in range(config.offset_classes)]
+    needed = config.span_frames + max(map(abs, shifts)) + config.segment_stride  # holds every class at every phase
+    short = [clip for clip in range(count) if clips.frames_of(clip) < needed]
+    weights = np.full(count, 1 / max(count, 1)) if clips.weights is None else clips.weights
+    shares, numbers = list[float](), list[NDArray[np.int64] | None]()
+    for shift in shifts:
+        without = [clip for clip in short if not len(fitting(clips, config, clip, shift))]
+        held = np.setdiff1d(np.arange(count), without)
+        shares.append(float(weights[held].sum()) if len(held) else 0.0)
+        numbers.append(held if without else None)
+    return Rooms(np.array(shares), tuple(numbers))
 
 
 def fitting(clips: Clips, config: SynchformerConfig, clip: int, shift: int) -> NDArray[np.int64]:
@@ -179,13 +223,13 @@ def draw_sound(
         crop: whose picture it is for.
         has_shared_event: whether both must hold the same event, where that is known and there is such an offset.
     """
-    crops, odds = list[CropPlace](), list[float]()
+    crops, odds, rooms = list[CropPlace](), list[float](), rooms_of(clips, config)
     for target in range(config.offset_classes):
         shift = class_shift(target, config)
         places = fitting(clips, config, crop.clip, shift)
         if crop.start in places:
             crops.append(CropPlace(crop.clip, crop.start, crop.clip, crop.start + shift, target))
-            odds.append(1 / len(places))
+            odds.append(1 / (len(places) * rooms.shares[target]))
     if has_shared_event:
         shares = [shared_events(clips, config, other) != 0 for other in crops]
         odds = [chance * shared for chance, shared in zip(odds, shares, strict=True)] if any(shares) else odds

@@ -41,7 +41,7 @@ def draw_revoiced(
     """
     for _ in range(TRIES):
         own = draw_offset(clips, config, rng, True)
-        other = int(rng.integers(len(clips)))
+        other = clips.pick(rng)
         heard = [event for event in scenes[other].events if event.heard]
         if other == own.clip or not heard:
             continue

@@ -6,7 +6,7 @@ Shape legend: B crops, S segments, t tokens per segment, D encoder width.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 from synchformer.config import SynchformerConfig
 from synchformer.modeling.synchronizer import SynchronizationModule
-from synthetic import Scene
 from training.baselines.modules import BaselineModule
 from training.evaluation.metrics import accuracy
 from training.readers.base import CropReader, read_readable
 from training.readers.pixel_reader import model_frames
 from training.runtime.batches import Batch, prefetched
+from training.sampling.clips import Clips
 from training.sampling.crops import CropPlace, draw_offset, draw_sound
 from training.sampling.event_targets import TIME_BINS, time_bins
 from training.sampling.revoicing import draw_revoiced
@@ -88,8 +88,8 @@ class Stage2(nn.Module):
         loss = F.cross_entropy(logits, batch["target"])
         figures = {"cross_entropy": loss.detach(), **accuracy(logits.detach(), batch["target"])}
         if self.time_head is not None:
-            when = F.binary_cross_entropy_with_logits(self.time_head(tokens).float(), batch["when"])
-            loss, figures["when"] = loss + WHEN_WEIGHT * when, when
+            when = known_binary_cross_entropy(self.time_head(tokens).float(), batch["when"])
+            loss, figures["when"] = loss + WHEN_WEIGHT * when, when.detach()
         return {"loss": loss, **figures}
 
     def features(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -153,7 +153,7 @@ class CropTask(ABC):
         crops, batch = self.read(rng)
         scenes = self.clips.scenes
         if self.stage.time_head is not None:
-            batch["when"] = event_times(scenes, crops, self.config)
+            batch["when"] = event_times(self.clips, crops, self.config)
         if self.replace and "video" in batch and scenes is not None:
             batch = replace_moments(batch, crops, scenes, self.config, rng, self.replace)
         return batch
@@ -263,23 +263,28 @@ def read_drawn(
     return crops, {**batch, "target": torch.tensor([crop.target for crop in crops])}
 
 
+def known_binary_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Binary cross-entropy of logits (B, n) over the targets that are known, which NaN is not; 0 where none is."""
+    known = ~targets.isnan()
+    each = F.binary_cross_entropy_with_logits(logits, targets.nan_to_num(), reduction="none")
+    return (each * known).sum() / known.sum().clamp(min=1)
+
+
 def stage2(config: SynchformerConfig, extractors: Extractors | None = None, timed: bool = False) -> Stage2:
     """A stage II with a new synchronization module."""
     return Stage2(SynchronizationModule(config), config, extractors, timed)
 
 
-def event_times(scenes: Sequence[Scene] | None, crops: list[CropPlace], config: SynchformerConfig) -> Tensor:
-    """Whether an event is seen, then heard, in each bin of the crops: (B, 2 * TIME_BINS).
-
-    Raises:
-        ValueError: when the clips have no truth table.
-    """
-    if scenes is None:
-        raise ValueError("only generated clips tell when events happen; train without the time head")
+def event_times(clips: Clips, crops: list[CropPlace], config: SynchformerConfig) -> Tensor:
+    """Whether an event is seen, then heard, in each bin of the crops: (B, 2 * TIME_BINS); NaN where nobody knows it."""
     span, fps, times = config.span_frames / config.video_fps, config.video_fps, []
     for crop in crops:
-        seen = [event for event in scenes[crop.clip].events if event.seen]
-        heard = [event for event in scenes[crop.sound_clip].events if event.heard]
+        picture, sound = clips.scene(crop.clip), clips.scene(crop.sound_clip)
+        if picture is None or sound is None:
+            times.append(np.full(2 * TIME_BINS, np.nan, np.float32))
+            continue
+        seen = [event for event in picture.events if event.seen]
+        heard = [event for event in sound.events if event.heard]
         bins = time_bins(seen, crop.start / fps, span, TIME_BINS), time_bins(heard, crop.sound / fps, span, TIME_BINS)
-        times.append(np.concatenate(bins))
+        times.append(np.concatenate(bins).astype(np.float32))
     return torch.from_numpy(np.stack(times))

@@ -170,6 +170,6 @@ def clip_batch(clips: PixelReader, rng: np.random.Generator, count: int, changed
 
 def _side_by_side(clips: PixelReader, rng: np.random.Generator, length: int) -> CropPlace:
     """Picture and sound of `length` frames of a random clip, from the same random frame on."""
-    clip = int(rng.integers(len(clips)))
+    clip = clips.pick(rng)
     start = int(rng.integers(clips.frames_of(clip) - length + 1))
     return CropPlace(clip, start, clip, start, 0)

@@ -165,7 +165,7 @@ def _events(clips: PixelReader, clip: int, stream: Stream) -> list[Event]:
 
 def _place(clips: PixelReader, rng: np.random.Generator, stream: Stream, eventful: bool) -> tuple[int, int]:
     """A clip and a first frame; when `eventful`, the segment holds an event of the stream if the clip has any."""
-    clip = int(rng.integers(len(clips)))
+    clip = clips.pick(rng)
     length, total = clips.config.segment_frames, clips.frames_of(clip)
     events = _events(clips, clip, stream)
     if not (eventful and events):

@@ -10,12 +10,13 @@ from synchformer.config import BASE, MINI
 from synchformer.modeling.synchronizer import SynchronizationModule
 from synthetic import sample_scene
 from training.evaluation.synchronizability_by_cause import Trial, area, draw_trial, table
-from training.sampling.clips import SceneClips
+from training.sampling.clips import Clips, SceneClips
 from training.sampling.crops import (
     CropError,
     draw_far,
     draw_foreign,
     draw_offset,
+    draw_sound,
     draw_synchronizability,
     shared_events,
 )
@@ -113,3 +114,58 @@ def test_area_by_counting_pairs():
     lines = table([*trials, Trial(0, "foreign", 0.1), Trial(0, "unshared", 0.2)]).splitlines()
     assert "| far | 2 + 3 | 0.667" in lines[3]
     assert math.isclose(float(lines[4].split("|")[3].split()[0]), 1.0)
+
+
+class Lengths(Clips):
+    """Clips of which only the lengths are known."""
+
+    scenes = None
+
+    def __init__(self, frames, weights=None):
+        self.frames, self.weights = frames, weights
+
+    def __len__(self):
+        return len(self.frames)
+
+    def frames_of(self, clip):
+        return self.frames[clip]
+
+
+def drawn(clips, count=6000):
+    rng = np.random.Generator(np.random.PCG64(5))
+    return [draw_offset(clips, MINI, rng) for _ in range(count)]
+
+
+def test_short_clips_do_not_make_large_offsets_rare():
+    clips = Lengths([130] * 30 + [250])  # the short ones hold 10 spare frames: two classes to either side
+    crops = drawn(clips)
+    assert all(0 <= crop.sound <= clips.frames_of(crop.clip) - MINI.span_frames for crop in crops)
+    counts = np.bincount([crop.target for crop in crops], minlength=21)
+    assert np.abs(counts / len(crops) - 1 / 21).max() < 0.012, "every class is drawn alike"
+    short = [crop.target for crop in crops if crop.clip < 30]
+    assert set(short) == set(range(8, 13)), "a short clip is drawn for the offsets that it allows"
+
+
+def test_offsets_that_no_clip_holds_are_never_drawn():
+    counts = np.bincount([crop.target for crop in drawn(Lengths([130, 131]), 2000)], minlength=21)
+    assert set(np.flatnonzero(counts)) == set(range(8, 13))
+    assert np.abs(counts[8:13] / 2000 - 0.2).max() < 0.04
+
+
+def test_clips_too_short_for_any_offset_are_refused():
+    with pytest.raises(CropError, match="longer clips"):
+        draw_offset(Lengths([100]), MINI, np.random.Generator(np.random.PCG64(0)))
+
+
+def test_clips_are_drawn_as_often_as_their_weights_say():
+    weights = np.array([0.7, 0.2, 0.1])
+    counts = np.bincount([crop.clip for crop in drawn(Lengths([250, 130, 250], weights))], minlength=3) / 6000
+    room = 5 / 21  # of the classes, the second clip has room for five; the others share what it cannot hold
+    assert counts[1] == pytest.approx(0.2 * room, abs=0.015)
+    assert counts[0] / counts[2] == pytest.approx(7, rel=0.15)
+
+
+def test_further_sounds_of_a_picture_keep_every_class_alike():
+    clips, rng = Lengths([150, 200, 250]), np.random.Generator(np.random.PCG64(6))
+    targets = [draw_sound(clips, MINI, rng, draw_offset(clips, MINI, rng), False).target for _ in range(8000)]
+    assert np.abs(np.bincount(targets, minlength=21) / 8000 - 1 / 21).max() < 0.012

@@ -25,7 +25,7 @@ def case():
     crops = [draw_offset(SCENES, MINI, rng, True) for _ in range(COUNT)]
     number = torch.arange(COUNT).float()[:, None, None, None]
     batch = {name: number.expand(COUNT, MINI.segments, len(centers), 1) for name, centers in CENTERS.items()}
-    batch["when"] = event_times(SCENES.scenes, crops, MINI)
+    batch["when"] = event_times(SCENES, crops, MINI)
     return crops, batch, replace_moments(batch, crops, SCENES.scenes, MINI, rng, 1.0)
 
 

@@ -168,7 +168,7 @@ def test_crops_hold_a_shared_event(cache):
     features, _ = cache
     rng = np.random.Generator(np.random.PCG64(0))
     crops = [draw_offset(features, TINY, rng, True) for _ in range(50)]
-    times = event_times(features.scenes, crops, TINY)
+    times = event_times(features, crops, TINY)
     assert (times[:, :48].sum(1) > 0).all()
     assert (times[:, 48:].sum(1) > 0).all()
     assert len({crop.target for crop in crops}) > 12
