@@ -43,6 +43,7 @@ class Sample:
         path: the media file; None when the clip is generated or lies inside a shard.
         labels: classes of what is heard, as far as the annotations tell.
         fixed: start and offset of the published tables, for valid and test.
+        columns: what a table says of the clip, as pairs of a column and its value.
     """
 
     id: str
@@ -51,6 +52,11 @@ class Sample:
     path: Path | None = None
     labels: tuple[str, ...] = ()
     fixed: Place | None = None
+    columns: tuple[tuple[str, str], ...] = ()
+
+    def value(self, column: str) -> str:
+        """What the table says of the clip in a column; empty where it says nothing."""
+        return dict(self.columns).get(column, "")
 
 
 @dataclass(frozen=True)
