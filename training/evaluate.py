@@ -4,6 +4,7 @@ python -m training.evaluate mini --count 500
 python -m training.evaluate runs/mini/model.safetensors --count 200 --seed 2000000 --events 1-1
 python -m training.evaluate mini --count 300 --only snap drop --out results/unseen.json
 python -m training.evaluate vggsound --data vggsound-sparse:/data/vggsound --annotations lists --out results/sparse.json
+python -m training.evaluate mini --data manifest:real.csv --split valid --protocol every --by kind --cluster source
 python -m training.evaluate lrs3 --data lrs3:/data/lrs3 --annotations lists --protocol x2
 
 Generated clips are written as MP4, read back, cut at a random start with a random offset out of the grid, and
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -47,6 +49,8 @@ def evaluate(
     count: int | None,
     seed: int = 0,
     workers: int = 2,
+    by: Sequence[str] = (),
+    cluster: str = "",
 ) -> Report:
     """Measure a model on a data set.
 
@@ -59,6 +63,8 @@ def evaluate(
         count: clips at most, spread evenly over the split; all when None.
         seed: of random places.
         workers: processes that read or write clips.
+        by: columns of the data set's table by whose values the figures are divided.
+        cluster: column whose values, and not the clips, are drawn anew for intervals.
     """
     left_out: list[LeftOut] = [item for item in source.left_out if item.split == split]
     samples = spread(source.samples(split), count)
@@ -67,14 +73,15 @@ def evaluate(
     if through_files:
         predicted = generated_trials(model, source, workers)
     else:
-        predicted = source_trials(model, source, samples, protocol, left_out, seed, workers)
-    total = len(samples) * protocol.rounds
+        predicted = source_trials(model, source, samples, protocol, left_out, seed, workers, by, cluster)
+    total = None if protocol.starts else len(samples) * protocol.rounds
     trials = tuple(tqdm(predicted, total=total, desc="crops", mininterval=2))
     said = WRITTEN if through_files else protocol.sentence
     config = model.config
     clips = len({trial.clip for trial in trials})
     data = source.description(split)
-    setting = Setting(name, data, said, protocol.rounds, clips, seed, config.offset_classes, config.offset_step)
+    grid = config.offset_classes, config.offset_step
+    setting = Setting(name, data, said, protocol.rounds, clips, seed, *grid, tuple(by), cluster)
     return Report(setting, trials, tuple(left_out))
 
 
@@ -89,13 +96,23 @@ def main(argv: list[str] | None = None) -> int:
     try:
         source = _source(arguments, (int(min_events), int(max_events or min_events)))
         protocol = repeated(arguments.rounds) if arguments.rounds else PROTOCOLS.get(arguments.protocol)
+        _require_columns(source, arguments.split, [*arguments.by, *filter(None, [arguments.cluster])])
         model = load_any(arguments.model, arguments.device)
         check_model(model, "offset")
     except ValueError as error:
         parser.error(str(error))
     count = None if arguments.all else arguments.count
     report = evaluate(
-        model, arguments.model, source, arguments.split, protocol, count, arguments.place_seed, arguments.workers
+        model,
+        arguments.model,
+        source,
+        arguments.split,
+        protocol,
+        count,
+        arguments.place_seed,
+        arguments.workers,
+        arguments.by,
+        arguments.cluster,
     )
     for reason, number in count_reasons(report.left_out).items():
         print(f"left out: {number} clips, {reason}", file=sys.stderr)
@@ -103,6 +120,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"no {arguments.split} clip of {source.name} could be used", file=sys.stderr)
         return 1
     print(f"{report.setting.sentence}; {len(report.left_out)} left out\n\n{table(report.summary)}")
+    if report.by_column:
+        print(f"\n{table(report.by_column)}")
     if arguments.out:
         _write(report, arguments.out)
     return 0
@@ -122,6 +141,19 @@ def _source(arguments: argparse.Namespace, events: tuple[int, int]) -> Source:
     return open_source(arguments.data, SourceOptions(arguments.annotations, generated))
 
 
+def _require_columns(source: Source, split: Split, columns: Sequence[str]) -> None:
+    """See that the data set's table has columns.
+
+    Raises:
+        ValueError: when it lacks one, or the data set has no table.
+    """
+    known = {column for sample in source.samples(split) for column, _ in sample.columns} if columns else set()
+    missing = next((column for column in columns if column not in known), None)
+    if missing is not None:
+        there = f"its columns are {', '.join(sorted(known))}" if known else "only a manifest:FILE.csv has columns"
+        raise ValueError(f"{source.name} has no column {missing} to divide by; {there}")
+
+
 def _write(report: Report, out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     picture = out.with_name(f"{out.stem}.png")
@@ -135,6 +167,10 @@ def _parser() -> argparse.ArgumentParser:
     add_data(parser)
     add_split(parser)
     parser.add_argument("--protocol", choices=["auto", *PROTOCOLS], default="auto", help="default: the published one")
+    parser.add_argument("--by", nargs="+", default=[], help="columns of a manifest by whose values figures are divided")
+    parser.add_argument(
+        "--cluster", default="", help="column of a manifest whose values are drawn anew for intervals (default: clips)"
+    )
     parser.add_argument("--rounds", type=int, help="random places this many times, pooled, whatever the protocol")
     parser.add_argument("--place-seed", type=int, default=0, help="seed of random places (default 0)")
     parser.add_argument("--count", type=int, default=500, help="clips at most (default 500)")

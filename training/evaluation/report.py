@@ -22,7 +22,7 @@ from synchformer.storage.atomic import write_json
 from synchformer.storage.csv_rows import write_csv
 from synchformer.storage.json_text import undefined_as_none
 from training.datasets.source import LeftOut, count_reasons
-from training.evaluation.metrics import chance
+from training.evaluation.metrics import chance, chance_at, permuted
 from training.evaluation.trials import Trial
 
 
@@ -38,12 +38,15 @@ class Setting:
     seed: int
     classes: int
     step: float  # s between classes
+    by: tuple[str, ...] = ()  # columns of the data set's table by which the trials are divided
+    cluster: str = ""  # column whose values are drawn anew for intervals; clips where it is empty
 
     @property
     def sentence(self) -> str:
         """All of it in words."""
         times = "" if self.rounds == 1 else f" ({self.rounds} rounds)"
-        return f"{self.model} on {self.data}; {self.protocol}{times}; {self.clips} clips, seed {self.seed}"
+        drawn = f"; intervals by {self.cluster}" if self.cluster else ""
+        return f"{self.model} on {self.data}; {self.protocol}{times}; {self.clips} clips, seed {self.seed}{drawn}"
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,31 @@ class Report:
         return [count_row(name, group) for name, group in sorted(groups.items(), key=lambda item: -len(item[1]))]
 
     @property
+    def by_column(self) -> list[Row]:
+        """Accuracy for every value of each column that was asked for, beside levels that tell nothing.
+
+        They are a uniform guess at the offsets of these trials, and the answers themselves dealt out at random.
+        """
+        if not self.setting.by:
+            return []
+        targets, predicted = ([getattr(t, name) for t in self.trials] for name in ("target", "predicted"))
+        guess, dealt = chance_at(targets, self.setting.classes), permuted(predicted, targets, self.setting.classes)
+        rows = [
+            Row("chance at these offsets", guess["acc1"], guess["acc1_tol1"]),
+            Row("answers permuted", dealt["acc1"], dealt["acc1_tol1"]),
+            count_row("all clips", self.trials),
+            count_row("surest fifth", surest(self.trials)),
+        ]
+        for place, column in enumerate(self.setting.by):
+            groups = {value: [t for t in self.trials if t.values[place] == value] for value in self._values(place)}
+            ordered = sorted(groups.items(), key=lambda item: -len(item[1]))
+            rows += [count_row(f"{column}: {value or 'not said'}", group) for value, group in ordered]
+        return rows
+
+    def _values(self, place: int) -> list[str]:
+        return sorted({trial.values[place] for trial in self.trials})
+
+    @property
     def confusion(self) -> NDArray[np.int64]:
         """How often each class (row) was taken for each (column): (C, C)."""
         predicted, target = (torch.tensor([getattr(t, name) for t in self.trials]) for name in ("predicted", "target"))
@@ -112,6 +140,7 @@ class Report:
             "summary": self.summary,
             "by_offset": self.by_offset,
             "by_label": self.by_label,
+            "by_column": self.by_column,
             "confusion": self.confusion.tolist(),
             "calibration_error": self.calibration_error,
             "mean_error_seconds": self.mean_error,
@@ -126,6 +155,7 @@ class Report:
             "summary": self.summary,
             "offsets": self.by_offset,
             "labels": self.by_label,
+            "columns": self.by_column,
             "trials": self.trials,
         }
         files = [path]
@@ -172,11 +202,17 @@ def count_row(name: str, trials: Sequence[Trial]) -> Row:
     return Row(name, exact / max(count, 1), near / max(count, 1), count, *intervals)
 
 
+def surest(trials: Sequence[Trial], share: float = 0.2) -> list[Trial]:
+    """The trials with the highest confidence, a `share` of all and at least one."""
+    ordered = sorted(trials, key=lambda trial: -trial.confidence)
+    return ordered[: max(1, round(share * len(trials)))]
+
+
 def interval(trials: Sequence[Trial], tolerance: int) -> tuple[float, float]:
-    """95 % interval of the share of answers within `tolerance` classes; the crops of one clip stay together."""
+    """95 % interval of the share of answers within `tolerance` classes; crops of a clip, or cluster, stay together."""
     clips: dict[str, list[bool]] = {}
     for trial in trials:
-        clips.setdefault(trial.clip, []).append(trial.distance <= tolerance)
+        clips.setdefault(trial.unit, []).append(trial.distance <= tolerance)
     right = np.array([sum(answers) for answers in clips.values()], dtype=float)
     all_of = np.array([len(answers) for answers in clips.values()], dtype=float)
     return share_interval(right, all_of)

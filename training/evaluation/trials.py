@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,9 @@ Draw = Callable[[Sample, MediaInfo, SynchformerConfig], list[Place]]
 class Trial:
     """One prediction: what was applied, what came out, and how many events both crops share (None: unknown).
 
-    `seed` is the seed of a generated clip, or the number of the clip or of the start.
+    `seed` is the seed of a generated clip, or the number of the clip or of the start. `values` are what the data set's
+    table says of the clip in the columns that an evaluation divides by; trials of one `cluster` (the clip, where it is
+    empty) are no independent observations.
     """
 
     seed: int
@@ -41,6 +43,8 @@ class Trial:
     id: str = ""
     round: int = 0
     labels: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+    cluster: str = ""
 
     @property
     def distance(self) -> int:
@@ -49,8 +53,13 @@ class Trial:
 
     @property
     def clip(self) -> str:
-        """What the crop was cut from: crops of one clip are no independent observations."""
+        """What the crop was cut from."""
         return self.id or str(self.seed)
+
+    @property
+    def unit(self) -> str:
+        """What is drawn anew for an interval: the cluster, or the clip where there is none."""
+        return self.cluster or self.clip
 
 
 def draw_trial(scene: Scene, config: SynchformerConfig) -> tuple[float, int, int]:
@@ -108,8 +117,13 @@ def source_trials(
     left_out: list[LeftOut],
     seed: int = 0,
     workers: int = 0,
+    by: Sequence[str] = (),
+    cluster: str = "",
 ) -> Iterator[Trial]:
-    """Trials of every clip under a protocol; clips that cannot be used are added to `left_out` with the reason."""
+    """Trials of every clip under a protocol; clips that cannot be used are added to `left_out` with the reason.
+
+    `by` and `cluster` name columns of the data set's table; see `Trial`.
+    """
     config = model.config
     draw = partial(_protocol_places, protocol, seed)
     for number, (sample, clips) in enumerate(crops_of(source, samples, draw, config, left_out, workers)):
@@ -123,7 +137,17 @@ def source_trials(
             shared = None if scene is None else shared_events(scene, Place(clip.start, clip.offset), config)
             target, guess = config.offset_class(clip.offset), config.offset_class(prediction.offset)
             yield Trial(
-                number, clip.start, target, guess, prediction.confidence, shared, sample.id, index, sample.labels
+                number,
+                clip.start,
+                target,
+                guess,
+                prediction.confidence,
+                shared,
+                sample.id,
+                index,
+                sample.labels,
+                tuple(sample.value(column) for column in by),
+                sample.value(cluster),
             )
 
 

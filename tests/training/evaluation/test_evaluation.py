@@ -16,11 +16,13 @@ from synchformer.config import MINI
 from synchformer.media.probe import MediaError, MediaInfo, Span
 from synchformer.modeling.segment_avclip import SegmentAVCLIP
 from synchformer.modeling.synchformer import Synchformer
+from synchformer.stats.intervals import wilson_of
 from tests.support.media import MediaSpec, write
 from tests.support.paths import ROOT
 from training import card, evaluate
 from training.datasets.source import FileSource, LeftOut, Place, Sample
 from training.evaluation import segments, synchronizability
+from training.evaluation.metrics import chance_at, permuted
 from training.evaluation.plots import report_figure
 from training.evaluation.protocols import LONGEST, PROTOCOLS, generator, random_place, repeated, usual_protocol
 from training.evaluation.report import Report, Setting, count_row, interval, read_report
@@ -273,3 +275,66 @@ def test_wrong_usage_is_a_sentence(capsys, tmp_path):
         assert said in capsys.readouterr().err
     with pytest.raises(ValueError, match="write it with training"):
         read_report(tmp_path / "none.json")
+
+
+# Divided by columns of a table
+
+
+def test_every_offset_that_fits_is_cropped():
+    places = PROTOCOLS["every"].places(Sample("a", "test", "a"), info_of(10.0), MINI)
+    assert [place.offset for place in places] == list(MINI.grid)
+    assert all(place.start >= 0 and place.start + max(0, place.offset) <= 5 for place in places)
+    short = PROTOCOLS["every3"].places(Sample("a", "test", "a"), info_of(5.4), MINI)
+    assert sorted({place.offset for place in short}) == [-0.4, -0.2, 0.0, 0.2, 0.4]
+    assert len({place.start for place in short if place.offset == 0}) == 3
+    with pytest.raises(MediaError, match="too short"):
+        PROTOCOLS["every"].places(Sample("a", "test", "a"), info_of(4.0), MINI)
+
+
+def test_chance_and_permuted_answers_by_counting():
+    targets, answers = [0, 5, 10, 10, 20], [10, 10, 11, 3, 20]
+    within = [2, 3, 3, 3, 2]
+    assert chance_at(targets, 21) == pytest.approx({"acc1": 1 / 21, "acc1_tol1": sum(within) / 5 / 21})
+    pairs = [abs(answer - target) for answer in answers for target in targets]
+    wanted = {"acc1": pairs.count(0) / 25, "acc1_tol1": (pairs.count(0) + pairs.count(1)) / 25}
+    assert permuted(answers, targets, 21) == pytest.approx(wanted)
+
+
+def test_figures_by_column_and_intervals_by_cluster():
+    rows = [("speech", "s1", 10), ("speech", "s1", 11), ("speech", "s2", 3), ("impact", "s3", 10), ("impact", "s3", 4)]
+    trials = [
+        trial(10, guess, clip=str(n), confidence=0.9 - n / 10, values=(kind, source), cluster=source)
+        for n, (kind, source, guess) in enumerate(rows)
+    ]
+    report = Report(replace(SETTING, by=("kind", "source"), cluster="source"), tuple(trials))
+    figures = {row.clips: (row.count, row.acc1, row.acc1_tol1) for row in report.by_column}
+    assert figures["kind: speech"] == pytest.approx((3, 1 / 3, 2 / 3))
+    assert figures["source: s3"] == pytest.approx((2, 1 / 2, 1 / 2))
+    assert figures["surest fifth"] == (1, 1.0, 1.0)
+    assert figures["answers permuted"][1] == pytest.approx(2 / 5)
+    one_source = next(row for row in report.by_column if row.clips == "source: s1")
+    assert one_source.acc1_tol1_interval == pytest.approx(wilson_of(1, 1)), (
+        "two clips of one source are one observation"
+    )
+    assert "intervals by source" in report.setting.sentence
+    assert Report(SETTING, tuple(trials)).by_column == []
+
+
+def test_evaluation_of_a_manifest_is_divided_by_its_columns(tmp_path, capsys):
+    torch.manual_seed(0)
+    save_model(Synchformer(TINY), tmp_path / "tiny.safetensors", {})
+    for name in ("a", "b"):
+        write(tmp_path / f"{name}.mp4", MediaSpec(seconds=5.3, size=(48, 64), video="mpeg4", rate=16_000))
+    (tmp_path / "m.csv").write_text("file,split,kind\na.mp4,valid,speech\nb.mp4,valid,impact\n")
+    command = [str(tmp_path / "tiny.safetensors"), "--data", f"manifest:{tmp_path / 'm.csv'}", "--split", "valid"]
+    out = tmp_path / "result.json"
+    more = ["--protocol", "every", "--by", "kind", "--cluster", "kind", "--workers", "0", "--out", str(out)]
+    assert evaluate.main([*command, *more]) == 0
+    said = capsys.readouterr().out
+    assert "| kind: speech |" in said and "| answers permuted |" in said
+    report = json.loads(out.read_text())
+    assert {row["clips"] for row in report["by_column"]} >= {"kind: speech", "kind: impact", "surest fifth"}
+    assert report["trials"][0]["values"] == ["speech"]
+    with pytest.raises(SystemExit):
+        evaluate.main([*command, "--by", "mood"])
+    assert "has no column mood to divide by; its columns are file, kind, split" in capsys.readouterr().err
