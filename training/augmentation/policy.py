@@ -1,4 +1,4 @@
-"""What training changes about the segments of a crop: nothing, the light change, or the published ones."""
+"""What training changes about a crop: nothing, the light change, the published ones, or those of recorded clips."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from synchformer.config import SynchformerConfig
 from synchformer.media.crop import center_crop
 from training.augmentation.light import augment_waveform, draw_look
 from training.augmentation.published import AUGMENTATIONS, Augmentation, augment, draw_jitter
+from training.augmentation.recorded import ChangeName
 from training.runtime.batches import Batch
 
-Augment = Literal["published", "light", "none"]
+Augment = Literal["published", "recorded", "light", "none"]
 
 
 @dataclass(frozen=True)
@@ -22,17 +23,25 @@ class Change:
     """What training does to the segments of a crop.
 
     Attributes:
-        kind: "published" (`training.augmentation.published`), "light" (`training.augmentation.light`) or "none".
+        kind: "published", "recorded" or "light" (the modules beside this one), or "none".
         settings: how often each published change is made.
+        names: those of the changes of recorded clips that are made.
     """
 
     kind: Augment = "none"
     settings: Augmentation = AUGMENTATIONS["none"]
+    names: tuple[ChangeName, ...] = ()
 
     @classmethod
-    def named(cls, kind: Augment, settings: str) -> Change:
-        """A change, with the published settings of that name where it is the published one."""
-        return cls(kind, AUGMENTATIONS[settings if kind == "published" else "none"])
+    def named(cls, kind: Augment, settings: str, names: tuple[ChangeName, ...] = ()) -> Change:
+        """A change, with the published settings of that name, or the changes of recorded clips, where it is that."""
+        published = AUGMENTATIONS[settings if kind == "published" else "none"]
+        return cls(kind, published, names if kind == "recorded" else ())
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether the square is cut anywhere, so that frames must be whole."""
+        return self.settings.random_crop or "zoom" in self.names
 
     def later(self, rng: np.random.Generator, room: tuple[int, int], sample_rate: int) -> int:
         """Samples by which the sound of a crop begins later than its label says; see `draw_jitter`."""

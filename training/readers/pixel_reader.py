@@ -5,8 +5,10 @@ Shape legend: B crops, N segments, S segments of a crop, F frames per segment, T
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -16,6 +18,7 @@ from synchformer.config import SynchformerConfig
 from synchformer.media.crop import center_crop
 from synchformer.media.preprocess import normalize_frames
 from synchformer.media.probe import MediaError
+from training.augmentation import recorded
 from training.augmentation.light import apply_look
 from training.augmentation.policy import Change
 from training.readers.base import CropReader, UnreadableError
@@ -113,6 +116,10 @@ class PixelReader(CropReader):
     ) -> Batch:
         config = self.config
         span, each = (count - 1) * stride + length, config.samples_per_frame
+        if rng is not None and self.change.kind == "recorded":
+            picture, sound = self._recorded(crop, span, rng)
+            frames = picture.unfold(0, length, stride).permute(0, 4, 1, 2, 3)
+            return {"frames": frames, "waves": sound.unfold(0, length * each, stride * each)}
         behind = (self.frames_of(crop.sound_clip) - crop.sound - span) * each
         later = self.change.later(rng, (crop.sound * each, behind), config.sample_rate) if rng is not None else 0
         picture, sound = self.cut(crop, span, later)
@@ -121,3 +128,36 @@ class PixelReader(CropReader):
         if rng is None:
             return {"frames": center_crop(frames, config.image_size), "waves": waves}
         return self.change(frames, waves, config, rng)
+
+    def _recorded(self, crop: CropPlace, span: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """`span` frames of a crop as squares, and their sound, with the changes of recorded clips."""
+        names, each = self.change.names, self.config.samples_per_frame
+        tempo = recorded.draw_tempo(rng, names, self._fastest(crop, span))
+        places = recorded.frame_places(span, tempo, names, rng)
+        shift = crop.sound - crop.start if crop.clip == crop.sound_clip else 0
+        heard = (crop.start + shift * tempo if crop.clip == crop.sound_clip else crop.sound) * each
+        frame, later = divmod(round(heard), each)
+        room = self.frames_of(crop.clip) - crop.start, self.frames_of(crop.sound_clip) - frame
+        length = min(math.ceil(span * tempo) + 1, *room)
+        picture, sound = self.cut(replace(crop, sound=frame), length, later)
+        picture = picture[torch.from_numpy(places.clip(0, len(picture) - 1))]
+        wave = recorded.change_tempo(sound, tempo, span * each)
+        behind = self._background(span, rng) if "background" in names else None
+        changed = recorded.change_sound(wave, behind, self.config.sample_rate, names, rng)
+        return recorded.change_picture(picture, self.config.image_size, names, rng), changed
+
+    def _fastest(self, crop: CropPlace, span: int) -> float:
+        """The highest tempo at which both streams of a crop still lie in their clips."""
+        if crop.clip != crop.sound_clip:
+            seen, heard = self.frames_of(crop.clip) - crop.start, self.frames_of(crop.sound_clip) - crop.sound
+            return min(seen, heard) / span
+        shift = crop.sound - crop.start
+        behind = (self.frames_of(crop.clip) - crop.start) / (span + max(0, shift))
+        return min(behind, crop.start / -shift) if shift < 0 else behind
+
+    def _background(self, span: int, rng: np.random.Generator) -> Tensor | None:
+        """Sound of another clip, or of another part of the same one; None where it is too short."""
+        clip = self.pick(rng)
+        last = self.last_sound(clip, span)
+        each = self.config.samples_per_frame
+        return None if last < 0 else self.sound(clip, int(rng.integers(last + 1)) * each, span)
