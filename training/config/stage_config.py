@@ -13,10 +13,11 @@ from synchformer.cli.options import named_device
 from synchformer.config import SynchformerConfig
 from synthetic import Kind
 from training.augmentation.policy import Augment
+from training.augmentation.recorded import CHANGES, ChangeName
 from training.config.fields import check_values, listed, option, settings_of
 from training.config.names import BASELINE_KINDS, BaselineKind, Stage
 from training.config.optimization import OptimConfig
-from training.datasets.registry import source_kind
+from training.datasets.registry import source_kind, split_mixture
 from training.sampling.crops import Labels
 
 GENERATED = "synthetic"  # the kind of data set whose clips are generated
@@ -41,18 +42,40 @@ class StageConfig:
 
     # Data
     data: str = field(
-        default="synthetic:0", metadata={"help": "data set: synthetic:SEED, folder:DIR, vggsound:DIR, ..."}
+        default="synthetic:0",
+        metadata={
+            "help": "data set: synthetic:SEED, folder:DIR, manifest:FILE.csv, vggsound:DIR, ...; or a mixture of them "
+            "with the share of crops from each, such as synthetic:0=0.4,folder:DIR=0.6"
+        },
+    )
+    balance: tuple[str, ...] = field(
+        default=(),
+        metadata={"help": "columns of a manifest over which clips are balanced, the outer first, such as kind source"},
+    )
+    balance_power: float = field(
+        default=0.5,
+        metadata={
+            "help": "how much the number of clips with a value counts in that: 1 draws clips alike, 0 values",
+            "min": 0,
+            "max": 1,
+        },
     )
     annotations: Path | None = field(
         default=None, metadata={"help": "folder of the published lists, for the data sets that need it"}
     )
     count: int | None = field(
         default=None,
-        metadata={"help": "clips to train on at most (default 1000 generated ones, or all there are)", "min": 1},
+        metadata={
+            "help": "clips of each data set to train on at most (default 1000 generated ones, or all there are)",
+            "min": 1,
+        },
     )
     held_out: int | None = field(
         default=None,
-        metadata={"help": "clips to validate on at most (default 60 generated ones, or all there are)", "min": 1},
+        metadata={
+            "help": "clips of each data set to validate on at most (default 60 generated ones, or all there are)",
+            "min": 1,
+        },
     )
     valid_crops: int | None = field(
         default=None,
@@ -73,6 +96,9 @@ class StageConfig:
 
     # How clips are read
     augment: Augment = field(default="light", metadata={"help": "what is changed at random in training"})
+    changes: tuple[ChangeName, ...] = field(
+        default=CHANGES, metadata={"help": "what --augment recorded changes (default all of it)"}
+    )
     cache: bool = field(
         default=True,
         metadata={"help": "compute frozen features once and keep them; else encode every crop", "stages": ON_FEATURES},
@@ -184,8 +210,8 @@ class StageConfig:
 
     @property
     def generated(self) -> bool:
-        """Whether the clips are generated, so that it is known what happens in them."""
-        return source_kind(self.data) == GENERATED
+        """Whether all clips are generated, so that it is known what happens in them."""
+        return all(source_kind(part.name) == GENERATED for part in split_mixture(self.data))
 
     def about(self) -> dict[str, Any]:
         """All of it in plain values, to be kept in saved states."""
@@ -204,6 +230,8 @@ class StageConfig:
 
     def _data_problems(self) -> Iterator[str]:
         """What only generated clips can do."""
+        if self.resident and len(split_mixture(self.data)) > 1:
+            yield f"--resident keeps the clips of one data set in memory, and {self.data} are several; leave it out"
         if self.generated:
             return
         if self.stage == "unimodal":
@@ -211,10 +239,11 @@ class StageConfig:
                 f"--data {self.data}: the unimodal stage needs to be told what happens when, which only generated "
                 "clips do; give synthetic:SEED, or start encoders from --audio-init and --video-init in stage I"
             )
-        if self.without:
+        kinds = {source_kind(part.name) for part in split_mixture(self.data)}
+        if self.without and GENERATED not in kinds:
             yield f"--without leaves out kinds of events, and {self.data} has no generated clips; leave it out"
         if self.resident:
-            yield f"--resident keeps clips in memory, and {self.data} has no generated clips; leave it out"
+            yield f"--resident keeps generated clips in memory, and not all of {self.data} are generated; leave it out"
         for name in ("replace", "revoice"):
             if getattr(self, name):
                 yield f"{option(name)} asks what decides, which only generated clips tell; leave it out"
@@ -241,8 +270,13 @@ class StageConfig:
     def _crop_problems(self) -> Iterator[str]:
         """Ways of reading crops that exclude each other."""
         features, batch = self.reads_features, self.options.batch
-        if self.resident and self.augment == "published":
-            yield "--resident keeps frames as the model takes them; leave it out with --augment published"
+        if self.augment == "recorded" and (features or self.stage == "unimodal"):
+            other = "take --views" if features else "leave it out"
+            yield f"--augment recorded changes pixels of whole crops, which {self.stage} does not read here; {other}"
+        if self.augment != "recorded" and self.changes != CHANGES:
+            yield "--changes are those of --augment recorded; add that, or leave them out"
+        if self.resident and self.augment in ("published", "recorded"):
+            yield f"--resident keeps frames as the model takes them; leave it out with --augment {self.augment}"
         if self.resident and features:
             yield "--resident keeps frames, and cached features are read instead; leave it out, or add --no-cache"
         if not features:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +126,10 @@ class FeatureCache(CropReader):
     def frames_of(self, clip: int) -> int:
         """Frames of a clip that could be read and encoded."""
         return int(self._frames[self._chosen[clip]])
+
+    def values(self, clip: int, columns: Sequence[str]) -> tuple[str, ...]:
+        """What the data set says of a clip; see `Clips.values`."""
+        return self.clips.values(int(self._chosen[clip]), columns)
 
     def phase(self, clip: int) -> int:
         """First frame of the clip's first video position."""

@@ -108,7 +108,7 @@ class RenderedClips(PixelReader):
         workers: int = 2,
         change: Change = Change(),  # noqa: B008, frozen
     ) -> None:
-        renderer = Renderer(recipe, config, change.settings.random_crop)
+        renderer = Renderer(recipe, config, change.sees_all)
         self.recipe, self.config, self.change, self.scenes = recipe, config, change, renderer.scenes
         folder.mkdir(parents=True, exist_ok=True)
         self.frames, self.audio = Writer(renderer, folder).arrays

@@ -1,4 +1,4 @@
-"""The clips that a stage trains and validates on, from the name of their data set to what batches are read from.
+"""The clips of one data set that a stage trains and validates on, from its name to what batches are read from.
 
 A data set is opened by its name (`training.datasets.registry`). Its clips are listed: generated ones by a recipe, those
 on disk by an inventory of the parts that are long enough (`training.datasets.inventory`). They are checked
@@ -43,16 +43,22 @@ FEW = 1000  # clips that one process looks into in seconds
 SHOWN = 5  # clips that are named on the screen; the file names all
 
 
-class StageData:
-    """What a command's `--data` names, for one stage."""
+class SourceData:
+    """One data set, for one stage."""
 
-    def __init__(self, request: StageConfig, leads: bool = True) -> None:
-        """Open the data set; the process that `leads` writes down what is left out.
+    def __init__(self, request: StageConfig, name: str, leads: bool = True, folder: str = "") -> None:
+        """Open a data set; the process that `leads` writes down what is left out.
+
+        Args:
+            request: what the stage is asked to do.
+            name: of the data set.
+            leads: whether this process writes.
+            folder: of its own, in which the data sets of a mixture are kept apart; empty for a data set by itself.
 
         Raises:
             ValueError: when there is none of that name.
         """
-        self.stage, self.request, self.leads = request.stage, request, leads
+        self.stage, self.request, self.name, self.leads, self.folder = request.stage, request, name, leads, folder
         self.source = self._open()
         self.generated = self.source.is_generated
 
@@ -64,16 +70,17 @@ class StageData:
             test=0,
             without=request.without,
         )
-        return open_source(request.data, SourceOptions(request.annotations, generated))
+        return open_source(self.name, SourceOptions(request.annotations, generated))
 
     # Which clips
 
     @property
     def count(self) -> int:
         """Clips to train on."""
-        return self._count("train")
+        return self.count_of("train")
 
-    def _count(self, split: Split) -> int:
+    def count_of(self, split: Split) -> int:
+        """Clips of a split."""
         return self._recipe(split).count if self.generated else len(self._parts(split, self.min_frames))
 
     @property
@@ -95,7 +102,7 @@ class StageData:
     def _inventories(self) -> dict[Split, Inventory]:
         """What was found in the files of a data set on disk, kept for the next start."""
         request = self.request
-        name = "".join(letter if letter.isalnum() else "-" for letter in request.data)[-60:]
+        name = folder_name(self.name)
         inventory_of = partial(
             build_inventory, self.source, config=request.config, folder=request.out / INVENTORY / name
         )
@@ -120,7 +127,7 @@ class StageData:
             why = f"none of its {listed} {split} clips can be used" if listed else f"it has no {split} clips"
             seconds = min_frames / self.request.config.video_fps
             raise ValueError(
-                f"there is nothing to {wanted} on in {self.request.data}: {why}; the stage {self.stage} needs clips of "
+                f"there is nothing to {wanted} on in {self.name}: {why}; the stage {self.stage} needs clips of "
                 f"{seconds:.2f} s; a folder needs subfolders train and valid, or enough recordings for a tenth of them "
                 "to be valid"
             )
@@ -144,7 +151,7 @@ class StageData:
                 raise ValueError(f"{error}\nMend that, or train on what is usable of it with --unchecked.") from error
         if not self.generated:
             self._report("left-out.csv", "left out", self._left_out)
-        return f"{request.data}: {self.count} clips to train on, {self._count('valid')} to validate on\n\n{findings}\n"
+        return f"{self.name}: {self.count} clips to train on, {self.count_of('valid')} to validate on\n\n{findings}\n"
 
     @property
     def _left_out(self) -> list[LeftOut]:
@@ -155,7 +162,7 @@ class StageData:
         """Name the first clips on the screen, and all of them in a file."""
         if not self.leads:
             return
-        path = self.request.out / self.stage / name
+        path = self._kept(self.stage) / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
         if not items:
@@ -173,10 +180,10 @@ class StageData:
 
     def _rendered(self) -> tuple[RenderedClips, RenderedClips]:
         request, change = self.request, self._change
-        full = "-whole" if change.settings.random_crop else ""
+        full = "-whole" if change.sees_all else ""
         train, valid = (
             RenderedClips(
-                request.out / "clips" / f"{FOLDERS[split]}{full}",
+                self._kept("clips") / f"{FOLDERS[split]}{full}",
                 self._recipe(split),
                 request.config,
                 request.workers,
@@ -196,7 +203,7 @@ class StageData:
                 self._parts(split, self.min_frames),
                 request.config,
                 self._change,
-                request.out / self.stage / DAMAGED,
+                self._kept(self.stage) / DAMAGED,
             )
             for split in FOLDERS
         )
@@ -206,9 +213,9 @@ class StageData:
     def _change(self) -> Change:
         """What training changes at random about pixels and sound."""
         settings: str = {"unimodal": "none", "baseline": "sync"}.get(self.stage, self.stage)
-        if self.stage == "avclip" and self.request.data.startswith("lrs3:"):
+        if self.stage == "avclip" and self.name.startswith("lrs3:"):
             settings = "avclip-lrs3"
-        return Change.named(self.request.augment, settings)
+        return Change.named(self.request.augment, settings, self.request.changes)
 
     def features(self, video: nn.Module, audio: nn.Module) -> tuple[FeatureCache, FeatureCache]:
         """Clips to train and to validate on, read as features; frozen encoders compute those that are missing first.
@@ -239,8 +246,12 @@ class StageData:
                 require_few_damaged(cache.unreadable, len(cache.clips), request.out / self.stage / "damaged.csv")
         return train, valid
 
+    def _kept(self, what: str) -> Path:
+        """The folder of the run in which something is kept, this data set's own where there are several."""
+        return self.request.out / what / self.folder
+
     def _feature_folder(self, split: Split) -> Path:
-        return self.request.out / "features" / FOLDERS[split]
+        return self._kept("features") / FOLDERS[split]
 
     def _whole_clips(self, split: Split) -> WholeClips:
         """The clips of a split to encode, the same for both stages that read features."""
@@ -252,6 +263,11 @@ class StageData:
     def _lost(self, split: Split, cache: FeatureCache) -> list[LeftOut]:
         parts = self._parts(split, self.request.config.span_frames)
         return [LeftOut(parts[clip].sample.id, split, reason) for clip, reason in cache.lost.items()]
+
+
+def folder_name(name: str) -> str:
+    """A data set's name as that of a folder."""
+    return "".join(letter if letter.isalnum() else "-" for letter in name)[-60:]
 
 
 def encoding_device(name: str) -> torch.device:

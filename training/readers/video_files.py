@@ -64,6 +64,10 @@ class VideoFiles(PixelReader, WholeClips):
         """Frames of a part."""
         return self.parts[clip].frames
 
+    def values(self, clip: int, columns: Sequence[str]) -> tuple[str, ...]:
+        """What the data set's table says of a clip; see `Clips.values`."""
+        return tuple(self.parts[clip].sample.value(column) for column in columns)
+
     def picture(self, clip: int, start: int, length: int) -> Tensor:
         """`length` frames scaled to the short side (T, 3, H, W), from frame `start` of a part on."""
         part = self.parts[clip]

@@ -91,7 +91,7 @@ def _sync(request: StageConfig, data: StageData) -> Task:
     init = _begun(request)
     encoders = (init.video_encoder, init.audio_encoder) if init else _encoders(request)
     clips, held_out, extractors = _readers(request, data, *encoders)
-    stage = stage2(config, extractors, timed=clips.scenes is not None)
+    stage = stage2(config, extractors, timed=any(clips.scene(clip) is not None for clip in range(len(clips))))
     whole = init if isinstance(init, Synchformer) else _trained(request, request.module)
     if whole:
         stage.synchronizer.load_state_dict(whole.synchronizer.state_dict())

@@ -11,7 +11,7 @@ from training.config.fields import option, settings_of
 from training.config.names import STAGES
 from training.config.optimization import OptimConfig
 from training.config.stage_config import StageConfig
-from training.readers import feature_cache, rendered, stage_data
+from training.readers import feature_cache, rendered, source_data
 
 FILES = ["--data", "folder:nowhere"]
 PIXELS = ["--no-cache"]
@@ -25,7 +25,7 @@ REFUSED = [
         [*FILES, "--without", "clap"],
         "--without leaves out kinds of events, and folder:nowhere has no generated",
     ),
-    ("avclip", [*FILES, "--resident"], "--resident keeps clips in memory, and folder:nowhere has no generated"),
+    ("avclip", [*FILES, "--resident"], "--resident keeps generated clips in memory, and not all of folder:nowhere"),
     ("sync", [*FILES, "--replace", "0.5"], "--replace asks what decides, which only generated clips tell"),
     ("sync", [*FILES, "--revoice", "0.5"], "--revoice asks what decides, which only generated clips tell"),
     ("synchronizability", [*FILES, "--labels", "truth"], "--labels truth asks when events happen"),
@@ -65,7 +65,18 @@ REFUSED = [
     ("sync", [*PIXELS, "--sounds", "2", "--revoice", "0.5"], "leave out one of them"),
     ("sync", [*PIXELS, "--sounds", "3", "--batch", "4"], "--batch 4 crops cannot have 3 sounds to a picture"),
     ("baseline", ["--model", "avst", "--sounds", "3", "--batch", "4"], "make it a multiple"),
+    ("sync", ["--data", "synthetic:0=0.4,folder:x"], "is a part of a mixture and needs a weight above 0"),
+    ("sync", ["--data", "synthetic:0=0.4,folder:x=0"], "such as folder:x=0.5"),
+    ("sync", ["--data", "synthetic:0=1,synthetic:0=2"], "names synthetic:0 twice"),
+    ("unimodal", ["--data", "synthetic:0=1,folder:x=2"], "only generated clips do"),
+    ("sync", ["--data", "synthetic:0=1,folder:x=2", "--replace", "0.5"], "which only generated clips tell"),
+    ("avclip", ["--data", "synthetic:0=1,synthetic:9=2", "--resident"], "are several; leave it out"),
     # Values
+    ("sync", ["--augment", "recorded"], "which sync does not read here; take --views"),
+    ("unimodal", ["--augment", "recorded"], "which unimodal does not read here; leave it out"),
+    ("avclip", ["--changes", "zoom"], "--changes are those of --augment recorded"),
+    ("avclip", ["--resident", "--augment", "recorded"], "leave it out with --augment recorded"),
+    ("sync", ["--balance-power", "2"], "--balance-power must be at most 1, not 2.0"),
     ("sync", ["--count", "0"], "--count must be at least 1, not 0"),
     ("sync", ["--held-out", "0"], "--held-out must be at least 1, not 0"),
     ("sync", ["--valid-crops", "0"], "--valid-crops must be at least 1, not 0"),
@@ -94,7 +105,7 @@ def test_wrong_commands_are_refused_at_once(tmp_path, monkeypatch, capsys, stage
 
     monkeypatch.setitem(run.PRESETS, "mini", TINY)
     monkeypatch.setattr(run, "StageData", touched)
-    monkeypatch.setattr(stage_data, "open_source", touched)
+    monkeypatch.setattr(source_data, "open_source", touched)
     monkeypatch.setattr(rendered, "render_frames", touched)
     monkeypatch.setattr(feature_cache, "build", touched)
     assert run.main([stage, "--out", str(tmp_path / "run"), *given]) == 1

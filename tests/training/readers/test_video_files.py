@@ -360,7 +360,7 @@ def test_data_with_errors_stop_a_training_unless_told_otherwise(films, tmp_path,
         ("unimodal", [], "only generated clips do"),
         ("synchronizability", ["--labels", "truth"], "only generated clips tell; use published"),
         ("sync", ["--without", "clap"], "kinds of events"),
-        ("sync", ["--resident"], "keeps clips in memory"),
+        ("sync", ["--resident"], "keeps generated clips in memory"),
         ("sync", ["--views", "0"], "--views must be at least 1"),
     ],
 )
@@ -383,7 +383,7 @@ def test_kinds_are_held_out_of_training_and_kept_in_the_state(tmp_path):
     data = StageData(request)
     assert "30 clips to train on, 4 to validate on" in data.check()
     for split, first, count in (("train", 5, 30), ("valid", 1_000_000, 4)):
-        recipe = data._recipe(split)
+        recipe = data.sources[0]._recipe(split)
         assert (recipe.seed, recipe.count) == (first, count)
         kinds = {event.kind for index in range(count) for event in recipe.scene(index).events}
         assert not kinds & {"clap", "snap"}
