@@ -48,6 +48,14 @@ class OptimConfig:
     weight_decay: float = field(
         default=0.01, metadata={"help": "decay of matrices; vectors are never decayed", "min": 0}
     )
+    average: float = field(
+        default=0.0,
+        metadata={
+            "help": "share of a running average of weights that a step leaves; it is what is validated and exported",
+            "min": 0,
+            "below": 1,
+        },
+    )
     clip: float = field(default=1.0, metadata={"help": "largest gradient norm", "above": 0})
     seed: int = field(
         default=0, metadata={"help": "seed of the weights, and of every micro-batch with its place", "min": 0}

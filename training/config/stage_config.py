@@ -140,6 +140,14 @@ class StageConfig:
             "max": 1,
         },
     )
+    lag_weight: float = field(
+        default=0.0,
+        metadata={
+            "help": "weight of the loss of a head, for training alone, that compares tokens by their lags (0: none)",
+            "stages": ("sync",),
+            "min": 0,
+        },
+    )
     labels: Labels | None = field(
         default=None,
         metadata={
@@ -289,5 +297,7 @@ class StageConfig:
             yield "--sounds spares encoding pictures, and cached features are encoded already; leave it out"
         if self.sounds > 1 and self.revoice:
             yield "--revoice takes sounds of other clips, --sounds several of the same; leave out one of them"
+        if self.sounds > 1 and self.augment == "recorded" and "tempo" in self.changes:
+            yield "--sounds share a picture, and tempo changes picture and sound together; leave tempo out of --changes"
         if batch % self.sounds:
             yield f"--batch {batch} crops cannot have {self.sounds} sounds to a picture; make it a multiple"

@@ -16,6 +16,7 @@ from synchformer.modeling.synchformer import Synchformer
 from training.baselines.model import segment_config
 from training.config.stage_config import StageConfig
 from training.initialization.pretrained import load_audio, load_video
+from training.initialization.resized import differs_in_size_alone, resize_places
 from training.initialization.synchronizer import CLIPS, start_from
 from training.readers.base import CropReader
 from training.readers.stage_data import StageData
@@ -91,7 +92,8 @@ def _sync(request: StageConfig, data: StageData) -> Task:
     init = _begun(request)
     encoders = (init.video_encoder, init.audio_encoder) if init else _encoders(request)
     clips, held_out, extractors = _readers(request, data, *encoders)
-    stage = stage2(config, extractors, timed=any(clips.scene(clip) is not None for clip in range(len(clips))))
+    timed = any(clips.scene(clip) is not None for clip in range(len(clips)))
+    stage = stage2(config, extractors, timed=timed, lag_weight=request.lag_weight)
     whole = init if isinstance(init, Synchformer) else _trained(request, request.module)
     if whole:
         stage.synchronizer.load_state_dict(whole.synchronizer.state_dict())
@@ -163,6 +165,11 @@ def _trained(request: StageConfig, name: str | None) -> Synchformer | None:
 
 
 def _fitting(model: Trained, name: str, request: StageConfig) -> Trained:
+    if model.config.image_size != request.config.image_size and differs_in_size_alone(model.config, request.config):
+        tqdm.write(
+            f"{name}: its places are resized from {model.config.image_size} to {request.config.image_size} pixels"
+        )
+        return resize_places(model, type(model)(request.config))
     if replace(model.config, name="") != replace(request.config, name=""):
         raise ValueError(
             f"{name} is {model.config.name!r} with the head {model.config.head!r}, which does not fit "

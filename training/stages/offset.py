@@ -27,6 +27,7 @@ from training.sampling.event_targets import TIME_BINS, time_bins
 from training.sampling.revoicing import draw_revoiced
 from training.sampling.token_replacement import replace_moments
 from training.stages.input_preview import input_picture
+from training.stages.lag_head import LagHead
 from training.stages.shared_pictures import read_sounds
 from training.stages.uncompiled_spectrograms import spectrograms
 
@@ -63,8 +64,10 @@ class Extractors(nn.Module):
 class Stage2(nn.Module):
     """The synchronization module, with extractors where features are not cached.
 
-    In training on generated clips, a head asks the class token when events happen. The paper has no such head. It
-    shortens the plateau at chance: knowing when things happen in each stream is the step before comparing them.
+    Two heads can help in training; a model has neither. On generated clips, one asks the class token when events
+    happen. The paper has no such head. It shortens the plateau at chance: knowing when things happen in each stream is
+    the step before comparing them. With `lag_weight`, another one compares tokens by their lags alone
+    (`training.stages.lag_head`).
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class Stage2(nn.Module):
         config: SynchformerConfig,
         extractors: Extractors | None = None,
         timed: bool = False,
+        lag_weight: float = 0.0,
     ) -> None:
         super().__init__()
         self.synchronizer: Any = synchronizer
@@ -80,16 +84,22 @@ class Stage2(nn.Module):
         self.time_head = nn.Linear(config.sync_dim, 2 * TIME_BINS) if timed else None
         if self.time_head is not None:
             nn.init.constant_(self.time_head.bias, RARE)
+        self.lag_weight = lag_weight
+        self.lag_head = LagHead(config) if lag_weight else None
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Cross-entropy of "target" and, where there is a time head, its binary cross-entropy of "when"."""
-        tokens = self.synchronizer.encode(*self.features(batch))
+        """Cross-entropy of "target", and what the heads for training alone lose where there are some."""
+        features = self.features(batch)
+        tokens = self.synchronizer.encode(*features)
         logits = self.synchronizer.head(tokens).float()
         loss = F.cross_entropy(logits, batch["target"])
         figures = {"cross_entropy": loss.detach(), **accuracy(logits.detach(), batch["target"])}
         if self.time_head is not None:
             when = known_binary_cross_entropy(self.time_head(tokens).float(), batch["when"])
             loss, figures["when"] = loss + WHEN_WEIGHT * when, when.detach()
+        if self.lag_head is not None:
+            lags = F.cross_entropy(self.lag_head(*features), batch["target"])
+            loss, figures["lags"] = loss + self.lag_weight * lags, lags.detach()
         return {"loss": loss, **figures}
 
     def features(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -270,9 +280,11 @@ def known_binary_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     return (each * known).sum() / known.sum().clamp(min=1)
 
 
-def stage2(config: SynchformerConfig, extractors: Extractors | None = None, timed: bool = False) -> Stage2:
+def stage2(
+    config: SynchformerConfig, extractors: Extractors | None = None, timed: bool = False, lag_weight: float = 0.0
+) -> Stage2:
     """A stage II with a new synchronization module."""
-    return Stage2(SynchronizationModule(config), config, extractors, timed)
+    return Stage2(SynchronizationModule(config), config, extractors, timed, lag_weight)
 
 
 def event_times(clips: Clips, crops: list[CropPlace], config: SynchformerConfig) -> Tensor:

@@ -30,6 +30,7 @@ from training.trainer.divergence import DivergedError, Watch
 from training.trainer.optimizer import learning_rate, make_optimizer, set_rate
 from training.trainer.run_log import RunLog
 from training.trainer.task import Task
+from training.trainer.weight_average import WeightAverage
 
 STATE, BEST, FAILED = "state.pt", "best.pt", "diverged.pt"
 
@@ -93,6 +94,7 @@ class Trainer:
         self.scaler = GradScaler(world.device.type, enabled=options.precision == "fp16")
         self.watch = Watch()
         self.best, self.waited, self.figures = float("-inf"), 0, dict[str, float]()
+        self.average = WeightAverage(self.module, options.average) if options.average else None
         self.step = self._resume()
         self.batches = MicroBatches(task.batch, options, world)
         wrapped = world.wrap(self.module, task.partial)
@@ -124,11 +126,14 @@ class Trainer:
         options, done = self.options, self.step + 1
         figures = self._update(loader)
         self.step = done
+        if self.average is not None:
+            self.average.update(self.module, done)
         self.log.step(figures)
         if done % options.log_every == 0:
             self.log.row(done, "", figures)
         if done % options.valid_every == 0 or done == options.steps:
-            self._validate()
+            with nullcontext() if self.average is None else self.average.in_place_of(self.module):
+                self._validate()
         if done % options.save_every == 0 or done == options.steps or self.stopped:
             self._save(STATE)
 
@@ -231,8 +236,10 @@ class Trainer:
     def _save(self, name: str) -> None:
         if not self.world.leads:
             return
+        averaged = {} if self.average is None else {"average": self.average.values}
         save_state(
             {
+                **averaged,
                 "model": self.module.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "scaler": self.scaler.state_dict(),
@@ -257,6 +264,8 @@ class Trainer:
             raise ValueError(
                 f"{self.out / STATE} is of another model: {error}; choose another --out or remove it"
             ) from error
+        if self.average is not None:
+            self.average.load(state.get("average", state["model"]))
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
         self.watch = Watch(**state["watch"])

@@ -73,6 +73,8 @@ REFUSED = [
     ("avclip", ["--data", "synthetic:0=1,synthetic:9=2", "--resident"], "are several; leave it out"),
     # Values
     ("sync", ["--augment", "recorded"], "which sync does not read here; take --views"),
+    ("sync", [*PIXELS, "--sounds", "2", "--augment", "recorded"], "leave tempo out of --changes"),
+    ("sync", ["--average", "1"], "--average must be below 1, not 1.0"),
     ("unimodal", ["--augment", "recorded"], "which unimodal does not read here; leave it out"),
     ("avclip", ["--changes", "zoom"], "--changes are those of --augment recorded"),
     ("avclip", ["--resident", "--augment", "recorded"], "leave it out with --augment recorded"),
