@@ -16,7 +16,7 @@ import csv
 from collections.abc import Mapping
 from pathlib import Path
 
-from synchformer.media.video_files import is_video
+from synchformer.storage.video_files import is_video
 from training.datasets.folders import SPLIT_FOLDERS, checksum_split, group_of
 from training.datasets.source import FileSource, LeftOut, Sample
 
