@@ -24,7 +24,7 @@ from synchformer.config import SynchformerConfig
 from synchformer.media.crop import load_clip
 from synchformer.modeling.synchformer import Synchformer
 from synthetic import SEEDS, write_clip
-from training.datasets.recipe import Recipe
+from synthetic.recipe import Recipe
 from training.readers.feature_cache import FeatureCache
 from training.readers.rendered import Renderer
 from training.sampling.crops import CropPlace, draw_offset

@@ -16,7 +16,7 @@ import torch
 from synchformer.config import SynchformerConfig
 from synchformer.media.probe import Media, MediaError, MediaInfo, Span
 from synthetic import SEEDS, Kind, Scene, frame_times, render_frames, render_sound, sample_scene
-from training.datasets.recipe import Recipe
+from synthetic.recipe import Recipe
 from training.datasets.source import SPLITS, LeftOut, OpenSample, Sample, Split
 
 SIDE = 256  # pixels that a generated clip is said to have; it is drawn at whatever side is asked for

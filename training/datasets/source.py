@@ -18,7 +18,7 @@ from synchformer.media.crop import Crop, crop_interval, cut_crop
 from synchformer.media.decode import open_media
 from synchformer.media.probe import Media, MediaInfo
 from synthetic import Scene
-from training.datasets.recipe import Recipe
+from synthetic.recipe import Recipe
 
 Split = Literal["train", "valid", "test"]
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from synchformer.config import SynchformerConfig
 from synthetic import Scene, frame_times, render_frames, render_sound
+from synthetic.recipe import Recipe
 from training.augmentation.policy import Change, light
-from training.datasets.recipe import Recipe
 from training.readers.base import WholeClips
 from training.readers.pixel_reader import PixelReader
 from training.runtime.batches import Batch

@@ -19,11 +19,11 @@ from tqdm import tqdm
 
 from synchformer.modeling.segment_avclip import segment_count
 from synchformer.storage.csv_rows import write_csv
+from synthetic.recipe import Recipe
 from training.augmentation.policy import Change
 from training.config.stage_config import StageConfig
 from training.datasets.generated import GeneratedSource
 from training.datasets.inventory import ClipPart, Inventory, build_inventory
-from training.datasets.recipe import Recipe
 from training.datasets.registry import SourceOptions, open_source
 from training.datasets.source import LeftOut, Source
 from training.datasets.validation import check_source, require_usable, spread, table

@@ -17,6 +17,7 @@ from synchformer.config import BASE, MINI
 from synchformer.modeling.resnet import ResNet18
 from synchformer.modeling.s3d import S3D, S3DMaps
 from synchformer.modeling.synchformer import Synchformer
+from synthetic.recipe import Recipe
 from training import compare, evaluate, run
 from training.baselines.model import Baseline, baseline_config, load_any, whole_clip
 from training.baselines.modules import SELECTORS
@@ -24,7 +25,6 @@ from training.config.ablations import ablate
 from training.config.model_size import parameter_count
 from training.config.names import BASELINE_KINDS
 from training.datasets.generated import GeneratedSource
-from training.datasets.recipe import Recipe
 from training.initialization.pretrained import load_audio, load_video
 from training.readers.rendered import RenderedClips
 from training.sampling.event_targets import audio_width, token_targets, video_centers, video_width

@@ -10,8 +10,8 @@ from synchformer.config import BASE, MINI
 from synchformer.modeling.audio_spectrogram_transformer import AudioEncoder
 from synchformer.modeling.encoders import audio_encoder, video_encoder
 from synchformer.modeling.motionformer import VideoEncoder
+from synthetic.recipe import Recipe
 from training.config.ablations import NAMES, SEGMENTS, ablate
-from training.datasets.recipe import Recipe
 from training.readers.rendered import RenderedClips
 from training.stages.offset import Extractors, SyncTask, stage2
 

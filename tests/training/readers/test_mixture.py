@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from synthetic.recipe import Recipe
 from tests.support.media import MediaSpec, click_in, number_in, write
 from tests.support.runs import TINY
 from training import run
 from training.datasets.inventory import ClipPart
-from training.datasets.recipe import Recipe
 from training.datasets.registry import open_source
 from training.readers.feature_cache import FeatureCache
 from training.readers.mixture import MixedFeatures, MixedPixels

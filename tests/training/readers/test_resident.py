@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from synchformer.media.preprocess import normalize_frames
+from synthetic.recipe import Recipe
 from tests.support.runs import TINY
 from training import run
 from training.augmentation.light import apply_look
 from training.augmentation.policy import Change
-from training.datasets.recipe import Recipe
 from training.readers.rendered import RenderedClips
 from training.sampling.crops import CropPlace
 from training.stages.segment_avclip import AVCLIPTask

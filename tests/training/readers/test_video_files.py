@@ -15,6 +15,7 @@ from synchformer.media.crop import center_crop
 from synchformer.media.preprocess import mel_spectrogram, normalize_frames
 from synchformer.modeling.audio_spectrogram_transformer import AudioEncoder
 from synchformer.modeling.motionformer import VideoEncoder
+from synthetic.recipe import Recipe
 from tests.support.media import MediaSpec, click_in, number_in, write
 from tests.support.processes import run_apart
 from tests.support.runs import TINY, run_until
@@ -24,7 +25,6 @@ from training.augmentation.published import Augmentation
 from training.config.optimization import OptimConfig
 from training.config.stage_config import StageConfig
 from training.datasets.inventory import ClipPart, Inventory, InventoryEntry, build_inventory
-from training.datasets.recipe import Recipe
 from training.datasets.registry import open_source
 from training.datasets.source import FileSource, Sample
 from training.readers.base import UnreadableError, read_readable

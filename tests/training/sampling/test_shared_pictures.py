@@ -11,9 +11,9 @@ from synchformer.checkpoints.registry import save_model
 from synchformer.config import MINI
 from synchformer.modeling.synchformer import Synchformer
 from synthetic import sample_scene
+from synthetic.recipe import Recipe
 from tests.support.runs import TINY
 from training import run
-from training.datasets.recipe import Recipe
 from training.readers.base import UnreadableError
 from training.readers.rendered import RenderedClips
 from training.sampling.clips import SceneClips

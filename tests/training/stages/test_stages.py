@@ -10,8 +10,8 @@ import torch
 
 from synchformer.config import BASE, MINI
 from synthetic import SEEDS, Event
+from synthetic.recipe import Recipe
 from training import run
-from training.datasets.recipe import Recipe
 from training.evaluation.metrics import accuracy, chance
 from training.evaluation.report import summarize
 from training.evaluation.trials import draw_trial

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from synthetic import Kind, Scene, sample_scene
+from synthetic.scene import Kind, Scene, sample_scene
 
 
 @dataclass(frozen=True)
