@@ -39,14 +39,15 @@ def sound_after_picture(path):
     return samples(path)[1] - picture_times(path)[0]
 
 
-def assert_moved(before, after, offset, tick=2e-3):
+def assert_moved(before, after, offset, tick=2e-3, swing_in=0):
     """All pictures keep their distances, the sound is heard `offset` seconds earlier, with the same samples."""
     old, new = np.array(picture_times(before)), np.array(picture_times(after))
     assert new - new[0] == pytest.approx(old - old[0], abs=tick)
     was, now = samples(before)[0], samples(after)[0]
     if offset <= 0:
         assert sound_after_picture(after) - sound_after_picture(before) == pytest.approx(-offset, abs=tick)
-        assert now == pytest.approx(was, abs=1e-3)  # MP2 has two decoders in FFmpeg
+        assert len(now) == len(was)
+        assert now[swing_in:] == pytest.approx(was[swing_in:], abs=1e-3)  # MP2 has two decoders in FFmpeg
     else:
         lost = (len(was) - len(now)) / RATE * (RATE / rate_of(before))
         late = sound_after_picture(after)
@@ -84,7 +85,8 @@ def test_each_container_keeps_its_packets(tmp_path, suffix, offset):
 def test_other_containers_hold_the_same(tmp_path, source, suffix):
     path, out = write(tmp_path, source), tmp_path / f"b{suffix}"
     write_moved(path, -0.3, out)
-    assert_moved(path, out, -0.3)
+    # What an edit list hid before AAC's first sample cannot be hidden in Matroska, and is left out there.
+    assert_moved(path, out, -0.3, swing_in=1024 if source == ".3gp" else 0)
 
 
 def test_a_phones_film_in_another_container(tmp_path):
