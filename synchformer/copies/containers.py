@@ -25,7 +25,7 @@ class Container:
     `family` names containers whose codec tags mean the same; `options` are the muxer's. `hides_start` is True where an
     edit list can hide a sound's first packet, which its successor needs to be decoded. `codecs` limits what is tried:
     FFmpeg's muxer of FLV ends the process for a codec that it does not know, that of transport streams writes it as
-    data that no player understands.
+    data that no player understands. `advised` is the place at which the suffix is named where another one fails.
     """
 
     muxer: str
@@ -35,6 +35,8 @@ class Container:
     text_subtitles: str | None = None
     attachments: bool = False
     codecs: frozenset[str] | None = None
+    advised: int | None = None
+    in_browsers: bool = False
 
 
 # `unofficial` lets FFmpeg write records of Dolby Vision, which no edition of the standards has.
@@ -47,28 +49,31 @@ _TS_CODECS = frozenset(
 )
 _FLV_CODECS = frozenset(["flv1", "flashsv", "flashsv2", "vp6f", "vp6a", "h264", "aac", "mp3", "speex", "nellymoser"])
 CONTAINERS = {
-    ".mp4": Container("mp4", "iso", _ISO, hides_start=True, text_subtitles="mov_text"),
+    ".mp4": Container("mp4", "iso", _ISO, hides_start=True, text_subtitles="mov_text", advised=1, in_browsers=True),
     ".m4v": Container("mp4", "iso", _ISO, hides_start=True, text_subtitles="mov_text"),
-    ".mov": Container("mov", "iso", _ISO, hides_start=True, text_subtitles="mov_text"),
+    ".mov": Container("mov", "iso", _ISO, hides_start=True, text_subtitles="mov_text", advised=2),
     ".qt": Container("mov", "iso", _ISO, hides_start=True, text_subtitles="mov_text"),
     ".3gp": Container("3gp", "iso", _ISO, hides_start=True),
     ".3g2": Container("3g2", "iso", _ISO, hides_start=True),
-    ".webm": Container("webm", "matroska", text_subtitles="webvtt"),
-    ".mkv": Container("matroska", "matroska", {"strict": "unofficial"}, text_subtitles="subrip", attachments=True),
-    ".ts": Container("mpegts", "mpegts", _TS, codecs=_TS_CODECS),
+    ".webm": Container("webm", "matroska", text_subtitles="webvtt", in_browsers=True),
+    ".mkv": Container(
+        "matroska", "matroska", {"strict": "unofficial"}, text_subtitles="subrip", attachments=True, advised=0
+    ),
+    ".ts": Container("mpegts", "mpegts", _TS, codecs=_TS_CODECS, advised=3),
     ".m2ts": Container("mpegts", "mpegts", _TS | {"mpegts_m2ts_mode": "1"}, codecs=_TS_CODECS),
     ".mts": Container("mpegts", "mpegts", _TS | {"mpegts_m2ts_mode": "1"}, codecs=_TS_CODECS),
-    ".wmv": Container("asf", "riff"),
+    ".wmv": Container("asf", "riff", advised=4),
     ".asf": Container("asf", "riff"),
     ".flv": Container("flv", "flv", codecs=_FLV_CODECS),
 }
 FAMILIES = {"mov": "iso", "mp4": "iso", "matroska": "matroska", "webm": "matroska", "mpegts": "mpegts",
             "avi": "riff", "asf": "riff", "flv": "flv"}  # fmt: skip
-ADVISED = (".mkv", ".mp4", ".mov", ".ts", ".wmv")  # the order in which another container is named
+ADVISED = sorted((suffix for suffix, each in CONTAINERS.items() if each.advised is not None),
+                 key=lambda suffix: CONTAINERS[suffix].advised or 0)  # fmt: skip
 
 # What Chromium and Firefox decode without help from the system, and the containers that they play.
 BROWSER_CODECS = frozenset(("h264", "vp8", "vp9", "av1", "aac", "mp3", "opus", "vorbis", "flac"))
-PLAYED = (".mp4", ".webm")
+PLAYED = tuple(suffix for suffix, each in CONTAINERS.items() if each.in_browsers)
 
 # Since this release a stream can be made of another's parameters without asking a list of codecs first.
 MUX_ONLY = tuple(map(int, av.__version__.split(".")[:2])) >= (18, 1)

@@ -29,8 +29,6 @@ from synchformer.copies.stream_copier import Written
 from synchformer.media.probe import probe
 from synchformer.storage.atomic import atomic_write, temporary_file
 
-QUICKTIME = (".mov", ".qt")
-
 
 def write_shifted(
     path: str | Path, offset: float, out: str | Path, start: float | None = None, seconds: float | None = None
@@ -151,7 +149,7 @@ def _keeps_its_boxes(path: Path, out: Path) -> bool:
     if container_of(out).family != "iso":
         return False
     is_quicktime = read_movie(path).brand == b"qt  "
-    return out.suffix.lower() == path.suffix.lower() or is_quicktime == (out.suffix.lower() in QUICKTIME)
+    return out.suffix.lower() == path.suffix.lower() or is_quicktime == (container_of(out).muxer == "mov")
 
 
 def suited_suffix(path: str | Path) -> str:

@@ -12,6 +12,7 @@ from av.stream import Stream
 
 Convert = Callable[[bytes], bytes | None]
 
+REWRITES = hasattr(OutputContainer, "add_mux_stream")  # PyAV's older releases make no stream without an encoder
 PLAIN_STYLE = (
     "[Script Info]\nScriptType: v4.00+\n\n[V4+ Styles]\nFormat: Name, Fontname, Fontsize, PrimaryColour, "
     "SecondaryColour, OutlineColour, BackColour, Bold, Italic, Underline, StrikeOut, ScaleX, ScaleY, Spacing, Angle, "
@@ -24,7 +25,7 @@ ASS_FIELDS = 8  # commas before the text of an event in Matroska
 
 def convertible(codec: str, wanted: str | None) -> bool:
     """Whether the words of these subtitles can be written as `wanted`; fonts and places on the screen are lost."""
-    return codec in READERS and wanted in WRITERS
+    return REWRITES and codec in READERS and wanted in WRITERS
 
 
 def add_text(target: OutputContainer, wanted: str) -> Stream:
