@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -164,6 +165,9 @@ def takes(container: Container, stream: Stream, tag: str | None = None) -> bool:
         target.start_encoding()
     except (ValueError, av.error.FFmpegError):  # PyAV's word for an unfit codec, FFmpeg's for unfit parameters
         return False
+    finally:
+        with suppress(ValueError, av.error.FFmpegError):
+            target.close()  # by hand: left to the garbage collector, it may outlive its memory
     return True
 
 

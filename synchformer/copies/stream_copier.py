@@ -111,7 +111,7 @@ class StreamCopier:
         for index, copy in self.copies.items():
             original = self.source.streams[index]
             copy.metadata.update(kept_tags(original.metadata))
-            copy.disposition = original.disposition
+            setattr(copy, "disposition", original.disposition.value)  # noqa: B010  PyAV 16 takes numbers only
         self.target.set_chapters([_moved_chapter(chapter, self.origin) for chapter in self.source.chapters()])
         if self.container.attachments:
             for attached in self.source.streams.attachments:
