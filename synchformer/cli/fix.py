@@ -27,7 +27,11 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--resample", action="store_true", help="undo a drift by resampling the sound (encodes it again)"
     )
-    parser.add_argument("--force", action="store_true", help="write even where the evidence is weak")
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="write even where the evidence is weak or much of the video could not be measured",
+    )
     parser.add_argument("--reach", type=seconds, default=2.0, help="as in scan (default: 2)")
     parser.add_argument("--no-proof", action="store_true", help="with --offset: do not measure the copy")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")

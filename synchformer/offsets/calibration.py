@@ -3,20 +3,21 @@
 They are measured by `python -m training.calibration.fit` on generated clips and kept in `assets/calibration.json` under
 the fingerprint of the model's weights, so that they are never used for other weights.
 
-What a file is like counts too. A model that was trained on sound up to 8 kHz errs more where the upper part is
-missing, whatever the file's nominal rate; so the constants are measured for several bandwidths and interpolated between
-them. And the model's frame clock takes pictures of files with other frame rates a few milliseconds too early or too
-late, which `picture_lead` says.
+What a file is like counts too. A model that was trained on sound up to 8 kHz and on 25 frames per second errs more
+where the sound's upper part is missing, whatever the file's nominal rate, or where pictures are fewer; so the constants
+are measured for several kinds of file and interpolated between them. And the model's frame clock takes pictures of
+files with other frame rates a few milliseconds too early or too late, which `picture_lead` says.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -56,10 +57,12 @@ class Constants:
     """What holds for one kind of file: `clip` for a fine estimate, `window` for one window of a scan, `film` for many.
 
     The weight of `film` is that of every window's own density where windows are `EVERY` seconds apart. `hertz` is how
-    far up the sound reaches, and `lead` the seconds by which pictures are taken too early on average.
+    far up the sound reaches, `fps` the frames per second, and `lead` the seconds by which pictures are taken too early
+    on average.
     """
 
     hertz: float
+    fps: float
     response: Response
     clip: Combination
     window: Combination
@@ -69,13 +72,13 @@ class Constants:
 
 @dataclass(frozen=True)
 class Calibration:
-    """One model's constants, for sound of several bandwidths, which rise.
+    """One model's constants, for several kinds of file.
 
     `temperature` divides the logits so that probabilities mean shares (Guo et al., "On calibration of modern neural
     networks", 2017). `measured` says on what; it is empty when the constants are assumptions.
     """
 
-    bands: tuple[Constants, ...]
+    kinds: tuple[Constants, ...]
     temperature: float
     measured: str = ""
 
@@ -89,22 +92,30 @@ class Calibration:
         )
 
     @property
-    def widest(self) -> Constants:
+    def ordinary(self) -> Constants:
         """The constants for sound of all frequencies, at 25 frames per second."""
-        return self.bands[-1]
+        return max(self.kinds, key=lambda kind: (kind.fps, kind.hertz))
 
     def of(self, hertz: float, fps: float = CALIBRATED_FPS) -> Constants:
-        """The constants for a file whose sound reaches up to `hertz` and whose picture has `fps` frames per second."""
-        lead = picture_lead(fps) if self.measured else 0.0
-        return replace(self._between(hertz), lead=lead)
+        """The constants for a file whose sound reaches up to `hertz` and whose picture has `fps` frames per second.
 
-    def _between(self, hertz: float) -> Constants:
-        if hertz <= self.bands[0].hertz:
-            return self.bands[0]
-        for low, high in pairwise(self.bands):
-            if hertz < high.hertz:
-                return _mixed(low, high, (hertz - low.hertz) / (high.hertz - low.hertz))
-        return self.widest
+        Interpolated between the kinds that were measured; beyond them, the nearest.
+        """
+        believed = fps if SLOWEST <= fps <= FASTEST else CALIBRATED_FPS
+        rates = sorted({kind.fps for kind in self.kinds})
+        rows = [_interpolated([kind for kind in self.kinds if kind.fps == rate], "hertz", hertz) for rate in rates]
+        lead = picture_lead(believed) if self.measured else 0.0
+        return replace(_interpolated(rows, "fps", believed), lead=lead)
+
+
+def _interpolated(kinds: Sequence[Constants], axis: Literal["hertz", "fps"], place: float) -> Constants:
+    """Constants at a place on an axis, between those that lie next to it."""
+    known = sorted(kinds, key=lambda kind: float(getattr(kind, axis)))
+    for low, high in pairwise(known):
+        start, stop = float(getattr(low, axis)), float(getattr(high, axis))
+        if place < stop:
+            return _mixed(low, high, max(0.0, (place - start) / (stop - start)))
+    return known[-1]
 
 
 @lru_cache(maxsize=64)
@@ -128,7 +139,7 @@ def picture_lead(fps: float) -> float:
 
 
 def _mixed(low: Constants, high: Constants, share: float) -> Constants:
-    """Constants between two bandwidths; `share` is that of the higher one."""
+    """Constants between two kinds; `share` is that of the second."""
 
     def between(a: float, b: float) -> float:
         return (1 - share) * a + share * b
@@ -141,6 +152,7 @@ def _mixed(low: Constants, high: Constants, share: float) -> Constants:
     response = Response(low.response.grid, profile, between(low.response.chance, high.response.chance))
     return Constants(
         hertz=between(low.hertz, high.hertz),
+        fps=between(low.fps, high.fps),
         response=response,
         clip=combination(low.clip, high.clip),
         window=combination(low.window, high.window),
@@ -161,7 +173,7 @@ def assumed(grid: tuple[float, ...]) -> Calibration:
     one = Combination(weight=2 / 13, uniform=0.1, seconds=(5.0,), q=(0.95,))
     clip = Combination(weight=2 / 70, uniform=0.1, seconds=(10.0,), q=(0.95,))
     film = Combination(weight=0.4, uniform=0.0, seconds=(10.0,), q=(0.95,))
-    return Calibration((Constants(8000.0, response, clip, one, film),), temperature=1.5)
+    return Calibration((Constants(8000.0, CALIBRATED_FPS, response, clip, one, film),), temperature=1.5)
 
 
 def as_dict(calibration: Calibration) -> dict[str, Any]:
@@ -172,16 +184,17 @@ def as_dict(calibration: Calibration) -> dict[str, Any]:
 def from_dict(values: dict[str, Any]) -> Calibration:
     """A calibration out of its plain values."""
     return Calibration(
-        bands=tuple(_band(band) for band in values["bands"]),
+        kinds=tuple(_constants(kind) for kind in values["kinds"]),
         temperature=values["temperature"],
         measured=values["measured"],
     )
 
 
-def _band(values: dict[str, Any]) -> Constants:
+def _constants(values: dict[str, Any]) -> Constants:
     response = values["response"]
     return Constants(
         hertz=values["hertz"],
+        fps=values["fps"],
         response=Response(tuple(response["grid"]), tuple(response["profile"]), response["chance"]),
         clip=_combination(values["clip"]),
         window=_combination(values["window"]),

@@ -113,7 +113,7 @@ class Survey:
         if self.synchronizability is not None:
             check_model(self.synchronizability, "synchronizability")
         self.seconds = probe(self.path).seconds
-        self.offsets = offset_grid(self.reach + self.constants.widest.response.reach, STEP)
+        self.offsets = offset_grid(self.reach + self.constants.ordinary.response.reach, STEP)
         self._coverage = Coverage(self.model.config, self.plan.start)
         self._condition = MediaCondition(self.model.config.sample_rate)
 

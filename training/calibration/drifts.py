@@ -80,7 +80,7 @@ def table(kinds: Sequence[list[Trial]], grid: tuple[float, ...], films: int, fol
                 own = one.kinds[-1]
                 drawn = rng.choice(len(own), clips, replace=clips > len(own))
                 signed = slope if index // folds % 2 else -slope
-                constants = one.constants.widest
+                constants = one.constants.ordinary
                 heard.append(weigh([own[each] for each in drawn], signed, constants))
             counts, seconds = Counter(each.words for each in heard), film_seconds(clips)
             shares = [f"{100 * counts[name] / len(heard):.0f} %" for name in names]

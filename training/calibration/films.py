@@ -92,7 +92,7 @@ def film_table(held: Sequence[Held], recipes: Sequence[Recipe]) -> str:
             errors, covered, widths = (np.array(column) for column in zip(*rows, strict=True))
             low, high = (share * 100 for share in wilson_of(int(covered.sum()), len(rows)))
             lines.append(
-                f"| {recipe.sample_rate} Hz | {film_seconds(count):.0f} s | {len(rows)} | "
+                f"| {recipe.sample_rate} Hz, {recipe.fps:g} fps | {film_seconds(count):.0f} s | {len(rows)} | "
                 f"{np.median(errors) * 1000:.0f} ms | {covered.mean() * 100:.1f} % ({low:.0f} to {high:.0f}) | "
                 f"{np.median(widths) * 1000:.0f} ms |"
             )
@@ -103,9 +103,11 @@ def _outcomes(held: Held, kind: int, count: int) -> list[tuple[float, bool, floa
     """Error in seconds, whether the interval holds the truth, and its width, for films of clips that were left out."""
     trials = held.kinds[kind]
     hertz = float(np.median([trial.bandwidth for trial in trials]))
-    constants = held.constants.of(hertz)
+    constants = held.constants.of(hertz, trials[0].fps)
     scenes, rows = scenes_of(trials, constants), []
-    for clips in _drawn(scenes, count, DRAWN // 4):
+    rng, known = np.random.default_rng([SEED, count]), len(scenes.densities)
+    for _ in range(DRAWN // 4):
+        clips = rng.choice(known, count, replace=count > known)
         posterior = _posterior(scenes, clips, constants.film.weight)
         low, high = posterior.interval(constants.film.q_of(film_seconds(count)))
         rows.append((abs(posterior.median), low <= 0 <= high, high - low))
@@ -113,10 +115,14 @@ def _outcomes(held: Held, kind: int, count: int) -> list[tuple[float, bool, floa
 
 
 def _drawn(scenes: Scenes, count: int, films: int = DRAWN) -> list[NDArray[np.int64]]:
-    """Films of `count` clips each, none twice in one film where there are enough."""
+    """Films of `count` clips each, that differ from one another as films of fresh clips would from the truth.
+
+    Long films that are drawn from few clips all have the mean error of these clips, which the constants are fitted to.
+    So every film is drawn from a resampled set of clips (Efron, "Bootstrap methods", 1979, applied twice).
+    """
     rng = np.random.default_rng([SEED, count])
     known = len(scenes.densities)
-    return [rng.choice(known, count, replace=count > known) for _ in range(films)]
+    return [rng.choice(rng.choice(known, known), count) for _ in range(films)]
 
 
 def _posterior(scenes: Scenes, clips: NDArray[np.int64], weight: float) -> Posterior:

@@ -37,6 +37,8 @@ from synchformer.offsets.response import Response, measure_profile
 from synchformer.stats.calibration_error import expected_calibration_error
 from synchformer.stats.intervals import wilson_of
 from synchformer.storage.atomic import atomic_write
+from synthetic.render import FPS
+from synthetic.sounds import SAMPLE_RATE
 from training.calibration.films import film_table, fit_film
 from training.calibration.outcomes import Answers, Held, Outcome, answers_of, conformal, outcome_of
 from training.calibration.trials import FIRST_SEED, Recipe, Trial, collect
@@ -47,7 +49,8 @@ CHANCES = (0.1, 0.2, 0.4, 0.6, 0.8)
 WEIGHTS = tuple(float(f"{weight:.2g}") for weight in np.geomspace(0.02, 1.0, 18))
 UNIFORMS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4)
 CLIP_WINDOWS = (2, 3, 5, 7)  # of a clip: what parts of it see for which a level is measured
-NARROW_RATES = (8_000,)  # samples per second of files whose sound lacks its upper part
+RECIPES = tuple(Recipe(sample_rate=rate, fps=fps) for fps in (12.5, FPS) for rate in (8_000, SAMPLE_RATE))
+"""The kinds of file that constants are kept for: with all of sound and picture, or half; the ordinary one last."""
 
 NAMES = ("said", "raw", "happened")
 
@@ -56,11 +59,11 @@ Floats = NDArray[np.float64]
 
 def fit(kinds: Sequence[list[Trial]], grid: tuple[float, ...], measured: str) -> Calibration:
     """All constants, for trials of every kind of file, the last of which is the ordinary one."""
-    bands = sorted((fit_band(trials, grid) for trials in kinds), key=lambda band: band.hertz)
-    return Calibration(tuple(bands), fit_temperature(answers_of(kinds[-1], grid[-1]), grid), measured)
+    known = sorted((fit_kind(trials, grid) for trials in kinds), key=lambda kind: (kind.fps, kind.hertz))
+    return Calibration(tuple(known), fit_temperature(answers_of(kinds[-1], grid[-1]), grid), measured)
 
 
-def fit_band(trials: list[Trial], grid: tuple[float, ...]) -> Constants:
+def fit_kind(trials: list[Trial], grid: tuple[float, ...]) -> Constants:
     """The constants of one kind, each the one under which true offsets are likeliest, and the conformal levels."""
     answers = answers_of(trials, grid[-1])
     profile = measure_profile(answers.totals, answers.shares, grid)
@@ -87,8 +90,8 @@ def fit_band(trials: list[Trial], grid: tuple[float, ...]) -> Constants:
     window = Combination(window_weight, window_uniform, (one,), (level(middle, window_weight, window_uniform),))
     hertz = float(np.median([trial.bandwidth for trial in trials]))
     film = Combination(1.0, 0.0, (one,), (LEVEL,))  # not known yet
-    band = Constants(hertz, response, clip, window, film)
-    return replace(band, film=fit_film(trials, band))
+    constants = Constants(hertz, trials[0].fps, response, clip, window, film)
+    return replace(constants, film=fit_film(trials, constants))
 
 
 def span_of(trials: list[Trial], count: int) -> float:
@@ -186,7 +189,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--picture", type=Path, help="write the reliability picture")
     asked = parser.parse_args(argv)
     begin, model = time.perf_counter(), load_model(asked.model, "cpu")
-    grid, recipes = model.config.grid, [*(Recipe(sample_rate=rate) for rate in NARROW_RATES), Recipe()]
+    grid, recipes = model.config.grid, RECIPES
     seeds = range(asked.seed, asked.seed + asked.count)
     try:
         kinds = collect(asked.model, recipes, seeds, asked.folder, asked.workers)

@@ -58,7 +58,7 @@ def test_known_shifts_cut_the_steps_finely(truth):
 
 def test_a_flat_answer_says_nothing():
     offsets, shifts = offset_grid(4.0), np.array([-1.0, 0.5])
-    response = assumed(GRID).widest.response
+    response = assumed(GRID).ordinary.response
     flat = evidence(offsets, shifts, np.full((2, 21), 1 / 21), response)
     sharp = evidence(offsets, shifts, staircase(0.3, shifts), response)
     assert np.ptp(flat) < 0.05 * np.ptp(sharp)

@@ -53,9 +53,9 @@ def constants(kinds):
 
 
 def test_bands_rise_and_survive_json(constants):
-    assert [band.hertz for band in constants.bands] == [4500.0, 8000.0]
+    assert [band.hertz for band in constants.kinds] == [4500.0, 8000.0]
     assert from_dict(as_dict(constants)) == constants
-    assert constants.widest == constants.bands[-1]
+    assert constants.ordinary == constants.kinds[-1]
 
 
 def test_levels_cover_clips_that_were_left_out(constants):
@@ -75,7 +75,7 @@ def test_narrow_sound_gets_wider_intervals(constants):
 
 
 def test_between_two_bandwidths(constants):
-    low, high = constants.bands
+    low, high = constants.kinds
     assert constants.of(3000.0) == low
     assert constants.of(9000.0) == high
     middle = constants.of(6250.0)
@@ -87,7 +87,7 @@ def test_between_two_bandwidths(constants):
 
 
 def test_films_of_every_length_have_a_level(constants):
-    film = constants.widest.film
+    film = constants.ordinary.film
     assert list(film.seconds) == sorted(film.seconds)
     assert film.seconds[0] == pytest.approx(film_seconds(1), abs=0.1)
     assert film.seconds[-1] == pytest.approx(300, abs=5)
@@ -110,14 +110,14 @@ def test_conformal_level_by_hand():
 
 def test_a_drift_is_seen_and_a_constant_is_not_one(constants):
     clips = [trial(seed, 0.01) for seed in range(3000, 3017)]  # 133 s
-    assert weigh(clips, 0.002, constants.widest).words == "drift"
-    assert weigh(clips, -0.002, constants.widest).words == "drift"
-    assert weigh(clips, 0.0, constants.widest).words == "constant"
+    assert weigh(clips, 0.002, constants.ordinary).words == "drift"
+    assert weigh(clips, -0.002, constants.ordinary).words == "drift"
+    assert weigh(clips, 0.0, constants.ordinary).words == "constant"
 
 
 def test_films_are_weighed_less_where_scenes_err_as_a_whole(kinds, constants):
-    steady = fit_film([trial(seed, 0.0) for seed in range(60)], constants.widest)
-    erring = fit_film([trial(seed, 0.15) for seed in range(60)], constants.widest)
+    steady = fit_film([trial(seed, 0.0) for seed in range(60)], constants.ordinary)
+    erring = fit_film([trial(seed, 0.15) for seed in range(60)], constants.ordinary)
     assert erring.weight < steady.weight
 
 
@@ -173,5 +173,18 @@ def test_embedded_constants_are_for_several_bandwidths():
 
     known: Calibration = calibration_of(load_model("mini", "cpu"))
     assert known.measured
-    assert len(known.bands) >= 2
-    assert known.bands[0].hertz < 6000 < known.widest.hertz
+    assert len(known.kinds) >= 2
+    assert known.kinds[0].hertz < 6000 < known.ordinary.hertz
+
+
+def test_fewer_frames_are_a_kind_of_their_own(constants):
+    """Between 12.5 and 25 frames per second constants are interpolated, and beyond 25 they stay."""
+    usual = constants.ordinary
+    slow = replace(usual, fps=12.5, clip=replace(usual.clip, weight=usual.clip.weight / 4))
+    known = Calibration((*constants.kinds, slow), 1.0, "clips")
+    assert known.ordinary == usual
+    assert known.of(8000.0, 12.5).clip.weight == pytest.approx(usual.clip.weight / 4)
+    assert known.of(8000.0, 18.75).clip.weight == pytest.approx(usual.clip.weight * 5 / 8)
+    for fps in (25.0, 60.0, 0.0):
+        assert known.of(8000.0, fps).clip == usual.clip
+    assert known.of(8000.0, 12.5).lead == pytest.approx(-0.02, abs=1e-4)
