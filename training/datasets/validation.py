@@ -45,9 +45,13 @@ _UNREADABLE = ("error", "cannot be read", "run training.prepare, and train on it
 _ENCRYPTED = ("error", "encrypted: nothing in them can be used", "take copies that are not protected")
 _SILENT = ("warning", "silent in every part that was decoded", "leave them out: nothing in them can be matched")
 _FAULTY = "look at them; training.prepare writes what can be decoded of them"
-_SHORT = ("error", "too short for any offset", "leave them out: move them away or list them as filtered examples")
-_SHORTER = ("warning", "too short for every offset of the grid", "they only teach small offsets; leave them out")
-_SHORT1 = ("warning", f"shorter than {CLIP_SECONDS} s: stages I and synchronizability cannot use them", "leave out")
+_SHORT = ("warning", "too short for any offset", "nothing: stage I uses them, the other stages leave them out")
+_SHORTER = ("warning", "too short for every offset of the grid", "nothing: they are drawn for the offsets they hold")
+_SHORT1 = (
+    "note",
+    f"shorter than {CLIP_SECONDS} s",
+    "nothing: stage I fills rows with several, synchronizability leaves them out",
+)
 _RATE = ("note", "not 25 fps and 16 kHz: converted on every reading", "training.prepare does it once")
 _SIDE = ("note", "short side far above the model's: most decoding is wasted", "training.prepare scales once")
 _SMALL = ("warning", "smaller than the model's input: enlarged", "use a model with a smaller image_size")
@@ -82,14 +86,17 @@ def check_source(
     findings = [*_check_lists(source)]
     look = partial(decode_sample, source, config) if decode else partial(probe_sample, source)
     by_kind: dict[tuple[str, str, str], dict[str, str]] = defaultdict(dict)
-    for sample, probe in in_order(look, looked_into(source, count), workers):
+    chosen = looked_into(source, count)
+    for sample, probe in in_order(look, chosen, workers):
         for kind in problems_of(sample, probe, config):
             by_kind[kind][sample.id] = f"{sample.id} ({probe.error})" if probe.error else sample.id
+    if len(by_kind[_SHORT]) == len(chosen):  # then nothing is left to train on
+        by_kind["error", _SHORT[1], "give longer clips"] = by_kind.pop(_SHORT)
     for level in LEVELS:
         findings += [
             Finding(level, what, len(clips), tuple(clips.values())[:EXAMPLES], remedy, frozenset(clips))
             for (kind, what, remedy), clips in by_kind.items()
-            if kind == level
+            if kind == level and clips
         ]
     return sorted(findings, key=lambda finding: LEVELS.index(finding.level))
 

@@ -81,14 +81,16 @@ class SourceData:
 
     def count_of(self, split: Split) -> int:
         """Clips of a split."""
-        return self._recipe(split).count if self.generated else len(self._parts(split, self.min_frames))
+        return self._recipe(split).count if self.generated else len(self._parts(split, self.min_frames(split)))
 
-    @property
-    def min_frames(self) -> int:
-        """Frames of the shortest clip that the stage can use."""
+    def min_frames(self, split: Split) -> int:
+        """Frames of the shortest clip that the stage can use.
+
+        Stage I trains on every clip that holds two segments, which then repel each other, and validates on whole rows.
+        """
         config = self.request.config
         if self.stage == "avclip":
-            return segment_count(config) * config.segment_frames
+            return (2 if split == "train" else segment_count(config)) * config.segment_frames
         if self.stage == "synchronizability":  # a clip without room for sound of elsewhere would always be class 1
             return 2 * config.with_head("synchronizability").span_frames
         return config.span_frames
@@ -156,7 +158,9 @@ class SourceData:
     @property
     def _left_out(self) -> list[LeftOut]:
         listed = [item for item in self.source.left_out if item.split != "test"]
-        return listed + [item for split in FOLDERS for item in self._inventories[split].left_out(self.min_frames)]
+        return listed + [
+            item for split in FOLDERS for item in self._inventories[split].left_out(self.min_frames(split))
+        ]
 
     def _report(self, name: str, what: str, items: Sequence[LeftOut]) -> None:
         """Name the first clips on the screen, and all of them in a file."""
@@ -200,7 +204,7 @@ class SourceData:
         train, valid = (
             VideoFiles(
                 self.source,
-                self._parts(split, self.min_frames),
+                self._parts(split, self.min_frames(split)),
                 request.config,
                 self._change,
                 self._kept(self.stage) / DAMAGED,
@@ -231,7 +235,7 @@ class SourceData:
             audio_encoder=audio,
             workers=request.workers,
             seed=request.options.seed,
-            min_frames=0 if self.generated else self.min_frames,
+            min_frames=0 if self.generated else self.min_frames("valid"),
             device=encoding_device(request.device),
             precision=request.options.precision,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from synchformer.config import SynchformerConfig
@@ -12,7 +13,7 @@ from synchformer.modeling.segment_avclip import SegmentAVCLIP, segment_count, wi
 from training.readers.base import read_readable
 from training.readers.pixel_reader import PixelReader, model_frames
 from training.runtime.batches import Batch, prefetched
-from training.sampling.crops import CropPlace
+from training.sampling.crops import TRIES, CropError, CropPlace
 from training.stages.input_preview import input_picture
 from training.stages.uncompiled_spectrograms import spectrograms
 from training.stages.unimodal import EventHeads, audio_batch, event_loss, video_batch
@@ -148,28 +149,70 @@ class AVCLIPTask:
 
 
 def clip_batch(clips: PixelReader, rng: np.random.Generator, count: int, changed: bool = False) -> Batch:
-    """Non-overlapping segments of random clips: "frames" (B, S, F, 3, H, W) and "waves" (B, S, n).
+    """Rows of non-overlapping segments: "frames" (B, S, F, 3, H, W) and "waves" (B, S, n).
+
+    A row is 8.96 s of one random clip; where a clip is shorter, segments of further clips fill it.
 
     Args:
-        clips: clips of at least 8.96 s.
+        clips: clips of at least one segment.
         rng: random numbers.
-        count: clips.
+        count: rows.
         changed: whether they are changed at random, for training.
 
     Raises:
         CropError: when clip after clip cannot be read.
     """
     segments, stride = segment_count(clips.config), clips.config.segment_frames
-    crops = [_side_by_side(clips, rng, segments * stride) for _ in range(count)]
+    random = rng if changed else None
+    rows = [_pieces(clips, rng, segments) for _ in range(count)]
+    if all(len(row) == 1 for row in rows):
+        return read_readable(
+            [crop for row in rows for crop, _ in row],
+            lambda _: _another(clips, rng, segments),
+            lambda wanted: clips.segments(wanted, segments, stride, random),
+        )
+    return _stacked([_stacked([_read_piece(clips, *piece, rng, random) for piece in row], 1) for row in rows], 0)
+
+
+def _pieces(clips: PixelReader, rng: np.random.Generator, segments: int) -> list[tuple[CropPlace, int]]:
+    """Crops of random clips with so many segments together, each with its number of them."""
+    pieces = list[tuple[CropPlace, int]]()
+    while segments:
+        pieces.append(_side_by_side(clips, rng, segments))
+        segments -= pieces[-1][1]
+    return pieces
+
+
+def _read_piece(
+    clips: PixelReader, crop: CropPlace, count: int, rng: np.random.Generator, random: np.random.Generator | None
+) -> Batch:
     return read_readable(
-        crops,
-        lambda _: _side_by_side(clips, rng, segments * stride),
-        lambda wanted: clips.segments(wanted, segments, stride, rng if changed else None),
+        [crop],
+        lambda _: _another(clips, rng, count),
+        lambda wanted: clips.segments(wanted, count, clips.config.segment_frames, random),
     )
 
 
-def _side_by_side(clips: PixelReader, rng: np.random.Generator, length: int) -> CropPlace:
-    """Picture and sound of `length` frames of a random clip, from the same random frame on."""
-    clip = clips.pick(rng)
-    start = int(rng.integers(clips.frames_of(clip) - length + 1))
-    return CropPlace(clip, start, clip, start, 0)
+def _stacked(parts: list[Batch], dim: int) -> Batch:
+    return {name: torch.cat([part[name] for part in parts], dim) for name in parts[0]}
+
+
+def _another(clips: PixelReader, rng: np.random.Generator, segments: int) -> CropPlace:
+    """A crop of so many segments, in place of one that cannot be read.
+
+    Raises:
+        CropError: when no clip that was drawn is long enough.
+    """
+    for _ in range(TRIES):
+        crop, count = _side_by_side(clips, rng, segments)
+        if count == segments:
+            return crop
+    raise CropError(f"no clip of {segments} segments was drawn in {TRIES} tries; use longer clips")
+
+
+def _side_by_side(clips: PixelReader, rng: np.random.Generator, segments: int) -> tuple[CropPlace, int]:
+    """Picture and sound of a random clip from the same random frame on: of `segments`, or as many as it holds."""
+    clip, each = clips.pick(rng), clips.config.segment_frames
+    count = min(segments, clips.frames_of(clip) // each)
+    start = int(rng.integers(clips.frames_of(clip) - count * each + 1))
+    return CropPlace(clip, start, clip, start, 0), count

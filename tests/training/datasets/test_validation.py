@@ -40,13 +40,19 @@ def test_planted_defects_are_found(flawed):
     assert {what.split(":")[0]: (item.level, item.examples) for what, item in found.items()} == {
         "recordings with clips in several splits": ("error", ("fine",)),
         "cannot be read": ("error", ("mute (mute.mp4 has no sound; synchronization needs picture and sound)",)),
-        "too short for any offset": ("error", ("short",)),
+        "too short for any offset": ("warning", ("short",)),
         "fixed start and offset lie outside the clip": ("error", ("outside",)),
         "too short for every offset of the grid": ("warning", ("shorter",)),
         "picture and sound start more than 0.04 s apart": ("warning", ("late",)),
         "not 25 fps and 16 kHz": ("note", ("rate",)),
     }
     assert all(item.remedy for item in found.values())
+
+
+def test_clips_that_are_all_too_short_are_an_error(flawed):
+    short = FileSource("folder:short", tuple(sample for sample in flawed.entries if sample.id == "short"))
+    levels = {finding.what: finding.level for finding in check_source(short, MINI)}
+    assert levels["too short for any offset"] == "error"
 
 
 def test_errors_stop_a_training(flawed):

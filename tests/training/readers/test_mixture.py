@@ -19,6 +19,7 @@ from training.readers.rendered import RenderedClips, Renderer
 from training.readers.video_files import VideoFiles
 from training.sampling.crops import CropPlace, draw_foreign, draw_offset, shared_events
 from training.stages.offset import event_times, known_binary_cross_entropy
+from training.stages.segment_avclip import _pieces, clip_batch
 from training.stages.unimodal import EventHeads
 
 FILM = {"size": (48, 64), "video": "mpeg4", "rate": 16_000}
@@ -127,3 +128,24 @@ def test_a_column_that_is_not_there_is_a_sentence(table, tmp_path, monkeypatch, 
     command = ["avclip", "--out", str(tmp_path), "--data", table, "--balance", "mood", "--workers", "0", "--steps", "1"]
     assert run.main(command) == 1
     assert "--balance mood: no clip of" in capsys.readouterr().err
+
+
+def test_stage_one_fills_rows_with_short_clips(table):
+    source = open_source(table)
+    samples = source.samples("train")
+    lengths = (40, 225, 50)  # 2, 14 and 3 segments
+    clips = VideoFiles(source, [ClipPart(s, 0, n) for s, n in zip(samples, lengths, strict=True)], TINY)
+    random, seen = rng(7), set()
+    for _ in range(12):
+        pieces = _pieces(clips, random, 14)
+        assert sum(count for _, count in pieces) == 14
+        seen.add(len(pieces))
+        for crop, count in pieces:
+            assert crop.start == crop.sound and crop.start + 16 * count <= lengths[crop.clip]
+    assert 1 in seen and max(seen) > 2
+    batch = clip_batch(clips, rng(1), 3)
+    assert batch["frames"].shape == (3, 14, 16, 3, 32, 32) and batch["waves"].shape == (3, 14, 10_240)
+    short = VideoFiles(source, [ClipPart(samples[0], 0, 40)], TINY)
+    wanted = [short.segments([crop], count, 16)["frames"][0] for crop, count in _pieces(short, rng(2), 14)]
+    assert [len(piece) for piece in wanted] == [2] * 7
+    assert torch.equal(clip_batch(short, rng(2), 1)["frames"][0], torch.cat(wanted))
