@@ -254,7 +254,8 @@ def _timeline(
 ) -> Timeline:
     times = np.array([moment.center for moment in moments])
     stop = moments[-1].stop
-    explanations = explain(offsets, times, log_densities, constants.film.q_of(stop - moments[0].start))
+    level = max(LEVEL, constants.film.q_of(stop - moments[0].start))  # slopes have none of their own
+    explanations = explain(offsets, times, log_densities, level)
     whole = _piece(offsets, log_densities, constants, moments[0].start, stop)
     pieces = _pieces(offsets, moments, log_densities, explanations, constants)
     kind = max(explanations.probability, key=lambda each: explanations.probability[each])

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from synchformer.checkpoints.registry import load_model
-from synchformer.offsets.calibration import EVERY, Constants
+from synchformer.offsets.calibration import EVERY, LEVEL, Constants
 from synchformer.offsets.continuous import film_densities, window_evidence
 from synchformer.offsets.drift_or_jumps import explain
 from synchformer.offsets.posterior import offset_grid
@@ -58,7 +58,7 @@ def weigh(trials: Sequence[Trial], slope: float, constants: Constants) -> Said:
         window_evidence(truth + offsets - slope * (time - times.mean()), window, constants)
         for time, (truth, window) in zip(times, rows, strict=True)
     ]
-    level = constants.film.q_of(float(np.ptp(times)))
+    level = max(LEVEL, constants.film.q_of(float(np.ptp(times))))
     found = explain(offsets, times, film_densities(np.array(sums), constants, EVERY), level)
     kind = max(found.probability, key=lambda each: found.probability[each])
     low, high = found.line.slope_interval
