@@ -13,7 +13,7 @@ its freedom (MacKay, "Bayesian interpolation", 1992). How much a line pays depen
 possible before anything is measured: if they were all equally likely up to the steepest, a slow drift would have to be
 far beyond doubt before it were preferred to none (Lindley, "A statistical paradox", 1957). Drifts come in every order
 of magnitude, from clocks that differ by 0.01 % to a film shown 4 % too fast, so that the prior density of a slope b is
-proportional to 1 / (|b| + b0) (Jeffreys).
+proportional to 1 / (|b| + `CLOCKS`) (Jeffreys).
 
 A line that changes the offset by at most `MATTERS` from the first window to the last is as good as a constant, and its
 share of the probability is counted there: what is called constant may be shifted as a whole without harm, and what
@@ -41,6 +41,7 @@ JUMPS_EVERY = 600.0  # s between jumps, before anything is known
 STEEPEST = 0.05  # s per s: 25 frames per second taken for 24 are 0.04
 MATTERS = 0.045  # s over the whole film: a smaller change is below what viewers detect (ITU-R BT.1359)
 END_STEP = 0.25  # of a step of the grid: by how much a step of the slope moves the ends
+CLOCKS = 1e-4  # s per s: by as much as clocks of ordinary devices differ; below it no slope is likelier than another
 MAX_SLOPES = 1601
 
 
@@ -109,10 +110,12 @@ def slope_grid(offsets: Floats, times: Floats) -> Floats:
     return np.linspace(-steepest, steepest, 2 * max(count, 1) + 1)
 
 
-def slope_prior(slopes: Floats, length: float) -> Floats:
-    """Probabilities (B,) of slopes before anything is measured, over `length` seconds."""
-    density = 1 / (np.abs(slopes) + MATTERS / max(length, 1e-9))
-    prior: Floats = density / density.sum()
+def slope_prior(slopes: Floats) -> Floats:
+    """Probabilities (B,) of evenly spaced slopes before anything is measured: the density's integral about each."""
+    half = float(slopes[1] - slopes[0]) / 2
+    edges = np.append(slopes - half, slopes[-1] + half)
+    below = np.sign(edges) * np.log1p(np.abs(edges) / CLOCKS)
+    prior: Floats = np.diff(below) / (below[-1] - below[0])
     return prior
 
 
@@ -127,7 +130,7 @@ def _line(offsets: Floats, times: Floats, log_densities: Floats, level: float) -
         ends = [*(np.flatnonzero(np.diff(moves)) + 1).tolist(), len(moves)]
         for first, last in pairwise([0, *ends]):  # windows that lie equally far up the line
             _add_moved(total, before[last] - before[first], int(moves[first]))
-    sums += np.log(slope_prior(slopes, length))[:, None] - np.log(len(offsets))
+    sums += np.log(slope_prior(slopes))[:, None] - np.log(len(offsets))
     mass = np.exp(sums - logsumexp(sums))
     line = Line(
         *_summary(offsets, mass.sum(0), level),

@@ -18,7 +18,7 @@ from synchformer.media.probe import MediaError
 from synchformer.modeling.synchformer import Synchformer
 from synchformer.offsets import scan
 from synchformer.offsets.calibration import calibration_of
-from synchformer.offsets.drift_or_jumps import explain, slope_grid
+from synchformer.offsets.drift_or_jumps import explain, slope_grid, slope_prior
 from synchformer.offsets.posterior import mixed, offset_grid
 from synchformer.offsets.scan import Survey, scan_plan
 from synthetic import write_film
@@ -193,3 +193,33 @@ def test_what_cannot_be_scanned(mini, tmp_path, capsys):
     assert "a picture ends in .png" in capsys.readouterr().err
     with pytest.raises(ValueError, match="every must be above zero"):
         scan(mini, short, every=0)
+
+
+def test_no_slope_is_forgotten_beforehand():
+    """Slopes of equal ratio are equally likely beforehand, on fine grids and coarse ones alike."""
+    for step in (1e-4, 2e-3):
+        slopes = np.arange(-round(0.05 / step), round(0.05 / step) + 1) * step
+        prior = slope_prior(slopes)
+        assert prior.sum() == pytest.approx(1.0)
+        assert prior == pytest.approx(prior[::-1])
+        assert prior[np.abs(slopes) > 0.0091].sum() == pytest.approx(0.27, abs=0.03)  # ln(501 / 91) / ln 501
+
+
+@pytest.mark.parametrize(("slope", "kinds"), [
+    (0.0, {"constant"}),
+    (0.0003, {"constant"}),  # 37 ms over the film: no harm
+    (0.001, {"drift"}),
+    (-0.001, {"drift"}),
+])  # fmt: skip
+def test_a_slow_drift_over_two_minutes(slope, kinds):
+    times = np.arange(0, 125, 1.92)
+    found = explain(OFFSETS, times, densities(0.05 + slope * times, spread=0.05, wrong=0.1), 0.9)
+    assert max(found.probability, key=found.probability.get) in kinds
+    if slope:
+        assert found.line.slope_interval[0] <= slope <= found.line.slope_interval[1]
+
+
+def test_a_short_clip_is_not_called_a_drift():
+    times = np.arange(0, 6, 1.92)
+    found = explain(OFFSETS, times, densities(np.full(len(times), 0.3), spread=0.04, wrong=0.0), 0.9)
+    assert found.probability["constant"] > 0.8
