@@ -18,7 +18,7 @@ from pathlib import Path
 
 from synchformer.storage.video_files import is_video
 from training.datasets.folders import SPLIT_FOLDERS, checksum_split, group_of
-from training.datasets.source import FileSource, LeftOut, Sample
+from training.datasets.source import FileSource, LeftOut, Sample, Split, path_of
 
 FILE, SPLIT, LABEL = "file", "split", "label"
 GROUPS = ("group", "source_video")
@@ -31,16 +31,13 @@ def open_manifest(path: Path) -> FileSource:
         ValueError: when there is no such file, it is no table with a column `file`, or none of its videos can be used.
     """
     samples, left_out = dict[str, Sample](), list[LeftOut]()
-    rows = _rows(path)
-    for row in rows:
-        name = Path(row[FILE]).with_suffix("").as_posix()
-        item = _sample(name, row, path.parent)
-        if isinstance(item, Sample) and name in samples:
-            item = LeftOut(name, item.split, f"listed twice ({row[FILE]})")
-        if isinstance(item, LeftOut):
-            left_out.append(item)
+    for row in _rows(path):
+        sample = _sample(row, path.parent)
+        reason = f"listed twice ({row[FILE]})" if sample.id in samples else _reason(row, sample)
+        if reason:
+            left_out.append(LeftOut(sample.id, _split(row, sample.group), reason))
         else:
-            samples[name] = item
+            samples[sample.id] = sample
     if not samples:
         reason = left_out[0].reason if left_out else "it lists none"
         raise ValueError(
@@ -62,17 +59,24 @@ def _rows(path: Path) -> list[Mapping[str, str]]:
         raise ValueError(f"{path} cannot be read: {error}; give a CSV file with a column {FILE}") from error
 
 
-def _sample(name: str, row: Mapping[str, str], folder: Path) -> Sample | LeftOut:
-    """The sample of a row, or why there is none."""
+def _sample(row: Mapping[str, str], folder: Path) -> Sample:
+    """The sample of a row, of which it is not yet known whether it can be used."""
+    name = Path(row[FILE]).with_suffix("").as_posix()
     group = next((row[column] for column in GROUPS if row.get(column)), group_of(name))
-    wanted = row.get(SPLIT, "")
-    split = SPLIT_FOLDERS.get(wanted.strip().lower()) if wanted else checksum_split(group)
-    file = folder / row[FILE]
-    if split is None:
-        return LeftOut(name, None, f"its split {wanted!r} is none of train, valid and test")
-    if not is_video(file):
-        return LeftOut(name, split, f"no video file ({file.suffix or 'no suffix'})")
-    if not file.is_file():
-        return LeftOut(name, split, "no file")
     labels = (row[LABEL],) if row.get(LABEL) else ()
-    return Sample(name, split, group, file, labels, columns=tuple(row.items()))
+    return Sample(name, _split(row, group) or "train", group, folder / row[FILE], labels, columns=tuple(row.items()))
+
+
+def _split(row: Mapping[str, str], group: str) -> Split | None:
+    wanted = row.get(SPLIT, "").strip().lower()
+    return SPLIT_FOLDERS.get(wanted) if wanted else checksum_split(group)
+
+
+def _reason(row: Mapping[str, str], sample: Sample) -> str:
+    """Why a sample cannot be used; empty where it can."""
+    file = path_of(sample)
+    if _split(row, sample.group) is None:
+        return f"its split {row[SPLIT]!r} is none of train, valid and test"
+    if not is_video(file):
+        return f"no video file ({file.suffix or 'no suffix'})"
+    return "" if file.is_file() else "no file"
