@@ -1,0 +1,101 @@
+"""What tells whether the offset that most answers support is right: numbers that do not depend on how many were asked.
+
+Shape legend: F features, C classes, M shifts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from synchformer.inference.sliding_windows import Window
+from synchformer.offsets.consensus.support import EPSILON, Floats, Support, support_of
+
+NAMES = ("excess", "margin", "entropy", "near", "agreement", "starts", "room")
+CANDIDATES_PER_CLASS = 2  # possible offsets in a class: answers lie within half of that of the true one
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The offset that the answers support most, and what speaks for it.
+
+    `supported` of `answerable` answers lie within a class of it, of `places` that were asked in all; permuted answers
+    would in `expected`. `starts` starts were measured, of which `agreeing` support it by themselves. `features` (F,)
+    are those of `NAMES`: the share above that of permuted answers, the same beyond the best offset elsewhere, the mean
+    entropy of single answers (1: even), their mean probability within a class of their best, the share of starts that
+    agree, the number of starts, and the seconds of shifts at which it is answerable.
+    """
+
+    offset: float
+    supported: int
+    answerable: int
+    expected: float
+    places: int
+    starts: int
+    agreeing: int
+    features: Floats
+
+
+def candidates(grid: Sequence[float]) -> Floats:
+    """The offsets that are compared: every class, and those halfway between two."""
+    count = CANDIDATES_PER_CLASS * (len(grid) - 1) + 1
+    return np.linspace(grid[0], grid[-1], count)
+
+
+def evidence_of(windows: Sequence[Window], grid: Sequence[float]) -> Evidence | None:
+    """What the answers of a clip's windows agree on; None where no offset is answerable often enough."""
+    offsets, step = candidates(grid), grid[1] - grid[0]
+    support = support_of(windows, grid, offsets)
+    best = support.best
+    if best is None:
+        return None
+    offset = float(offsets[best])
+    own = [each for window in windows if (each := own_best(window, grid, offsets)) is not None]
+    agreeing = sum(abs(each - offset) <= step + EPSILON for each in own)
+    shares = np.concatenate([window.probabilities for window in windows])
+    excess = support.share - support.expected_share
+    values = {
+        "excess": excess[best],
+        "margin": excess[best] - _elsewhere(support, excess, best, step),
+        "entropy": float(-(shares * np.log(np.maximum(shares, 1e-12))).sum(1).mean() / np.log(shares.shape[1])),
+        "near": float(np.mean([_near(answer) for answer in shares])),
+        "agreement": agreeing / len(own) if own else 0.0,
+        "starts": float(len(windows)),
+        "room": _seconds(windows) * support.answerable[best] / len(shares),
+    }
+    return Evidence(
+        offset=round(offset, 6) + 0.0,
+        supported=int(support.supported[best]),
+        answerable=int(support.answerable[best]),
+        expected=float(support.mean[best]),
+        places=len(shares),
+        starts=len(windows),
+        agreeing=agreeing,
+        features=np.array([values[name] for name in NAMES]),
+    )
+
+
+def own_best(window: Window, grid: Sequence[float], offsets: Floats) -> float | None:
+    """The offset that one start's answers support most; None where too few are answerable."""
+    support = support_of([window], grid, offsets)
+    return None if support.best is None else float(offsets[support.best])
+
+
+def _elsewhere(support: Support, excess: Floats, best: int, step: float) -> float:
+    """The largest excess of an offset more than two classes away, which shares no class with the best one."""
+    far = np.abs(support.offsets - support.offsets[best]) > 2 * step + EPSILON
+    considered = far & np.isfinite(support.z)
+    return float(excess[considered].max()) if considered.any() else 0.0
+
+
+def _near(answer: Floats) -> float:
+    """The probability of the best class and its neighbors."""
+    place = int(answer.argmax())
+    return float(answer[max(0, place - 1) : place + 2].sum())
+
+
+def _seconds(windows: Sequence[Window]) -> float:
+    """The seconds over which the sound of all starts was moved."""
+    return float(sum(np.ptp(window.shifts) for window in windows if len(window.shifts)))
