@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from synchformer.checkpoints.experience import experience
 from synchformer.cli.options import Commands, add_model, bar, complain, count, load, seconds, share
 from synchformer.cli.terminal import can_print, print_json
 from synchformer.errors import sentence_of
@@ -15,6 +16,7 @@ from synchformer.storage.file_names import printable
 if TYPE_CHECKING:
     from synchformer.inference.prediction import Prediction, Synchronizability
     from synchformer.modeling.synchformer import Synchformer
+    from synchformer.offsets.consensus.consensus import Tested
     from synchformer.offsets.continuous import FineEstimate
 
 BAR_WIDTH = 30  # characters for a probability of 1
@@ -27,13 +29,22 @@ def add(commands: Commands) -> None:
     parser.add_argument("videos", nargs="+", metavar="VIDEO", help="a video file with sound, or a folder with --out")
     add_model(parser)
     parser.add_argument("--start", type=seconds, default=0.0, help="first second of the crop (default: 0)")
+    parser.add_argument("--single", action="store_true", help="one answer, not tested by moving the sound: quick, and "
+                        "often wrong where the model does not understand the clip")  # fmt: skip
     parser.add_argument(
-        "--offset", type=seconds, default=0.0, help="move the sound this many seconds earlier before asking"
+        "--offset",
+        type=seconds,
+        default=0.0,
+        help="move the sound this many seconds earlier before asking; one answer, not tested",
     )
     parser.add_argument("--fine", action="store_true", help="finer than a class, with an interval; reads 10 s")
     parser.add_argument("--json", action="store_true", help="one JSON object per video and line")
     parser.add_argument("--top", type=count, default=5, help="how many offsets the table lists (default: 5)")
-    parser.add_argument("--as-published", action="store_true", help="cut times as the published code does (truncated)")
+    parser.add_argument(
+        "--as-published",
+        action="store_true",
+        help="cut times as the published code does (truncated); one answer, not tested",
+    )
     parser.add_argument("--out", type=Path, help="write a row per video to this .csv or .parquet; goes on if it exists")
     parser.add_argument("--recursive", action="store_true", help="look into the folders of a folder too")
     parser.add_argument(
@@ -65,8 +76,10 @@ def _contradiction(options: argparse.Namespace) -> str | None:
     moved = options.offset or options.as_published
     if options.fine and moved:
         return "--fine measures the file as it is; leave out --offset and --as-published"
-    if options.out and (options.fine or options.json or moved):
-        return "--out writes a table of plain predictions; leave out --fine, --json, --offset and --as-published"
+    if options.fine and options.single:
+        return "--fine combines many answers; leave out --single"
+    if options.out and (options.fine or options.json or moved or options.single):
+        return "--out writes a table of tested answers; leave out --fine, --json, --single, --offset and --as-published"
     if not options.out and (options.recursive or options.prior):
         return "--recursive and --prior are for tables; add --out table.csv"
     return None
@@ -103,25 +116,37 @@ def _write_table(model: Synchformer, options: argparse.Namespace) -> int:
 
 def _measure(model: Synchformer, video: str, options: argparse.Namespace) -> dict[str, Any]:
     """One video's result, or its error as a sentence; nothing a file does may stop the batch."""
-    from synchformer.inference.prediction import predict_file
-
     record = {"video": printable(video), "model": options.model, "start": options.start}
     try:
-        if options.fine:
-            from synchformer.offsets.continuous import fine
-
-            return record | {"fine": fine(model, video, start=options.start, precision=options.precision)}
-        result = predict_file(
-            model,
-            Path(video),
-            start=options.start,
-            offset=options.offset,
-            precision=options.precision,
-            as_published=options.as_published,
-        )
+        return record | _result(model, video, options)
     except (ValueError, OSError, MemoryError) as error:
         return {"video": printable(video), "error": sentence_of(error)}
-    return record | {"result": result}
+
+
+def _result(model: Synchformer, video: str, options: argparse.Namespace) -> dict[str, Any]:
+    """What was asked for, under the name of its kind.
+
+    Raises:
+        ValueError: as what is asked.
+    """
+    from synchformer.inference.prediction import Synchronizability, predict_file
+
+    place = {"start": options.start, "precision": options.precision}
+    if options.fine:
+        from synchformer.offsets.continuous import fine
+
+        return {"fine": fine(model, video, **place)}
+    if not (options.single or options.offset or options.as_published) and model.config.head == "offset":
+        from synchformer.offsets.consensus.consensus import ask_tested
+
+        with bar("places", "places") as move:
+            return {"tested": ask_tested(model, video, **place, progress=move)}
+    result = predict_file(model, Path(video), **place, offset=options.offset, as_published=options.as_published)
+    if isinstance(result, Synchronizability):
+        from synchformer.offsets.consensus.shared import with_doubt
+
+        result = with_doubt(result, model)
+    return {"result": result}
 
 
 def _show(record: dict[str, Any], options: argparse.Namespace) -> None:
@@ -130,8 +155,13 @@ def _show(record: dict[str, Any], options: argparse.Namespace) -> None:
     elif "error" in record:
         complain(f"{record['video']}\n  {record['error']}\n")
     else:
-        text = fine_text(record) if "fine" in record else as_text(record, options.top)
-        print(f"{record['video']}\n{text}\n", flush=True)
+        print(f"{record['video']}\n{_text(record, options.top)}\n  {experience(record['model'])}\n", flush=True)
+
+
+def _text(record: dict[str, Any], top: int) -> str:
+    if "fine" in record:
+        return fine_text(record)
+    return tested_text(record, top) if "tested" in record else as_text(record, top)
 
 
 def as_json(record: dict[str, Any]) -> dict[str, Any]:
@@ -142,6 +172,9 @@ def as_json(record: dict[str, Any]) -> dict[str, Any]:
     if "fine" in record:
         estimate: FineEstimate = record["fine"]
         return head | estimate.as_dict()
+    if "tested" in record:
+        tested: Tested = record["tested"]
+        return head | {"start": record["start"]} | tested.as_dict() | {"seen": experience(record["model"])}
     from synchformer.inference.prediction import Synchronizability
 
     result: Prediction | Synchronizability = record["result"]
@@ -150,6 +183,18 @@ def as_json(record: dict[str, Any]) -> dict[str, Any]:
         return head | {"synchronizability": result.probability, "sentence": result.sentence, "notes": result.notes}
     names = ("offset", "confidence", "grid", "probabilities", "sentence", "notes")
     return head | {name: getattr(result, name) for name in names}
+
+
+def tested_text(record: dict[str, Any], top: int) -> str:
+    """The tested answer, how it was tested, and the single answer that it rests on, named as such."""
+    tested: Tested = record["tested"]
+    consensus, single = tested.consensus, tested.single
+    lines = [f"  {consensus.sentence}", f"  {consensus.note}", ""]
+    lines += [f"  one answer, not tested ({record['start']:g} s, the sound where it is):"]
+    lines += [f"  {offset:+5.1f} s {part:6.1%}  {_bar(part)}" for offset, part in single.top(top)] + [""]
+    lines += [f"  {record['model']} from {', '.join(f'{start:g}' for start in tested.starts)} s, "
+              f"{consensus.places} answers in {tested.seconds:.1f} s"]  # fmt: skip
+    return "\n".join(line.rstrip() for line in [*lines, *(f"  {note}" for note in single.notes)])
 
 
 def as_text(record: dict[str, Any], top: int) -> str:

@@ -138,20 +138,32 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Synchronizability:
-    """Whether a clip's sound can be matched to its picture at all (section 4.2): the probability that it can."""
+    """Whether a model recognizes in a clip that its sound belongs to its picture (section 4.2): the probability of it.
+
+    Below `doubt` it is said that the model finds nothing shared. That is a statement about the model: of recorded clips
+    in sync it may give most a low probability, so `doubt` is measured on such clips.
+    """
 
     probability: float
     logits: tuple[float, ...]
     applied_offset: float = 0.0
     timing: Timing = field(default=Timing(), compare=False)
     notes: tuple[str, ...] = ()
+    doubt: float = 0.5
+
+    @property
+    def finds_nothing(self) -> bool:
+        """Whether the model is sure enough that it finds nothing shared."""
+        return self.probability < self.doubt
 
     @property
     def sentence(self) -> str:
         """The result in words."""
-        if self.probability >= 0.5:
-            return f"picture and sound can be synchronized ({self.probability * 100:.0f} % sure)"
-        return f"picture and sound cannot be synchronized ({(1 - self.probability) * 100:.0f} % sure)"
+        if self.probability >= max(0.5, self.doubt):
+            return f"this model finds something that picture and sound share ({self.probability * 100:.0f} % sure)"
+        if self.finds_nothing:
+            return f"this model finds nothing that picture and sound share ({(1 - self.probability) * 100:.0f} % sure)"
+        return f"this model is not sure whether picture and sound share anything ({self.probability * 100:.0f} %)"
 
 
 def offset_in_words(offset: float) -> str:

@@ -95,11 +95,10 @@ def load_clip(
             the file has no picture or no sound at all there (says where it begins or goes on).
     """
     with open_media(path) as file:
-        _check(file.info, start, offset, config)
+        check_place(file.info, start, offset, config)
         media = file.read_for_model(config, *crop_interval(start, offset, config))
     crop = cut_crop(media, start, offset, config=config, as_published=as_published)
-    _check_present(media, "picture", crop.video_times)
-    _check_present(media, "sound", crop.audio_times)
+    check_present(media, crop)
     return crop
 
 
@@ -117,7 +116,7 @@ def cut_crop(
     Raises:
         MediaError: start and offset lie outside what was decoded.
     """
-    _check(media.info, start, offset, config)
+    check_place(media.info, start, offset, config)
     frame, sample = _published_places(start, offset, config) if as_published else _places(start, offset, config)
     first, begin = frame - round(media.start * config.video_fps), sample - round(media.start * config.sample_rate)
     video = _part(media.video, first, config.crop_frames, "picture", media, start, offset, config)
@@ -174,7 +173,12 @@ def possible_offsets(info: MediaInfo, config: SynchformerConfig, start: float) -
     return -start, max(-start, info.audio.stop - config.crop_seconds - start)
 
 
-def _check(info: MediaInfo, start: float, offset: float, config: SynchformerConfig) -> None:
+def check_place(info: MediaInfo, start: float, offset: float, config: SynchformerConfig) -> None:
+    """Refuse a start and an offset for which a file has no picture or sound.
+
+    Raises:
+        MediaError: says the possible range.
+    """
     if not (math.isfinite(start) and math.isfinite(offset)):
         raise MediaError(f"start and offset must be numbers of seconds, not {start} and {offset}")
     earliest, latest = possible_starts(info, config, offset)
@@ -207,6 +211,16 @@ def _absences(media: Media, stream: Kind, times: tuple[float, float]) -> list[Ga
 
 def _in_words(media: Media, gap: Gap) -> str:
     return f"{media.info.path.name} has no {gap.stream} from {gap.start:.2f} s to {gap.stop:.2f} s."
+
+
+def check_present(media: Media, crop: Crop) -> None:
+    """Refuse a crop that has nothing at all of picture or sound.
+
+    Raises:
+        MediaError: says where the stream begins or goes on.
+    """
+    _check_present(media, "picture", crop.video_times)
+    _check_present(media, "sound", crop.audio_times)
 
 
 def _check_present(media: Media, stream: Kind, times: tuple[float, float]) -> None:

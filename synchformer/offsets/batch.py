@@ -22,15 +22,18 @@ from numpy.typing import NDArray
 from synchformer.config import Precision
 from synchformer.errors import sentence_of
 from synchformer.inference.engine import check_model
-from synchformer.inference.prediction import Prediction, predict
-from synchformer.media.crop import load_clip
 from synchformer.modeling.synchformer import Synchformer
 from synchformer.offsets.calibration import Calibration, calibration_of
+from synchformer.offsets.consensus.answers import read_surroundings, usual_shifts
+from synchformer.offsets.consensus.consensus import Tested, ask_around
 from synchformer.storage.file_names import printable
 from synchformer.storage.prefetch import prefetched
 from synchformer.storage.results_table import Table
 
-COLUMNS = ("file", "status", "offset", "confidence", "in_sync", "expected_size", "start", "note")
+COLUMNS = (
+    "file", "status", "stated", "stated_offset", "probability_right", "supported", "answerable", "single_offset",
+    "single_confidence", "in_sync", "expected_size", "start", "note",
+)  # fmt: skip
 TINY = 1e-12  # probabilities are kept above this before their logarithm is taken
 
 Floats = NDArray[np.float64]
@@ -41,14 +44,22 @@ class Row:
     """One file: `status` is "ok" or "failed"; times in seconds; `note` says what went wrong or must be known.
 
     `file` is its path, printable (`synchformer.storage.file_names`).
-    `in_sync` is the calibrated probability of class 0 and `expected_size` the mean absolute offset in seconds under the
-    calibrated probabilities.
+    `stated` says whether the tested answer holds (`synchformer.offsets.consensus`): then `stated_offset` is the offset.
+    `supported` of the `answerable` places support it, and `probability_right` is that of its being right.
+    What follows rests on one answer at `start`, not tested: `single_offset` and `single_confidence`, the likeliest
+    class and its probability; `in_sync`, the calibrated probability of class 0; and `expected_size`, the mean absolute
+    offset in seconds under the calibrated probabilities.
     """
 
     file: str
     status: str
-    offset: float | None = None
-    confidence: float | None = None
+    stated: bool | None = None
+    stated_offset: float | None = None
+    probability_right: float | None = None
+    supported: int | None = None
+    answerable: int | None = None
+    single_offset: float | None = None
+    single_confidence: float | None = None
     in_sync: float | None = None
     expected_size: float | None = None
     start: float | None = None
@@ -83,31 +94,39 @@ def predict_folder(
     if prior is not None and not 0 < prior < 1:
         raise ValueError(f"prior is a share between 0 and 1, not {prior}")
     constants = calibration or calibration_of(model)
-    for path, clip in prefetched(files, lambda path: load_clip(path, start, config=model.config), workers):
+    shifts = usual_shifts(model)
+    reach = max(map(abs, shifts))
+    for path, clip in prefetched(files, lambda path: read_surroundings(path, model.config, start, reach), workers):
         if isinstance(clip, Exception):
             yield _failed(path, start, clip)
             continue
         try:
-            answer = predict(model, clip, precision=precision)
+            tested = ask_around(model, clip, shifts, precision=precision)
         except (ValueError, MemoryError) as error:
             yield _failed(path, start, error)
             continue
-        yield _row(path, start, answer, constants.temperature, prior)
+        yield _row(path, start, tested, constants.temperature, prior)
 
 
 def _failed(path: Path, start: float, error: Exception) -> Row:
     return Row(printable(path), "failed", start=start, note=sentence_of(error))
 
 
-def _row(path: Path, start: float, answer: Prediction, temperature: float, prior: float | None) -> Row:
+def _row(path: Path, start: float, tested: Tested, temperature: float, prior: float | None) -> Row:
+    answer, consensus = tested.single, tested.consensus
     shares = calibrated(np.array([answer.probabilities]), temperature)[0]
     if prior is not None:
         shares = with_prior(shares, answer.grid.index(0.0), prior)
     return Row(
         file=printable(path),
         status="ok",
-        offset=answer.offset,
-        confidence=answer.confidence,
+        stated=consensus.stated,
+        stated_offset=consensus.offset if consensus.stated else None,
+        probability_right=consensus.probability,
+        supported=consensus.supported,
+        answerable=consensus.answerable,
+        single_offset=answer.offset,
+        single_confidence=answer.confidence,
         in_sync=float(shares[answer.grid.index(0.0)]),
         expected_size=float(shares @ np.abs(answer.grid)),
         start=start,

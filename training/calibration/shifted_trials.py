@@ -28,9 +28,8 @@ from synchformer.inference.prediction import predict_synchronizability
 from synchformer.inference.sliding_windows import Window
 from synchformer.media.crop import cut_crop
 from synchformer.media.decode import open_media
-from synchformer.media.probe import MediaError
 from synchformer.modeling.synchformer import Synchformer
-from synchformer.offsets.consensus.answers import ask_shifted, shifts_within, starts_around
+from synchformer.offsets.consensus.answers import ask_shifted, read_surroundings, shifts_within
 from synchformer.storage.atomic import atomic_write
 from synthetic import require_held_out, sample_scene, write_clip
 from synthetic.render import FPS
@@ -162,13 +161,13 @@ def measure_clip(model: Synchformer, item: Item, path: Path, synchronizability: 
         if seconds < SHORTEST:
             return ShiftedTrial(item, ())
         start = round((seconds - config.crop_seconds) / 2 * config.video_fps) / config.video_fps
-        starts = starts_around(file.info, config, start)
         matched = None
         if synchronizability is not None:
             asked = synchronizability.config
             media = file.read_for_model(asked, max(0.0, start - 0.1), start + asked.crop_seconds + 0.1)
             matched = predict_synchronizability(synchronizability, cut_crop(media, start, config=asked)).probability
-    answers = ask_shifted(model, path, start, shifts_within(2 * config.max_offset), starts=len(starts))
+    shifts = shifts_within(2 * config.max_offset)
+    answers = ask_shifted(model, read_surroundings(path, config, start, shifts[-1]), shifts)
     return ShiftedTrial(item, answers.windows, matched)
 
 
@@ -199,6 +198,3 @@ def _windows(kept: np.lib.npyio.NpzFile) -> Iterator[Window]:
     shifts, probabilities = kept["shifts"], kept["probabilities"].astype(np.float64)
     for start, stop, first, last in zip(kept["starts"], kept["stops"], ends - kept["counts"], ends, strict=True):
         yield Window(float(start), float(stop), shifts[first:last], probabilities[first:last])
-
-
-__all__ = ["Item", "MediaError", "ShiftedTrial", "collect_shifted", "generated", "measure_clip", "read_manifest"]

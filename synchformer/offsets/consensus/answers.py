@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from synchformer.config import Precision, SynchformerConfig
 from synchformer.inference.crop_checks import is_still, lacks
 from synchformer.inference.prediction import Prediction, decide, encode
 from synchformer.inference.sliding_windows import Window
 from synchformer.inference.sweep import Sounds
-from synchformer.media.crop import Crop, cut_crop, possible_offsets, possible_starts
+from synchformer.media.crop import SPARE, Crop, check_place, check_present, cut_crop, possible_offsets, possible_starts
 from synchformer.media.decode import open_media
-from synchformer.media.probe import Media, MediaError, MediaInfo
+from synchformer.media.probe import Media, MediaInfo
 from synchformer.modeling.synchformer import Synchformer
 
 STEP = 0.08  # s between the shifts of a quick model: two frames
@@ -28,7 +29,7 @@ STARTS = 3
 APART = 1.0  # s that starts lie apart at least
 AROUND = 10.0  # s around the first start within which others lie: one offset for the clip is what is asked
 
-Progress = Callable[[int, int], None]
+Progress = Callable[[float, float], None]
 
 
 @dataclass(frozen=True)
@@ -82,24 +83,45 @@ def starts_around(info: MediaInfo, config: SynchformerConfig, start: float) -> t
     return tuple(chosen)
 
 
+@dataclass(frozen=True)
+class Surroundings:
+    """What was decoded of a file around its `starts`, in seconds: enough for every shift that it has sound for."""
+
+    media: Media
+    starts: tuple[float, ...]
+
+
+def read_surroundings(
+    path: str | Path, config: SynchformerConfig, start: float, reach: float, starts: int = STARTS
+) -> Surroundings:
+    """Decode what crops at `start`, and at up to `starts` starts in all, need when the sound moves by up to `reach`.
+
+    Raises:
+        MediaError: as `load_clip`.
+    """
+    with open_media(path) as file:
+        check_place(file.info, start, 0.0, config)
+        places = starts_around(file.info, config, start)[:starts]
+        stop = max(places) + config.crop_seconds + reach + SPARE
+        media = file.read_for_model(config, max(0.0, min(places) - reach), stop)
+    check_present(media, cut_crop(media, places[0], config=config))
+    return Surroundings(media, places)
+
+
 def ask_shifted(
     model: Synchformer,
-    path: str | Path,
-    start: float,
+    around: Surroundings,
     shifts: Sequence[float],
     *,
-    starts: int = STARTS,
     precision: Precision = "auto",
     progress: Progress | None = None,
 ) -> ShiftedAnswers:
-    """Ask a model about a file under every one of `shifts` for which it has sound.
+    """Ask a model about a clip under every one of `shifts` for which it has sound.
 
     Args:
         model: a Synchformer with the offset head, in evaluation mode.
-        path: a video file with sound.
-        start: first second of the first crop.
+        around: the decoded clip.
         shifts: seconds, above zero: the sound is made early.
-        starts: of how many starts at most.
         precision: as in `predict`.
         progress: called with the answers that are there and their number.
 
@@ -107,34 +129,28 @@ def ask_shifted(
         MediaError: as `load_clip`.
         ValueError: as `predict`.
     """
-    config, reach = model.config, max(map(abs, shifts))
-    with open_media(path) as file:
-        places = starts_around(file.info, config, start)[:starts]
-        begin = max(0.0, min(places) - reach)
-        media = file.read_for_model(config, begin, max(places) + config.crop_seconds + reach)
-    plans = [[each for each in shifts if _fits(media.info, config, place, each)] for place in places]
+    config, media = model.config, around.media
+    crops = [cut_crop(media, place, config=config) for place in around.starts]
+    plans = [[each for each in shifts if _fits(media.info, config, crop.start, each)] for crop in crops]
     total, done = sum(map(len, plans)), 0
-    crops = [cut_crop(media, place, 0.0, config=config) for place in places]
-    sounds: Sounds | None = None
-    first: Prediction | None = None
+    segments: dict[int, Tensor] = {}
+    firsts: list[Prediction] = []
     windows = []
     for crop, plan in zip(crops, plans, strict=True):
         encoding = encode(model, crop, precision=precision)
-        known = {} if sounds is None else sounds.segments
         sounds = Sounds.of(crop, encoding)
-        sounds.segments = known | sounds.segments
-        first = first or decide(model, encoding, precision=precision)
-        answers = []
+        sounds.segments = segments = segments | sounds.segments
+        if not firsts:
+            firsts.append(decide(model, encoding, precision=precision))
+        answers: list[Prediction] = []
         for part in _shifted(model, media, crop, plan, sounds, precision):
             answers += part
             if progress:
                 progress(done + len(answers), total)
-        done += len(plan)
+        segments, done = sounds.segments, done + len(plan)
         if answers:
             windows.append(window_of(crop, answers))
-    if first is None:
-        raise MediaError(f"{Path(path).name} has no start at which a crop fits")
-    return ShiftedAnswers(first, crops[0], tuple(windows))
+    return ShiftedAnswers(firsts[0], crops[0], tuple(windows))
 
 
 def window_of(crop: Crop, answers: Sequence[Prediction]) -> Window:

@@ -1,15 +1,16 @@
 """The tested answer about a clip: the offset that the answers agree on, or that the model does not understand the clip.
 
-    from synchformer import load_model
-    from synchformer.offsets import ask_tested
+from synchformer import load_model
+from synchformer.offsets import ask_tested
 
-    print(ask_tested(load_model("mini"), "clip.mp4").consensus.sentence)
+print(ask_tested(load_model("mini"), "clip.mp4").consensus.sentence)
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,14 @@ from synchformer.inference.engine import check_model
 from synchformer.inference.prediction import Prediction, offset_in_words
 from synchformer.inference.sliding_windows import Window
 from synchformer.modeling.synchformer import Synchformer
-from synchformer.offsets.consensus.answers import STARTS, Progress, ask_shifted, usual_shifts
+from synchformer.offsets.consensus.answers import (
+    STARTS,
+    Progress,
+    Surroundings,
+    ask_shifted,
+    read_surroundings,
+    usual_shifts,
+)
 from synchformer.offsets.consensus.constants import ASSUMED_SHARE, RISK, Statement, statement_of
 from synchformer.offsets.consensus.features import Evidence, evidence_of
 from synchformer.offsets.consensus.support import MIN_ANSWERABLE
@@ -68,15 +76,14 @@ class Consensus:
             return f"cannot tell: {reason[0].lower()}{reason[1:]}"
         if self.offset is None:
             return (
-                f"cannot tell: the answer could not be tested, for the sound can be moved to {self.places} places only; "
-                "a longer clip, or a start further inside, leaves more room"
+                "cannot tell: the answer could not be tested, for there is sound for "
+                f"{self.places} of the places only that it would be moved to; a longer clip leaves more room"
             )
         if not self.stated:
             return f"cannot tell: {self.doubt}"
         sure = "" if self.probability is None else f"{self.probability * 100:.0f} % sure; "
         if round(abs(self.offset), 3) < self.step:
-            near = "" if self.offset == 0 else f", {offset_in_words(self.offset)} at most likely"
-            return f"no offset found at this {self.step:.2g} s resolution{near} ({sure}{self.followed})"
+            return f"no offset found at this {self.step:.2g} s resolution ({sure}{self.followed})"
         return f"the sound is {offset_in_words(self.offset)} ({sure}{self.followed})"
 
     @property
@@ -95,7 +102,7 @@ class Consensus:
         """Plain values for JSON; times in seconds."""
         return {
             "stated": self.stated,
-            "offset": self.offset if self.stated else None,
+            "stated_offset": self.offset if self.stated else None,
             "supported_offset": self.offset,
             "supported": self.supported,
             "answerable": self.answerable,
@@ -122,11 +129,21 @@ class Consensus:
 
 @dataclass(frozen=True)
 class Tested:
-    """A clip's tested answer, and the first single one: the distribution at `start` with the sound where it is."""
+    """A clip's tested answer, and the single one: the distribution at the first start with the sound where it is.
+
+    `starts` are all that were measured, in seconds; `seconds` is what both took together.
+    """
 
     consensus: Consensus
     single: Prediction
-    start: float
+    starts: tuple[float, ...]
+    seconds: float = field(default=0.0, compare=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: the tested answer, and under `single` the distribution of one answer."""
+        names = ("offset", "confidence", "grid", "probabilities", "sentence")
+        single = {name: getattr(self.single, name) for name in names}
+        return self.consensus.as_dict() | {"single": single, "notes": self.single.notes}
 
 
 def ask_tested(
@@ -157,11 +174,32 @@ def ask_tested(
         ValueError: as `predict`.
     """
     check_model(model, "offset")
+    begin = time.perf_counter()
+    asked = usual_shifts(model) if shifts is None else tuple(shifts)
+    around = read_surroundings(path, model.config, start, max(map(abs, asked)), starts)
+    decode = time.perf_counter() - begin
+    tested = ask_around(model, around, asked, precision=precision, progress=progress, statement=statement)
+    timing = replace(tested.single.timing, decode=decode)
+    return replace(tested, single=replace(tested.single, timing=timing), seconds=time.perf_counter() - begin)
+
+
+def ask_around(
+    model: Synchformer,
+    around: Surroundings,
+    shifts: Sequence[float] | None = None,
+    *,
+    precision: Precision = "auto",
+    progress: Progress | None = None,
+    statement: Statement | None = None,
+) -> Tested:
+    """As `ask_tested`, of what is decoded already."""
+    begin = time.perf_counter()
     asked = usual_shifts(model) if shifts is None else shifts
-    answers = ask_shifted(model, path, start, asked, starts=starts, precision=precision, progress=progress)
+    answers = ask_shifted(model, around, asked, precision=precision, progress=progress)
     missing = lacks(answers.crop)
     single = replace(answers.first, notes=(*answers.crop.notes, *missing))
-    return Tested(consensus_of(model, answers.windows, missing, statement), single, start)
+    consensus = consensus_of(model, answers.windows, missing, statement)
+    return Tested(consensus, single, around.starts, time.perf_counter() - begin)
 
 
 def consensus_of(

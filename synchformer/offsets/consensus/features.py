@@ -19,7 +19,7 @@ CANDIDATES_PER_CLASS = 2  # possible offsets in a class: answers lie within half
 
 @dataclass(frozen=True)
 class Evidence:
-    """The offset that the answers support most, and what speaks for it.
+    """The offset that the answers support most, in seconds to half a class, and what speaks for it.
 
     `supported` of `answerable` answers lie within a class of it, of `places` that were asked in all; permuted answers
     would in `expected`. `starts` starts were measured, of which `agreeing` support it by themselves. `features` (F,)
@@ -51,7 +51,7 @@ def evidence_of(windows: Sequence[Window], grid: Sequence[float]) -> Evidence | 
     best = support.best
     if best is None:
         return None
-    offset = float(offsets[best])
+    offset = _refined(windows, grid, float(offsets[best]))
     own = [each for window in windows if (each := own_best(window, grid, offsets)) is not None]
     agreeing = sum(abs(each - offset) <= step + EPSILON for each in own)
     shares = np.concatenate([window.probabilities for window in windows])
@@ -66,7 +66,7 @@ def evidence_of(windows: Sequence[Window], grid: Sequence[float]) -> Evidence | 
         "room": _seconds(windows) * support.answerable[best] / len(shares),
     }
     return Evidence(
-        offset=round(offset, 6) + 0.0,
+        offset=offset,
         supported=int(support.supported[best]),
         answerable=int(support.answerable[best]),
         expected=float(support.mean[best]),
@@ -81,6 +81,18 @@ def own_best(window: Window, grid: Sequence[float], offsets: Floats) -> float | 
     """The offset that one start's answers support most; None where too few are answerable."""
     support = support_of([window], grid, offsets)
     return None if support.best is None else float(offsets[support.best])
+
+
+def _refined(windows: Sequence[Window], grid: Sequence[float], offset: float) -> float:
+    """The mean offset that the supporting answers give once their shifts are taken off, rounded to half a class."""
+    step = grid[1] - grid[0]
+    answers = np.concatenate([np.array(grid)[window.probabilities.argmax(1)] for window in windows])
+    shifts = np.concatenate([window.shifts for window in windows])
+    apart = answers - shifts - offset
+    inside = (np.abs(offset + shifts) <= grid[-1] + EPSILON) & (np.abs(apart) <= step + EPSILON)
+    mean = offset + float(apart[inside].mean()) if inside.any() else offset
+    unit = step / CANDIDATES_PER_CLASS
+    return round(round(mean / unit) * unit, 6) + 0.0
 
 
 def _elsewhere(support: Support, excess: Floats, best: int, step: float) -> float:
