@@ -28,9 +28,12 @@ from synchformer.inference.prediction import (
     encode,
     predict_synchronizability,
 )
+from synchformer.inference.sliding_windows import Window
 from synchformer.inference.sweep import Sounds
 from synchformer.media.crop import Crop
 from synchformer.modeling.synchformer import Synchformer
+from synchformer.offsets.consensus.answers import Surroundings, ask_shifted
+from synchformer.offsets.consensus.shared import with_doubt
 from synchformer.stats.intervals import Array
 
 FEW_DISTRACTORS = 3  # for captum's methods, which try every mask with every distractor
@@ -55,9 +58,16 @@ def other_sound(model: Synchformer, clip: Crop, like: Encoding, precision: Preci
     return decide(model, encode(model, clip, precision=precision, like=like), precision=precision)
 
 
+def windows_around(
+    model: Synchformer, around: Surroundings, shifts: Sequence[float], precision: Precision
+) -> tuple[Window, ...]:
+    """Answers about a decoded clip under shifts of its sound."""
+    return ask_shifted(model, around, shifts, precision=precision).windows
+
+
 def synchronizability(model: Synchformer, clip: Crop, precision: Precision) -> Synchronizability:
-    """Whether picture and sound can be matched at all."""
-    return predict_synchronizability(model, clip, precision=precision)
+    """Whether the model recognizes that picture and sound belong together."""
+    return with_doubt(predict_synchronizability(model, clip, precision=precision), model)
 
 
 def bank(model: Synchformer, places: Sequence[Path], precision: Precision) -> Bank:

@@ -29,8 +29,11 @@ from interface.session.session import Session
 from interface.session.upload_checks import notes_on_clip
 from interface.session.workspace import Answer, Upload
 from interface.tabs.components import JOB, QUICK
+from synchformer.checkpoints.experience import experience
+from synchformer.checkpoints.registry import CHECKPOINTS
 from synchformer.inference.prediction import Prediction
 from synchformer.media.crop import possible_offsets
+from synchformer.offsets.consensus.consensus import Consensus
 
 STREAMS = {"both": ("audio", "video"), "audio": ("audio",), "video": ("video",)}
 
@@ -98,21 +101,26 @@ class Endpoints:
         self._models = models
 
     def predict(self, video: str, start: float = 0.0, offset: float = 0.0, model: str = "mini") -> Reply:
-        """Measure how far a video's sound is off, in a crop of five seconds. Offset above zero: the sound is early.
+        """Measure how far a video's sound is off, and test whether the answer follows the sound when that is moved.
+
+        Offset above zero: the sound is early.
 
         Args:
             video: a video file with sound.
-            start: first second of the crop on the file's clock.
-            offset: seconds by which the sound is made early before asking (late below zero).
+            start: first second of the crop of five seconds on the file's clock; two others are measured where they fit.
+            offset: seconds by which the sound is made early for the single answer (late below zero).
             model: name of the model.
 
         Returns:
-            model, start, applied_offset, offset (the likeliest, in seconds), confidence (its probability), telling
-            (whether there is one clear peak), grid (seconds) and probabilities (one for each of grid), sentence, notes
-            (sentences about what the crop lacks).
+            model, start, stated (whether the model understands the clip well enough to state an offset), stated_offset
+            (in seconds; null where none is), supported_offset, supported and answerable (in how many of how many places
+            the answer followed the sound), probability_right, sentence, seen (what the model has seen), notes
+            (sentences about what the crop lacks), and single: one answer, not tested, with applied_offset, offset (the
+            likeliest), confidence (its probability), telling (whether there is one clear peak), grid, probabilities.
         """
         with self._asked(video, model) as (session, clip):
-            return _as_reply(session.answer(clip.key, start, offset), session, start)
+            answer, consensus = session.answer(clip.key, start, offset), session.consensus(clip.key, start)
+            return _as_reply(answer, consensus, session, start)
 
     def synchronizability(self, video: str, start: float = 0.0, offset: float = 0.0, model: str = "mini") -> Reply:
         """Tell whether a video's sound can be matched to its picture at all (section 4.2 of the paper).
@@ -227,11 +235,9 @@ class Endpoints:
                 self._models.workspace.forget(clip.key)
 
 
-def _as_reply(answer: Answer, session: Session, start: float) -> Reply:
+def _as_reply(answer: Answer, consensus: Consensus, session: Session, start: float) -> Reply:
     prediction = answer.prediction
-    return {
-        "model": session.name,
-        "start": start,
+    single = {
         "applied_offset": prediction.applied_offset,
         "offset": prediction.offset,
         "confidence": prediction.confidence,
@@ -239,8 +245,10 @@ def _as_reply(answer: Answer, session: Session, start: float) -> Reply:
         "grid": list(prediction.grid),
         "probabilities": list(prediction.probabilities),
         "sentence": answer.sentence,
-        "notes": list(answer.notes),
     }
+    place = {"model": session.name, "start": start}
+    seen = experience(session.name) if session.name in CHECKPOINTS else ""
+    return place | consensus.as_dict() | {"single": single, "seen": seen, "notes": list(answer.notes)}
 
 
 def _sweep_row(prediction: Prediction) -> Reply:

@@ -27,10 +27,13 @@ from attribution.result import Attribution, rows
 from attribution.strongest_moments import NONE_CERTAIN, StrongMoment, strongest_moments
 from interface.views.svg_charts import as_svg, distribution_chart, residual, sweep_chart
 from interface.views.sweep_table import sweep_csv
+from synchformer.checkpoints.experience import experience
+from synchformer.checkpoints.registry import CHECKPOINTS
 from synchformer.inference.crop_checks import lacks
 from synchformer.inference.prediction import Prediction, Synchronizability
 from synchformer.media.crop import Crop
 from synchformer.media.preprocess import log_mel
+from synchformer.offsets.consensus.consensus import Consensus
 from synchformer.storage.atomic import atomic_write
 from synchformer.storage.csv_rows import as_csv
 from synchformer.storage.json_text import to_json
@@ -50,7 +53,8 @@ class Findings:
     """Everything that was found about one crop; what was not asked is None or empty.
 
     `name` is what the visitor calls the file, `model` what the page calls the model, `link` where the page can be
-    opened again. `seen` and `heard` are the seconds of the crop at which known events are seen and heard.
+    opened again. `consensus` is the tested answer about the file, without which nothing is stated. `seen` and `heard`
+    are the seconds of the crop at which known events are seen and heard.
     """
 
     name: str
@@ -60,6 +64,7 @@ class Findings:
     attribution: Attribution | None = None
     sweep: tuple[Prediction, ...] = ()
     synchronizability: Synchronizability | None = None
+    consensus: Consensus | None = None
     notes: tuple[str, ...] = ()
     link: str | None = None
     measure: str = "score"
@@ -68,11 +73,19 @@ class Findings:
 
     @property
     def verdict(self) -> str:
-        """The answer in one sentence; what the crop lacks comes before what the model says."""
+        """The answer in one sentence: what the crop lacks, else the tested answer.
+
+        Of sound that was moved, the single answer is told where the test says that the model understands the clip.
+        """
         missing = lacks(self.clip)
         if missing:
             return f"Cannot tell: {missing[0].split(' in these ')[0].lower()}"
-        return self.prediction.sentence[0].upper() + self.prediction.sentence[1:]
+        sentence = self.prediction.sentence
+        if self.consensus is None:
+            return f"One answer, not tested: {sentence}"
+        if not (self.consensus.stated and self.clip.offset):
+            sentence = self.consensus.sentence
+        return sentence[0].upper() + sentence[1:]
 
     def as_json(self) -> dict[str, Any]:
         """Everything as plain values; the file is called by its name, places on the server are left out."""
@@ -83,6 +96,7 @@ class Findings:
             "verdict": self.verdict,
             "notes": list(self.notes),
             "start": self.clip.video_start,
+            "consensus": None if self.consensus is None else self.consensus.as_dict(),
             "prediction": _plain(self.prediction),
             "sweep": [_plain(each) for each in self.sweep],
             "synchronizability": None if self.synchronizability is None else self.synchronizability.probability,
@@ -147,8 +161,9 @@ def _basis(findings: Findings) -> str:
 
 def _notes(findings: Findings) -> list[str]:
     answer = findings.synchronizability
-    doubt = [answer.sentence[0].upper() + answer.sentence[1:] + "."] if answer and answer.probability < 0.5 else []
-    return [*dict.fromkeys((*lacks(findings.clip), *findings.notes)), *doubt]
+    doubt = [answer.sentence[0].upper() + answer.sentence[1:] + "."] if answer and answer.finds_nothing else []
+    seen = [experience(findings.model)] if findings.model in CHECKPOINTS else []
+    return [*dict.fromkeys((*lacks(findings.clip), *findings.notes)), *doubt, *seen]
 
 
 def _distribution_words(prediction: Prediction) -> str:
@@ -163,16 +178,24 @@ def _facts(findings: Findings) -> list[tuple[str, str]]:
         ("Picture of the file", "{:.2f} to {:.2f} s".format(*clip.video_times)),
         ("Sound of the file", "{:.2f} to {:.2f} s".format(*clip.audio_times)),
         ("Applied offset", _signed(prediction.applied_offset)),
-        ("Predicted offset", f"{_signed(prediction.offset)} ({prediction.confidence:.1%})"),
+        ("One answer, not tested", f"{_signed(prediction.offset)} ({prediction.confidence:.1%})"),
     ]
+    if findings.consensus is not None:
+        facts.append(("Tested by moving the sound", _tested(findings.consensus)))
     if findings.synchronizability is not None:
-        facts.append(("Can be synchronized", f"{findings.synchronizability.probability:.1%}"))
+        facts.append(("Finds that picture and sound share something", f"{findings.synchronizability.probability:.1%}"))
     if findings.attribution is not None:
         facts += _attribution_facts(findings.attribution)
     facts.append(("Software", f"synchformer {synchformer.__version__}, torch {_torch_version()}"))
     if findings.link:
         facts.append(("Opens again at", findings.link))
     return facts
+
+
+def _tested(consensus: Consensus) -> str:
+    if consensus.offset is None:
+        return f"{consensus.places} places, too few"
+    return f"{consensus.supported} of {consensus.answerable} places support {_signed(consensus.offset)}"
 
 
 def _attribution_facts(attribution: Attribution) -> list[tuple[str, str]]:

@@ -25,10 +25,13 @@ from synchformer.config import Precision
 from synchformer.inference.crop_checks import is_still, lacks
 from synchformer.inference.engine import check_model
 from synchformer.inference.prediction import Prediction, Synchronizability
+from synchformer.inference.sliding_windows import Window
 from synchformer.inference.sweep import Sounds, read_around
 from synchformer.media.crop import Crop, cut_crop, possible_offsets
 from synchformer.media.probe import Media
 from synchformer.modeling.synchformer import Synchformer
+from synchformer.offsets.consensus.answers import read_surroundings, starts_around, usual_shifts, window_of
+from synchformer.offsets.consensus.consensus import Consensus, consensus_of
 from synchformer.stats.intervals import Array
 
 REPORT_SECONDS = 0.3  # between two partial attributions: the accelerator is free for a slider in between
@@ -139,7 +142,7 @@ class Session:
         begin = number("start", start)
         low, high = possible_offsets(clip.info, self.model.config, begin)
         asked = [number("offset", offset) for offset in offsets]
-        if not self._quick:
+        if not self.is_quick:
             return [], []
         kept = self.workspace.features.get((self.name, clip.key, begin))
         known = kept.answers if kept else {}
@@ -175,6 +178,52 @@ class Session:
         """The model's offset classes, in seconds, for which the clip has sound at this start."""
         low, high = possible_offsets(clip.info, self.model.config, start)
         return tuple(offset for offset in self.model.config.grid if low - 1e-6 <= offset <= high + 1e-6)
+
+    def consensus(self, key: object, start: object) -> Consensus:
+        """What the answers under known shifts of the sound agree on, at this start and up to two others of the clip.
+
+        Answers that are known are not asked for again; the accelerator is given back between two starts.
+
+        Raises:
+            PageError: as `predict`.
+        """
+        clip = self.opened(key)
+        begin = number("start", start)
+        shifts = usual_shifts(self.model)
+        with page_errors(clip.name):
+            self.predict(key, begin, 0.0)
+            low, high = possible_offsets(clip.info, self.model.config, begin)
+            asked = [shift for shift in shifts if low - 1e-6 <= shift <= high + 1e-6]
+            answers = list(self._answers(clip, begin, asked))
+            heard = [each.prediction for each in answers if not each.lacks]
+            with self.workspace.turn():
+                prepared = self._prepared(clip, begin)
+            here = cut_crop(prepared.media, begin, config=self.model.config)
+            windows = [window_of(here, heard)] if heard else []
+            for place in starts_around(clip.info, self.model.config, begin)[1:]:
+                windows += self._elsewhere(clip, prepared, place, shifts)
+            return consensus_of(self.model, windows, lacks(here, still=prepared.still))
+
+    def _answers(self, clip: Upload, start: float, offsets: Sequence[float]) -> Iterator[Answer]:
+        """Answers at one start, those that are not known some at a time, so that others have their turn in between."""
+        for first in range(0, len(offsets), self._together):
+            part = offsets[first : first + self._together]
+            with self.workspace.turn():
+                prepared = self._prepared(clip, start)
+                new = [each for each in part if self._whole_frames(each) not in prepared.answers]
+                made = {each.prediction.applied_offset: each for each in self._more(clip, start, prepared, new)}
+            for each in part:
+                frames = self._whole_frames(each)
+                yield made[each] if each in made else prepared.answers[frames or 0]
+
+    def _elsewhere(self, clip: Upload, prepared: Prepared, start: float, shifts: Sequence[float]) -> tuple[Window, ...]:
+        """Answers at another start of a clip, kept with those of the start on show."""
+        if start not in prepared.elsewhere:
+            around = read_surroundings(clip.path, self.model.config, start, max(map(abs, shifts)), starts=1)
+            with self.workspace.turn():
+                windows = zerogpu.run(tasks.windows_around, self.model, around, shifts, self.precision)
+            prepared.elsewhere[start] = windows
+        return prepared.elsewhere[start]
 
     def attribute(
         self,
@@ -329,6 +378,8 @@ class Session:
 
     def _more(self, clip: Upload, start: float, prepared: Prepared, offsets: Sequence[float]) -> list[Answer]:
         """Answers for other offsets of whole frames."""
+        if not offsets:
+            return []
         cuts = [cut_crop(prepared.media, start, offset, config=self.model.config) for offset in offsets]
         sounds, predictions = zerogpu.run(tasks.more_answers, self.model, prepared.sounds, cuts, self.precision)
         prepared.sounds.segments.update(sounds.segments)
@@ -361,7 +412,7 @@ class Session:
         return OFFSETS_TOGETHER if self.device == "cpu" else OFFSETS_TOGETHER_ON_GPU
 
     @property
-    def _quick(self) -> bool:
+    def is_quick(self) -> bool:
         """Whether the model is small or fast enough to be asked about every offset before anyone needs it."""
         return self.device != "cpu" or sum(each.numel() for each in self.model.parameters()) <= MAX_PARAMETERS_AHEAD
 

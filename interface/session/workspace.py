@@ -25,6 +25,7 @@ from interface.session.upload_checks import check_file, notes_on_file
 from synchformer.config import SynchformerConfig
 from synchformer.copies.remux import browser_note, suited_suffix, write_shifted
 from synchformer.inference.prediction import Encoding, Prediction
+from synchformer.inference.sliding_windows import Window
 from synchformer.inference.sweep import Sounds
 from synchformer.media.crop import possible_starts
 from synchformer.media.probe import Media, MediaInfo
@@ -94,6 +95,7 @@ class Prepared:
     """The crop at one start: its picture's features, and the picture and sound around it for every offset.
 
     `sounds` and `answers` grow as offsets are asked for; offsets of whole frames only, so that their number is bounded.
+    `elsewhere` is filled when the answer is tested, by two other starts at most.
     """
 
     encoding: Encoding
@@ -101,6 +103,7 @@ class Prepared:
     sounds: Sounds
     still: bool
     answers: dict[int, Answer] = field(default_factory=dict)  # by the offset in frames
+    elsewhere: dict[float, tuple[Window, ...]] = field(default_factory=dict)  # answers at other starts of the clip
 
     @property
     def size(self) -> int:

@@ -4,33 +4,49 @@
 // while the offset slider moves, answers come from what `server.ahead` told before, or straight from `server.live`.
 const plot = part('plot');
 let shown = JSON.parse(props.value);
-let sync = null; // what is known about whether the clip can be synchronized at all
+let sync = null; // what the other model says: whether picture and sound share anything
+let test = null; // whether the answer follows the sound, once that was tested: then, and only then, it is the answer
 
 let written = null; // what the card says now: an error or "busy" is not `shown`
 function write(view) {
   const card = part('card');
   written = view;
-  card.dataset.state = view.error ? 'error' : view.state;
-  part('sentence').textContent = glued(view.error ?? view.sentence);
+  const words = view.error ? { state: 'error', sentence: view.error, detail: '' } : tested(view);
+  card.dataset.state = words.state;
+  part('sentence').textContent = glued(words.sentence);
   part('sentence').setAttribute('role', view.error ? 'alert' : 'status');
-  part('detail').textContent = view.error ? '' : glued(view.detail);
+  part('detail').textContent = glued(words.detail);
   part('note').textContent = view.error ? '' : glued(view.note ?? '');
+  part('seen').textContent = view.error ? '' : view.seen ?? '';
   part('timing').textContent = view.error ? '' : view.timing;
-  plot.setAttribute('aria-label', view.error ?? view.sentence);
+  plot.setAttribute('aria-label', words.sentence);
   plot.dataset.applied = view.applied ?? '';
   if (!view.error) writeSync(view);
 }
 
-// The doubt outweighs the answer: where picture and sound do not belong together, no offset is told.
+const lowered = (text) => text[0].toLowerCase() + text.slice(1);
+const isOf = (one, other) => one && one.key === other.key && one.start === other.start && one.model === other.model;
+
+// What the card says of a single answer: it is provisional until the clip's answer was tested, and where the test states
+// nothing it stays a doubt at every place of the slider.
+function tested(view) {
+  if (!view.key || view.lacking || !['telling', 'unsure'].includes(view.state)) return view;
+  const single = `One answer, not tested: ${lowered(view.sentence)}.`;
+  if (!isOf(test, view)) {
+    return { state: 'testing', sentence: 'Testing whether the answer follows the sound …', detail: single };
+  }
+  if (test.error) return { state: 'testing', sentence: 'The answer could not be tested', detail: `${test.error} ${single}` };
+  if (test.stated === null) return { state: 'testing', sentence: test.sentence, detail: `${single} ${test.detail}` };
+  if (!test.stated) return { state: 'unsure', sentence: test.sentence, detail: test.detail };
+  return Math.abs(view.applied) < 0.001 ? { state: 'telling', ...pick(test) } : view;
+}
+const pick = ({ sentence, detail }) => ({ sentence, detail });
+
 function writeSync(view) {
   const line = part('sync');
   const known = sync && sync.key === view.key && sync.start === view.start ? sync : null;
   line.textContent = glued(known?.error ?? known?.sentence ?? '');
   line.dataset.able = known?.able ?? '';
-  if (!known || known.able !== false || view.state !== 'telling') return;
-  part('card').dataset.state = 'unsure';
-  part('sentence').textContent = 'Cannot tell: sound and picture may not belong together';
-  part('detail').textContent = glued(`If they do: ${view.sentence[0].toLowerCase()}${view.sentence.slice(1)}.`);
 }
 
 async function draw(view) {
@@ -91,6 +107,11 @@ async function lookAhead() {
       offsets = left;
       part('card').dataset.known = String(known.size);
     }
+    const answer = await server.tested({ key, model, start });
+    if (knownOf !== of) return;
+    test = answer.error ? { key, model, start, error: answer.error } : answer;
+    part('card').dataset.tested = String(test.stated ?? '');
+    if (written?.key && !written.error) write(written);
   } catch {
     // Then every place is asked for when the slider gets there.
   }

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from interface.session.errors import PageError
+from interface.session.errors import PageError, number
 from interface.session.examples import truth_of
 from interface.session.limits import MAX_OFFSETS_AHEAD
 from interface.session.model_registry import Models
@@ -16,7 +16,15 @@ from interface.session.session import Session
 from interface.session.workspace import Upload
 from interface.tabs.attribute import IDLE
 from interface.tabs.components import Changes, PageContext, script
-from interface.views.result_card import View, answer_view, empty_view, error_view, moved_view
+from interface.views.result_card import (
+    View,
+    answer_view,
+    empty_view,
+    error_view,
+    moved_view,
+    tested_view,
+    untested_view,
+)
 from interface.views.timeline import clip_timeline
 from synchformer.storage.json_text import to_json
 
@@ -27,7 +35,7 @@ def card(models: Models, plotly: Path) -> gr.HTML:
         value=to_json(empty_view(models.first.model.config.grid)),
         html_template=script("result.html"),
         js_on_load=script("shared.js", "result.js"),
-        server_functions=[_live(models), _ahead(models)],
+        server_functions=[_live(models), _ahead(models), _tested(models)],
         plotly=str(plotly),
         elem_id="result",
     )
@@ -102,3 +110,21 @@ def _ahead(models: Models) -> Callable[[Any], View]:
             return error_view(str(error))
 
     return ahead
+
+
+def _tested(models: Models) -> Callable[[Any], View]:
+    """The function by which the page learns whether the answer follows the sound, once the offsets are known."""
+
+    def tested(request: Any) -> View:
+        values = request if isinstance(request, dict) else {}
+        try:
+            session = models.get(values.get("model"))
+            clip, start = session.opened(values.get("key")), number("start", values.get("start"))
+            place: dict[str, Any] = {"key": clip.key, "start": start, "model": session.name}
+            if not session.is_quick:
+                return untested_view(**place)
+            return tested_view(session.consensus(clip.key, start), **place)
+        except PageError as error:
+            return error_view(str(error))
+
+    return tested

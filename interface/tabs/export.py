@@ -143,6 +143,7 @@ def _report(source: Source) -> Iterator[Path]:
         attribution=source.attribution,
         sweep=tuple(session.sweep(job.key, job.start)),
         synchronizability=session.synchronizability(*job.place) if ready else None,
+        consensus=session.consensus(job.key, job.start) if session.is_quick else None,
         notes=notes_on_clip(crop),
         measure=source.measure,
         seen=events.seen,

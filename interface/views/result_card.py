@@ -7,7 +7,10 @@ from typing import Any
 from interface.session.model_registry import label
 from interface.session.workspace import Answer
 from interface.views.offset_figures import distribution, moved
+from synchformer.checkpoints.experience import experience
+from synchformer.checkpoints.registry import CHECKPOINTS
 from synchformer.inference.prediction import Prediction, Synchronizability, Timing
+from synchformer.offsets.consensus.consensus import Consensus
 
 View = dict[str, Any]
 
@@ -48,6 +51,35 @@ def moved_view(answer: Answer, *, model: str, device: str) -> View:
     return _words(answer, model, device) | {"moved": moved(answer.prediction)}
 
 
+def tested_view(consensus: Consensus, *, key: str, start: float, model: str) -> View:
+    """What is added to the card once the answer was tested: until then the single answer is provisional.
+
+    Where nothing is `stated`, this takes the place of every single answer.
+    """
+    sentence = consensus.sentence
+    return {
+        "key": key,
+        "start": start,
+        "model": model,
+        "stated": consensus.stated,
+        "sentence": sentence[0].upper() + sentence[1:],
+        "detail": consensus.note[0].upper() + consensus.note[1:] + ".",
+    }
+
+
+def untested_view(*, key: str, start: float, model: str) -> View:
+    """The same for a model that is too slow here to be asked at many places."""
+    return {
+        "key": key,
+        "start": start,
+        "model": model,
+        "stated": None,
+        "sentence": "One answer, not tested",
+        "detail": f"{label(model)} is too slow on this computer to move the sound to many places; synchformer predict "
+        "does that.",
+    }
+
+
 def _words(answer: Answer, model: str, device: str) -> View:
     return {
         "state": "telling" if answer.is_conclusive else "unsure",
@@ -55,18 +87,20 @@ def _words(answer: Answer, model: str, device: str) -> View:
         "sentence": answer.sentence[0].upper() + answer.sentence[1:],
         "detail": " ".join(answer.lacks) or detail(answer.prediction),
         "timing": f"{timing(answer.prediction.timing)} — {label(model)} on {device}",
+        "lacking": bool(answer.lacks),
+        "seen": experience(model) if model in CHECKPOINTS else "",
         "note": " ".join(note for note in answer.notes if note not in answer.lacks),
     }
 
 
 def synchronizability_view(answer: Synchronizability, *, key: str, start: float) -> View:
-    """What is added to the card once it is known whether the clip can be synchronized at all."""
+    """What is added to the card once the other model was asked whether picture and sound share anything."""
     return {
         "key": key,
         "start": start,
         "applied": answer.applied_offset,
         "probability": answer.probability,
-        "able": answer.probability >= 0.5,
+        "able": not answer.finds_nothing,
         "sentence": answer.sentence[0].upper() + answer.sentence[1:] + ".",
     }
 

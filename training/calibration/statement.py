@@ -15,7 +15,8 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from synchformer.offsets.consensus.constants import RISK, Statement
-from synchformer.offsets.consensus.features import NAMES, Floats
+from synchformer.offsets.consensus.features import NAMES
+from synchformer.offsets.consensus.support import Floats
 from training.calibration.planted import PlantedClip
 
 FOLDS = 5

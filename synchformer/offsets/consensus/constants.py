@@ -18,7 +18,8 @@ import numpy as np
 from synchformer.checkpoints.assets import asset
 from synchformer.checkpoints.fingerprint import fingerprint
 from synchformer.modeling.synchformer import TwoStreams
-from synchformer.offsets.consensus.features import NAMES, Floats
+from synchformer.offsets.consensus.features import NAMES
+from synchformer.offsets.consensus.support import Floats
 
 CONSENSUS_FILE = "consensus.json"  # among the embedded files
 RISK = 0.2  # the share of stated offsets that may be wrong
@@ -69,7 +70,8 @@ def statement_as_dict(statement: Statement) -> dict[str, Any]:
 
 def statement_from(values: dict[str, Any]) -> Statement:
     """A statement out of its plain values."""
-    return Statement(**{name: tuple(each) if isinstance(each, list) else each for name, each in values.items()})
+    tuples: dict[str, Any] = {name: tuple(values[name]) for name in ("names", "center", "scale", "weights")}
+    return Statement(**(values | tuples))
 
 
 @lru_cache(maxsize=1)
