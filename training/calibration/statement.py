@@ -47,7 +47,7 @@ def cross_fitted(clips: Sequence[PlantedClip], folds: int = FOLDS) -> Floats:
     for index in range(min(folds, len(sources))):
         others = [clip for clip, place in zip(clips, places, strict=True) if place != index]
         statement = _regression(others, "", RISK)
-        for place in np.flatnonzero(places == index):
+        for place in np.flatnonzero(places == index).tolist():
             said[place] = statement.probability(clips[place].features)
     return said
 

@@ -30,7 +30,6 @@ from synchformer.offsets.consensus.answers import (
 )
 from synchformer.offsets.consensus.constants import ASSUMED_SHARE, RISK, Statement, statement_of
 from synchformer.offsets.consensus.features import Evidence, evidence_of
-from synchformer.offsets.consensus.support import MIN_ANSWERABLE
 
 
 @dataclass(frozen=True)
@@ -57,6 +56,11 @@ class Consensus:
     step: float
     measured: str = ""
     lacks: tuple[str, ...] = ()
+
+    @property
+    def exceeds_chance(self) -> bool:
+        """Whether more answers support the offset than if they were permuted; never where all answers are one."""
+        return self.supported > self.expected + 1
 
     @property
     def is_contradictory(self) -> bool:
@@ -236,7 +240,6 @@ def weigh(evidence: Evidence, grid: Sequence[float], statement: Statement | None
         stated = evidence.supported >= ASSUMED_SHARE * evidence.answerable
     else:
         stated = probability >= statement.threshold
-    exceeds_chance = evidence.supported > evidence.expected + 1 and evidence.answerable >= MIN_ANSWERABLE
     consensus = Consensus(
         offset=evidence.offset,
         supported=evidence.supported,
@@ -246,9 +249,9 @@ def weigh(evidence: Evidence, grid: Sequence[float], statement: Statement | None
         starts=evidence.starts,
         agreeing=evidence.agreeing,
         probability=probability,
-        stated=stated and exceeds_chance,
+        stated=stated,
         risk=statement.risk if statement else RISK,
         step=grid[1] - grid[0],
         measured=statement.measured if statement else "",
     )
-    return replace(consensus, stated=consensus.stated and not consensus.is_contradictory)
+    return replace(consensus, stated=stated and consensus.exceeds_chance and not consensus.is_contradictory)
