@@ -4,9 +4,10 @@ python -m training.calibration.consensus runs/consensus --model mini --footage F
 
 The folder of footage has a `manifest.csv` with the columns file, split, kind and source; its clips are in sync.
 Answers are kept in the run's folder, which an interrupted run goes on with; pictures are encoded once for every start.
-The constants are fitted on the footage of one split, those that are printed are of the other: where a model was trained
-on the footage of one split, fit on the other one (`--fit-on valid`), whose figures are then those of sources that were
-left out of the fit. Constants go to `assets/consensus.json` under the fingerprints of the weights.
+The constants are fitted on the footage of one split and on the generated clips; what is printed of these are figures of
+sources that were left out, one fold after the other. Where a model was trained on the footage of one split, it
+understands that better than any other: fit on the other one (`--fit-on valid`). Constants go to `assets/consensus.json`
+under the fingerprints of the weights.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from synchformer.storage.atomic import atomic_write
 from training.calibration.consensus_table import Scored, table
 from training.calibration.planted import planted_clips
 from training.calibration.risk_coverage import draw_risk_coverage
-from training.calibration.shifted_trials import Item, ShiftedTrial, collect_shifted, generated, read_manifest
+from training.calibration.shifted_trials import GENERATED, Item, ShiftedTrial, collect_shifted, generated, read_manifest
 from training.calibration.statement import cross_fitted, fit_statement, weights_of
 from training.calibration.trials import FIRST_SEED
 from training.config.command_options import add_seed
@@ -49,20 +50,17 @@ def fit_all(
 ) -> tuple[Statement, list[Scored]]:
     """The constants, and every planted clip with the probability under constants of other sources.
 
-    Footage of the split that is fitted on, and generated clips, weigh alike; where there is no footage the generated
-    clips are alone.
+    Fitted are footage of one split and generated clips together; where there is no footage, these alone.
 
     Raises:
         ValueError: as `fit_statement`.
     """
     clips = planted_clips(trials, grid)
-    fitted = [clip for clip in clips if clip.item.split == fit_on] or [
-        clip for clip in clips if clip.item.split == "generated"
-    ]
-    sources = len({clip.item.source for clip in fitted})
-    names = len({clip.item.name for clip in fitted})
-    what = "generated clips" if fitted[0].item.split == "generated" else "recorded clips"
-    statement = fit_statement(fitted, f"{names} {what} of {sources} sources with planted offsets", risk)
+    fitted = [clip for clip in clips if clip.item.split in (fit_on, GENERATED)]
+    recorded = {clip.item.name: clip.item.source for clip in fitted if clip.item.kind != GENERATED}
+    others = len({clip.item.name for clip in fitted}) - len(recorded)
+    footage = f"{len(recorded)} recorded clips of {len(set(recorded.values()))} sources and " if recorded else ""
+    statement = fit_statement(fitted, f"{footage}{others} generated clips with planted offsets", risk)
     held = dict(zip(map(id, fitted), cross_fitted(fitted), strict=True))
     scored = [Scored(clip, float(held.get(id(clip), statement.probability(clip.features)))) for clip in clips]
     return statement, scored
@@ -93,7 +91,7 @@ def write(place: Path, model: str, values: dict[str, Any]) -> None:
 def picture(scored: Sequence[Scored], fit_on: str, statement: Statement, path: Path) -> None:
     """Draw risk and coverage of recorded and of generated clips."""
     report = next(split for split in SPLITS if split != fit_on)
-    names = {fit_on: "recorded, of the fit's split", report: "recorded, others", "generated": "generated"}
+    names = {fit_on: "recorded, of the fit's split", report: "recorded, others", GENERATED: "generated"}
     groups, chance = {}, {}
     for split, name in names.items():
         rows = [each for each in scored if each.clip.item.split == split and each.clip.part == "all starts"]

@@ -39,6 +39,7 @@ SIZE = (128, 128)  # pixels of generated clips
 SECONDS = 10.0  # of generated clips
 EVENTS = (1, 4)  # shared ones in a generated clip
 COLUMNS = ("file", "split", "kind", "source")  # that a manifest must have
+GENERATED = "generated"  # the kind, and the split, of generated clips
 SHORTEST = 6.0  # s: a shorter clip leaves less than a second for shifts
 
 
@@ -104,7 +105,7 @@ def read_manifest(folder: Path, per_source: int) -> list[Item]:
 def generated(seeds: range) -> list[Item]:
     """Generated clips, each its own source."""
     require_held_out(seeds)
-    return [Item(f"generated_{seed}", "generated", "generated", f"seed {seed}", seed=seed) for seed in seeds]
+    return [Item(f"generated_{seed}", GENERATED, GENERATED, f"seed {seed}", seed=seed) for seed in seeds]
 
 
 def collect_shifted(

@@ -1,7 +1,8 @@
 """Fit when an offset may be stated: a logistic regression over clips with planted offsets, and its threshold.
 
-Sources count alike, however many clips they have. What is said of how well it does is said of sources that were left
-out: they are dealt into folds, and each is judged by constants that were fitted on the others.
+Recorded and generated clips weigh alike, and so do the sources within each, however many clips they have. The threshold
+rests on recorded clips where there are some, under constants from other sources: sources are dealt into folds, and each
+is measured by constants that were fitted on the others.
 
 Shape legend: N clips, F features.
 """
@@ -12,29 +13,35 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from synchformer.offsets.consensus.constants import RISK, Statement
 from synchformer.offsets.consensus.features import NAMES
 from synchformer.offsets.consensus.support import Floats
 from training.calibration.planted import PlantedClip
+from training.calibration.shifted_trials import GENERATED
+
+Bools = NDArray[np.bool_]
 
 FOLDS = 5
-PENALTY = 1.0  # inverse strength of the L2 penalty
-MIN_STATED = 10.0  # clips, as sources count, above a threshold before its risk is believed
-MIN_THRESHOLD = 0.5
+PENALTY = 0.3  # inverse strength of the L2 penalty
+MIN_STATED = 4.0  # clips, as sources count, above a threshold before its risk is believed
 
 
 def fit_statement(clips: Sequence[PlantedClip], measured: str, risk: float = RISK) -> Statement:
-    """The constants for these clips; the threshold is that of `threshold_of` on sources that were left out.
+    """The constants for these clips.
 
     Raises:
         ValueError: when all clips are right, or none is.
     """
     regression = _regression(clips, measured, risk)
     held = cross_fitted(clips)
-    right = np.array([clip.right for clip in clips])
-    threshold = threshold_of(held, right, weights_of(clips), risk)
+    recorded = np.array([clip.item.kind != GENERATED for clip in clips])
+    deciding = recorded if recorded.any() else ~recorded
+    chosen = [clip for clip, decides in zip(clips, deciding, strict=True) if decides]
+    right = np.array([clip.right for clip in chosen])
+    threshold = threshold_of(held[deciding], right, weights_of(chosen), risk)
     return Statement(**{**vars(regression), "threshold": threshold})
 
 
@@ -53,23 +60,39 @@ def cross_fitted(clips: Sequence[PlantedClip], folds: int = FOLDS) -> Floats:
 
 
 def weights_of(clips: Sequence[PlantedClip]) -> Floats:
-    """Weights under which every source counts as much as the mean one: (N,), their sum is N."""
-    counts = Counter(clip.item.source for clip in clips)
-    return np.array([len(clips) / len(counts) / counts[clip.item.source] for clip in clips])
+    """Weights under which recorded and generated clips, and the sources of each, count alike: (N,).
 
-
-def threshold_of(said: Floats, right: np.ndarray, weights: Floats, risk: float = RISK) -> float:
-    """The lowest probability from which on at most `risk` of the clips are wrong, at it and at every higher one.
-
-    Where too few clips are as sure as that, the probability itself is believed: 1 - risk.
+    Their sum is the number of clips, each counted once however many offsets were planted in it.
     """
-    order = np.argsort(-said)
+    kinds = [clip.item.kind == GENERATED for clip in clips]
+    sources = Counter(clip.item.source for clip in clips)
+    of_kind = Counter(kind for kind, _ in {(kind, clip.item.source) for kind, clip in zip(kinds, clips, strict=True)})
+    names = len({clip.item.name for clip in clips})
+    return np.array(
+        [
+            names / len(of_kind) / of_kind[kind] / sources[clip.item.source]
+            for kind, clip in zip(kinds, clips, strict=True)
+        ]
+    )
+
+
+def threshold_of(said: Floats, right: Bools, weights: Floats, risk: float = RISK) -> float:
+    """The lowest probability, of at least 1 - risk, from which on at most `risk` of the clips are wrong.
+
+    Where that holds nowhere, the probability above which fewer than `MIN_STATED` clips remain: then next to nothing is
+    stated of clips like these.
+    """
+    order = np.argsort(-said, kind="stable")
     total, good = np.cumsum(weights[order]), np.cumsum((weights * right)[order])
-    passes = (good / total >= 1 - risk) | (total < MIN_STATED)
-    reached = len(passes) if passes.all() else int(passes.argmin())
-    if not reached or total[reached - 1] < MIN_STATED:
-        return 1 - risk
-    return float(max(MIN_THRESHOLD, said[order][reached - 1]))
+    enough = total >= MIN_STATED
+    passes = enough & (good / total >= 1 - risk)
+    if passes.any():
+        lowest = said[order][np.flatnonzero(passes)[-1]]
+    elif enough.any():
+        lowest = said[order][int(enough.argmax())]
+    else:
+        lowest = 1 - risk
+    return round(float(max(1 - risk, lowest)), 5)
 
 
 def _regression(clips: Sequence[PlantedClip], measured: str, risk: float) -> Statement:

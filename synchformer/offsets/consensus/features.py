@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from synchformer.inference.sliding_windows import Window
-from synchformer.offsets.consensus.support import EPSILON, Floats, Support, support_of
+from synchformer.offsets.consensus.support import EPSILON, Floats, Support, likelihood_of, support_of
 
-NAMES = ("excess", "margin", "entropy", "near", "agreement", "starts", "room")
+NAMES = ("excess", "margin", "likelihood", "entropy", "near", "agreement", "starts", "room")
 CANDIDATES_PER_CLASS = 2  # possible offsets in a class: answers lie within half of that of the true one
 
 
@@ -23,7 +23,9 @@ class Evidence:
 
     `supported` of `answerable` answers lie within a class of it, of `places` that were asked in all; permuted answers
     would in `expected`. `starts` starts were measured, of which `agreeing` support it by themselves. `features` (F,)
-    are those of `NAMES`: the share above that of permuted answers, the same beyond the best offset elsewhere, the mean
+    are those of `NAMES`: the share above that of permuted answers, the same beyond the best offset elsewhere, how far
+    its log likelihood lies above that of the best offset elsewhere (in standard deviations of permuted answers, for one
+    place), the mean
     entropy of single answers (1: even), their mean probability within a class of their best, the share of starts that
     agree, the number of starts, and the seconds of shifts at which it is answerable.
     """
@@ -59,6 +61,7 @@ def evidence_of(windows: Sequence[Window], grid: Sequence[float]) -> Evidence | 
     values = {
         "excess": excess[best],
         "margin": excess[best] - _elsewhere(support, excess, best, step),
+        "likelihood": _likelihood_margin(windows, grid, offset),
         "entropy": float(-(shares * np.log(np.maximum(shares, 1e-12))).sum(1).mean() / np.log(shares.shape[1])),
         "near": float(np.mean([_near(answer) for answer in shares])),
         "agreement": agreeing / len(own) if own else 0.0,
@@ -100,6 +103,17 @@ def _elsewhere(support: Support, excess: Floats, best: int, step: float) -> floa
     far = np.abs(support.offsets - support.offsets[best]) > 2 * step + EPSILON
     considered = far & np.isfinite(support.z)
     return float(excess[considered].max()) if considered.any() else 0.0
+
+
+def _likelihood_margin(windows: Sequence[Window], grid: Sequence[float], offset: float) -> float:
+    """By how many standard deviations offsets within a class are likelier than all others, for one place."""
+    likelihood, step = likelihood_of(windows, grid, candidates(grid)), grid[1] - grid[0]
+    apart = np.abs(likelihood.offsets - offset)
+    z = likelihood.z
+    near, far = z[apart <= step + EPSILON], z[(apart > 2 * step + EPSILON) & np.isfinite(z)]
+    if not len(far) or not np.isfinite(near).any():
+        return 0.0
+    return float(near.max() - far.max()) / float(np.sqrt(sum(len(window.shifts) for window in windows)))
 
 
 def _near(answer: Floats) -> float:

@@ -18,18 +18,23 @@ Shape legend: K offsets, M shifts, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 
 from synchformer.inference.sliding_windows import Window
+from synchformer.offsets.posterior import STEP as POSTERIOR_STEP
+from synchformer.offsets.posterior import offset_grid
+from synchformer.offsets.response import Response, assumed_profile
 
 Floats = NDArray[np.float64]
 
 MIN_ANSWERABLE = 6  # shifts at which an offset must be answerable to be considered at all
 SMOOTHING = 0.1  # of a variance: keeps a single hit among constant answers from counting as certainty
+ASSUMED_CHANCE = 0.1  # of the assumed response: the share of answers that say nothing
 EPSILON = 1e-6  # s: below it, two times are one
 
 
@@ -87,24 +92,52 @@ def support_of(windows: Sequence[Window], grid: Sequence[float], offsets: Floats
         offsets: the possible offsets (K,).
     """
     classes = np.array(grid)
+    step = classes[1] - classes[0]
+
+    def scores(totals: Floats, shares: Floats) -> Floats:
+        answers = classes[shares.argmax(1)]
+        hits: Floats = (np.abs(totals[:, :, None] - answers) <= step + EPSILON).astype(float)
+        return hits
+
+    return _summed(windows, classes, offsets, scores)
+
+
+def likelihood_of(windows: Sequence[Window], grid: Sequence[float], offsets: Floats) -> Support:
+    """The same of log likelihoods, of whole distributions: `supported` is their sum instead of a count.
+
+    The response is the assumed one, a staircase with soft edges, so that no other measured constants take part.
+    """
+    classes = np.array(grid)
+    response = Response(tuple(grid), assumed_profile(classes[1] - classes[0]), ASSUMED_CHANCE)
+    known = offset_grid(response.reach)  # (X,)
+    logs = np.log(response.of(known))  # (X, C)
+
+    def scores(totals: Floats, shares: Floats) -> Floats:
+        heights = logs @ shares.T  # (X, M)
+        heights -= logsumexp(heights, axis=0) - np.log(len(known))
+        places = np.clip(np.round((totals - known[0]) / POSTERIOR_STEP), 0, len(known) - 1).astype(int)
+        return np.asarray(heights[places])  # (K, M, M)
+
+    return _summed(windows, classes, offsets, scores)
+
+
+Scores = Callable[[Floats, Floats], Floats]  # totals (K, M) and answers (M, C) to shift by answer (K, M, M)
+
+
+def _summed(windows: Sequence[Window], grid: Floats, offsets: Floats, scores: Scores) -> Support:
     sums = np.zeros((4, len(offsets)))  # supported, answerable, mean, variance
     for window in windows:
         if len(window.shifts):
-            sums += _counts(window, classes, offsets)
+            totals = offsets[:, None] + window.shifts  # (K, M)
+            inside = (totals <= grid[-1] + EPSILON) & (totals >= grid[0] - EPSILON)
+            sums += _moments(scores(totals, window.probabilities) * inside[:, :, None], inside)
     return Support(offsets, *sums)
 
 
-def _counts(window: Window, grid: Floats, offsets: Floats) -> Floats:
-    """Supported, answerable, mean and variance for every offset: (4, K)."""
-    answers = grid[window.probabilities.argmax(1)]  # (M,)
-    totals = offsets[:, None] + window.shifts  # (K, M)
-    inside = (np.abs(totals) <= grid[-1] + EPSILON) & (totals >= grid[0] - EPSILON)
-    step = grid[1] - grid[0]
-    hits = np.abs(totals[:, :, None] - answers) <= step + EPSILON  # (K, M, M): shift by answer
-    scores = (hits & inside[:, :, None]).astype(float)
-    supported = np.einsum("kmm->k", scores)
+def _moments(scores: Floats, inside: NDArray[np.bool_]) -> Floats:
+    """Sum over the shifts, answerable ones, mean and variance of the sum under permuted answers: (4, K)."""
+    count = scores.shape[1]
     means = scores.mean((1, 2))  # (K,)
     centered = scores - scores.mean(1, keepdims=True) - scores.mean(2, keepdims=True) + means[:, None, None]
-    count = len(answers)
     variance = (centered**2).sum((1, 2)) / max(1, count - 1)
-    return np.stack([supported, inside.sum(1), means * count, variance])
+    return np.stack([np.einsum("kmm->k", scores), inside.sum(1), means * count, variance])
