@@ -54,6 +54,7 @@ def evidence_of(windows: Sequence[Window], grid: Sequence[float]) -> Evidence | 
     if best is None:
         return None
     offset = _refined(windows, grid, float(offsets[best]))
+    best = int(np.abs(offsets - offset).argmin())
     own = [each for window in windows if (each := own_best(window, grid, offsets)) is not None]
     agreeing = sum(abs(each - offset) <= step + EPSILON for each in own)
     shares = np.concatenate([window.probabilities for window in windows])

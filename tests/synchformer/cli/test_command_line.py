@@ -8,6 +8,8 @@ import pytest
 from synchformer import cli
 from synchformer.checkpoints import registry
 from synchformer.inference import prediction
+from tests.support.flash_click import write_flash_click
+from tests.support.page import TINY, FlashAndClick
 from tests.support.predictions import GRID, some_prediction
 
 
@@ -22,13 +24,13 @@ def answers(monkeypatch):
             raise ValueError(f"{path.name} is not a media file")
         return replace(some_prediction(), applied_offset=options["offset"])
 
-    monkeypatch.setattr(registry, "load_model", lambda name, device="auto": (name, device))
+    monkeypatch.setattr(registry, "load_model", lambda name, device="auto": FlashAndClick())
     monkeypatch.setattr(prediction, "predict_file", predict_file)
     return asked
 
 
 def test_table(answers, capsys):
-    assert cli.main(["predict", "clip.mp4", "--top", "3"]) == 0
+    assert cli.main(["predict", "clip.mp4", "--single", "--top", "3"]) == 0
     out = capsys.readouterr().out
     assert "the sound is 0.4 s early (58 % sure)" in out
     rows = [line for line in out.splitlines() if "%  " in line]
@@ -66,7 +68,7 @@ def test_options_reach_the_prediction(answers):
 
 
 def test_errors_go_to_stderr(answers, capsys):
-    assert cli.main(["predict", "bad.mp4"]) == 1
+    assert cli.main(["predict", "bad.mp4", "--single"]) == 1
     captured = capsys.readouterr()
     assert "bad.mp4 is not a media file" in captured.err
     assert captured.out == ""
@@ -90,16 +92,35 @@ def test_unknown_model_is_a_usage_error_that_names_the_known_ones(capsys):
 
 def test_synchronizability_is_printed_instead(monkeypatch, capsys):
     answer = prediction.Synchronizability(probability=0.83, logits=(-0.8, 0.8))
-    monkeypatch.setattr(registry, "load_model", lambda name, device="auto": None)
+    monkeypatch.setattr(
+        registry, "load_model", lambda name, device="auto": FlashAndClick(TINY.with_head("synchronizability"))
+    )
     monkeypatch.setattr(prediction, "predict_file", lambda model, path, **options: answer)
     assert cli.main(["predict", "a.mp4", "--model", "synchronizability", "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
     assert record["synchronizability"] == 0.83
     assert cli.main(["predict", "a.mp4", "--model", "synchronizability"]) == 0
-    assert "picture and sound can be synchronized (83 % sure)" in capsys.readouterr().out
+    assert "this model finds something that picture and sound share (83 % sure)" in capsys.readouterr().out
 
 
 def test_models_are_listed(capsys):
     assert cli.main(["models"]) == 0
     names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
     assert {"mini", "audioset", "vggsound", "lrs3", "synchronizability"} <= set(names)
+
+
+def test_the_tested_answer_comes_first_and_the_single_one_is_named(monkeypatch, tmp_path, capsys):
+    clip = str(write_flash_click(tmp_path / "a.mp4", seconds=10, event=5.0, noise=0.01))
+    monkeypatch.setattr(registry, "load_model", lambda name, device="auto": FlashAndClick())
+    assert cli.main(["predict", clip]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith("  no offset found at this 0.2 s resolution (the answer followed the sound in ")
+    assert "  one answer, not tested (0 s, the sound where it is):" in lines
+    assert lines[-2] == "  mini has only ever seen generated clips: of recorded video it may understand little."
+    assert cli.main(["predict", clip, "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert (record["stated"], abs(record["stated_offset"]) <= 0.1) == (True, True)
+    assert {"supported", "answerable", "probability_right", "sentence", "seen", "notes"} <= set(record)
+    assert set(record["single"]) == {"offset", "confidence", "grid", "probabilities", "sentence"}
+    assert "offset" not in record
+    assert cli.main(["predict", clip, "--single", "--fine"]) == 2

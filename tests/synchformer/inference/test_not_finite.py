@@ -93,7 +93,7 @@ def test_a_batch_goes_on(model, video, tmp_path, poison):
     rows = list(csv.DictReader((tmp_path / "table.csv").read_text().splitlines()))
     assert [row["status"] for row in rows] == ["failed", "ok", "failed", "ok"]
     assert all("its sound holds values that are no numbers" in row["note"] for row in rows[::2])
-    assert not any(row["confidence"] for row in rows[::2])
+    assert not any(row["single_confidence"] for row in rows[::2])
 
 
 def test_a_set_counts_no_such_clip(model, video, tmp_path, monkeypatch):

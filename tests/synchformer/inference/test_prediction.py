@@ -188,8 +188,10 @@ def test_synchronizability():
     config = TINY.with_head("synchronizability")
     answer = predict_synchronizability(KnownAnswer([0.2, 0.8], config), FakeClip(config=config))
     assert answer.probability == pytest.approx(0.8)
-    assert answer.sentence == "picture and sound can be synchronized (80 % sure)"
-    assert Synchronizability(0.1, (0.0, 0.0)).sentence == "picture and sound cannot be synchronized (90 % sure)"
+    assert answer.sentence == "this model finds something that picture and sound share (80 % sure)"
+    assert Synchronizability(0.1, (0.0, 0.0)).sentence == (
+        "this model finds nothing that picture and sound share (90 % sure)"
+    )
 
 
 def test_training_mode_and_foreign_clips_are_refused(tiny):
