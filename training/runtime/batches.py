@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
@@ -12,15 +11,11 @@ Batch = dict[str, Tensor]
 """Tensors of one micro-batch by name, on the CPU."""
 
 
-@dataclass(frozen=True)
-class _Failure:
-    """Why there is no batch: a sentence, for errors of another process arrive with its whole traceback."""
+class Batches(Dataset[Batch | str]):
+    """The batches that a function makes of numbers; in another process a sentence where there is none.
 
-    reason: str
-
-
-class Batches(Dataset[Batch | _Failure]):
-    """The batches that a function makes of numbers."""
+    Errors of another process would arrive with its whole traceback.
+    """
 
     def __init__(self, make: Callable[[int], Batch], numbers: range) -> None:
         self.make, self.numbers = make, numbers
@@ -28,13 +23,13 @@ class Batches(Dataset[Batch | _Failure]):
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def __getitem__(self, index: int) -> Batch | _Failure:
+    def __getitem__(self, index: int) -> Batch | str:
         try:
             return self.make(self.numbers[index])
         except ValueError as error:
             if get_worker_info() is None:
                 raise
-            return _Failure(str(error))
+            return str(error)
 
 
 def prefetched(make: Callable[[int], Batch], numbers: range, loaders: int) -> Iterator[Batch]:
@@ -44,6 +39,6 @@ def prefetched(make: Callable[[int], Batch], numbers: range, loaders: int) -> It
         ValueError: as `make`, whichever process it happens in.
     """
     for batch in DataLoader(Batches(make, numbers), batch_size=None, num_workers=loaders):
-        if isinstance(batch, _Failure):
-            raise ValueError(batch.reason)
+        if isinstance(batch, str):
+            raise ValueError(batch)
         yield batch

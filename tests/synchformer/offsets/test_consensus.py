@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from synchformer.checkpoints.experience import experience
+from synchformer.copies.remux import write_shifted
 from synchformer.inference.prediction import Synchronizability
 from synchformer.inference.sliding_windows import Window
 from synchformer.media.probe import MediaError, probe
-from synchformer.media.remux import write_shifted
 from synchformer.offsets import ask_tested
 from synchformer.offsets.batch import COLUMNS, predict_folder
 from synchformer.offsets.consensus import constants
