@@ -41,7 +41,6 @@ from training.config.command_options import add_seed
 
 PLACE = asset(CONSENSUS_FILE)
 SPLITS = ("train", "valid")
-DOUBTED = 0.05  # the share of clips in sync of which a synchronizability model may find nothing shared
 SEEDS_AFTER = 5000  # seeds from the first of the calibration on, that no other constants use
 
 
@@ -67,18 +66,12 @@ def fit_all(
 
 
 def doubt_below(trials: Sequence[ShiftedTrial], fit_on: str) -> float | None:
-    """The probability of being matched that `DOUBTED` of the clips in sync stay below, sources weighing alike."""
-    known = [trial for trial in trials if trial.item.split == fit_on and trial.matched is not None]
-    if not known:
-        return None
-    counts: dict[str, int] = {}
-    for trial in known:
-        counts[trial.item.source] = counts.get(trial.item.source, 0) + 1
-    ranked = sorted(known, key=lambda trial: trial.matched or 0.0)
-    weights = np.array([1 / counts[trial.item.source] for trial in ranked])
-    shares = np.cumsum(weights) / weights.sum()
-    place = int(np.searchsorted(shares, DOUBTED / 2))  # half of it, for other sources differ
-    return round(float(ranked[place].matched or 0.0), 5)
+    """The probability of being matched below which none of the recorded clips in sync lies, halved for those to come.
+
+    None without such clips.
+    """
+    known = [trial.matched for trial in trials if trial.item.split == fit_on and trial.matched is not None]
+    return round(min(known) / 2, 6) if known else None
 
 
 def write(place: Path, model: str, values: dict[str, Any]) -> None:

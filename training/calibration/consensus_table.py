@@ -74,21 +74,26 @@ def _line(
     name: str, rows: Sequence[Scored], trials: Sequence[ShiftedTrial], statement: Statement, doubt: float | None
 ) -> str:
     sources = {each.clip.item.source for each in rows}
-    stated = [each for each in rows if each.is_stated(statement)]
     cells = [name, str(len(sources)), str(len({each.clip.item.name for each in rows}))]
     cells += [_share(rows, lambda each: each.clip.single), _share(rows, lambda each: each.clip.right)]
     cells += [_share(rows, lambda each: each.clip.permuted), _share(rows, lambda each: each.is_stated(statement))]
-    cells.append(_share(stated, lambda each: each.clip.right) if stated else "none")
+    cells.append(_share(rows, lambda each: each.clip.right, lambda each: each.is_stated(statement)))
     matched = [trial.matched or 0.0 for trial in trials]
     cells.append("" if doubt is None or not matched else f"{np.mean(np.array(matched) < doubt) * 100:.1f}")
     return f"| {' | '.join(cells)} |"
 
 
-def _share(rows: Sequence[Scored], value: Callable[[Scored], float]) -> str:
-    """A share over sources that weigh alike, with the interval of sources drawn anew."""
-    by_source: dict[str, list[float]] = {}
+def _share(
+    rows: Sequence[Scored], value: Callable[[Scored], float], among: Callable[[Scored], bool] = lambda each: True
+) -> str:
+    """A share of those among the rows, over sources that weigh alike, with the interval of sources drawn anew."""
+    by_source: dict[str, list[tuple[float, float]]] = {}
     for each in rows:
-        by_source.setdefault(each.clip.item.source, []).append(float(value(each)))
-    means = np.array([np.mean(values) for values in by_source.values()])
-    low, high = share_interval(means, np.ones(len(means)))
-    return f"{means.mean() * 100:.1f} ({low * 100:.0f} to {high * 100:.0f})"
+        counts = among(each)
+        by_source.setdefault(each.clip.item.source, []).append((float(value(each) * counts), float(counts)))
+    means = np.array([np.mean(pairs, axis=0) for pairs in by_source.values()])  # (S, 2)
+    means = means[means[:, 1] > 0]
+    if not len(means):
+        return "none"
+    low, high = share_interval(means[:, 0], means[:, 1])
+    return f"{means[:, 0].sum() / means[:, 1].sum() * 100:.1f} ({low * 100:.0f} to {high * 100:.0f})"
