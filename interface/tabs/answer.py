@@ -19,11 +19,11 @@ from interface.tabs.components import Changes, PageContext, script
 from interface.views.result_card import (
     View,
     answer_view,
+    consensus_view,
     empty_view,
     error_view,
     moved_view,
-    tested_view,
-    untested_view,
+    single_only_view,
 )
 from interface.views.timeline import clip_timeline
 from synchformer.storage.json_text import to_json
@@ -122,8 +122,8 @@ def _tested(models: Models) -> Callable[[Any], View]:
             clip, start = session.opened(values.get("key")), number("start", values.get("start"))
             place: dict[str, Any] = {"key": clip.key, "start": start, "model": session.name}
             if not session.is_quick:
-                return untested_view(**place)
-            return tested_view(session.consensus(clip.key, start), **place)
+                return single_only_view(**place)
+            return consensus_view(session.consensus(clip.key, start), **place)
         except PageError as error:
             return error_view(str(error))
 

@@ -51,7 +51,7 @@ def moved_view(answer: Answer, *, model: str, device: str) -> View:
     return _words(answer, model, device) | {"moved": moved(answer.prediction)}
 
 
-def tested_view(consensus: Consensus, *, key: str, start: float, model: str) -> View:
+def consensus_view(consensus: Consensus, *, key: str, start: float, model: str) -> View:
     """What is added to the card once the answer was tested: until then the single answer is provisional.
 
     Where nothing is `stated`, this takes the place of every single answer.
@@ -67,7 +67,7 @@ def tested_view(consensus: Consensus, *, key: str, start: float, model: str) -> 
     }
 
 
-def untested_view(*, key: str, start: float, model: str) -> View:
+def single_only_view(*, key: str, start: float, model: str) -> View:
     """The same for a model that is too slow here to be asked at many places."""
     return {
         "key": key,

@@ -1,9 +1,12 @@
 """Predictions whose every number is known."""
 
+from dataclasses import replace
+
 import torch
 
 from synchformer.config import MINI
 from synchformer.inference import prediction
+from synchformer.offsets.consensus.consensus import Consensus
 
 GRID = MINI.grid
 
@@ -19,3 +22,9 @@ def some_prediction(best=12, share=0.58, applied=0.0):
         confidence=share,
         applied_offset=applied,
     )
+
+
+def some_consensus(**changed):
+    """70 of 81 places say 0.4 s."""
+    usual = Consensus(0.4, 70, 81, 12.0, 101, 3, 3, 0.914, True, 0.2, 0.2, "12 clips")
+    return replace(usual, **changed)

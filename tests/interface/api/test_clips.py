@@ -78,11 +78,14 @@ def test_every_endpoint_is_documented(client):
 @pytest.mark.parametrize("offset", [-0.8, 1.2])
 def test_predict(client, clip, offset):
     answer = client.predict(video=handle_file(clip), start=2.0, offset=offset, api_name="/predict")
-    assert answer["offset"] == pytest.approx(offset)
-    assert (answer["applied_offset"], answer["start"], answer["model"]) == (offset, 2.0, "known answer")
-    assert answer["telling"]
+    single = answer["single"]  # of the moved sound; what is tested is the file's own offset
+    assert single["offset"] == pytest.approx(offset)
+    assert (single["applied_offset"], answer["start"], answer["model"]) == (offset, 2.0, "known answer")
+    assert single["telling"]
     assert answer["notes"] == []
-    assert sum(answer["probabilities"]) == pytest.approx(1)
+    assert sum(single["probabilities"]) == pytest.approx(1)
+    assert (answer["stated"], abs(answer["stated_offset"]) <= 0.1) == (True, True)
+    assert 0.9 * answer["answerable"] < answer["supported"] <= answer["answerable"]
 
 
 def test_sweep_streams_and_the_answer_follows_the_sound(client, clip):
@@ -190,7 +193,8 @@ def test_a_silent_clip_tells_nothing(client, tmp_path):
 
     path = write(tmp_path / "silent.mp4", MediaSpec(seconds=6, click=None))
     answer = client.predict(video=handle_file(path), api_name="/predict")
-    assert answer["telling"] is False
+    assert (answer["stated"], answer["stated_offset"], answer["single"]["telling"]) == (False, None, False)
+    assert answer["sentence"].startswith("cannot tell: nothing can be heard")
     assert "Nothing can be heard" in answer["notes"][0]
 
 
@@ -221,7 +225,8 @@ def ask_by_curl(address, name, clip, *values):
 def test_curl_predict(address, clip):
     found = ask_by_curl(address, "/predict", clip, 2.0, 0.4, "known answer")
     assert found[-1][0] == "complete"
-    assert found[-1][1][0]["sentence"] == "the sound is 0.4 s early (96 % sure)"
+    assert found[-1][1][0]["single"]["sentence"] == "the sound is 0.4 s early (96 % sure)"
+    assert found[-1][1][0]["sentence"].startswith("no offset found at this 0.2 s resolution (the answer followed")
 
 
 @needs_curl

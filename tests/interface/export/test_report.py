@@ -26,7 +26,7 @@ from synchformer.media.crop import load_clip
 from tests.support.attributions import found_in
 from tests.support.browser import needs_chromium
 from tests.support.flash_click import write_flash_click
-from tests.support.predictions import some_prediction
+from tests.support.predictions import some_consensus, some_prediction
 
 EVENT, START, OFFSET = 5.0, 2.0, 0.4
 NAME = '<img src=x onerror=alert(1)> & "a"</script>.mp4'
@@ -59,7 +59,7 @@ def findings(clip, found):
     sweep = tuple(replace(some_prediction(best=i), applied_offset=x) for i, x in enumerate(GRID))
     return Findings(
         NAME, "known answer", clip, some_prediction(applied=OFFSET), found, sweep,
-        Synchronizability(0.2, (0.0, 0.0)), link="http://127.0.0.1/?example=a",
+        Synchronizability(0.2, (0.0, 0.0)), some_consensus(), link="http://127.0.0.1/?example=a",
     )  # fmt: skip
 
 
@@ -115,7 +115,8 @@ def test_what_was_found_is_said(report, findings):
     words = Reader(report).words.replace("\u00a0", " ")
     assert "The sound is 0.4 s early (58 % sure)" in words
     assert "Picture from 2.00 to 7.00 s of the file with the sound from 2.40 to 7.40 s, by known answer." in words
-    assert "Picture and sound cannot be synchronized (80 % sure)" in words
+    assert "This model finds nothing that picture and sound share (80 % sure)" in words
+    assert "70 of 81 places support" in words
     assert findings.attribution.sentence[5:] in words
     assert "5.05 s" in words  # the flash on the file's clock: 2.0 + 3.05
     assert "4.65 s" in words  # the click where it is heard
@@ -125,9 +126,21 @@ def test_what_was_found_is_said(report, findings):
     assert "2024-01-02 03:04 UTC" in words
 
 
+def test_nothing_is_stated_without_a_test_that_holds(findings):
+    """What somebody forwards says what the page says."""
+    assert replace(findings, consensus=None).verdict.startswith("One answer, not tested: the sound is 0.4 s early")
+    doubt = some_consensus(stated=False, supported=14, answerable=101)
+    assert replace(findings, consensus=doubt).verdict == (
+        "Cannot tell: the answer followed the sound in 14 of 101 places; this model does not understand this clip"
+    )
+    where_it_is = replace(findings.clip, offset=0.0)
+    assert replace(findings, clip=where_it_is).verdict.startswith("The sound is 0.4 s early (91 % sure; the answer")
+
+
 def test_all_numbers_are_embedded(report, findings):
     reader = Reader(report)
     data = json.loads(reader.data)
+    assert data["consensus"]["supported"] == 70
     assert data["prediction"]["offset"] == findings.prediction.offset
     assert data["sweep"][3]["applied_offset"] == GRID[3]
     assert data["attribution"]["settings"]["seed"] == 11

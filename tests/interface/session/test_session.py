@@ -13,10 +13,12 @@ from interface.session.session import Session
 from interface.session.workspace import COPIES_HELD, Upload, Workspace
 from interface.tabs.probe import caption
 from interface.views.offset_figures import distribution, moved
+from interface.views.result_card import answer_view, consensus_view, single_only_view
 from synchformer.inference.prediction import Prediction
 from synchformer.media.probe import probe
 from tests.support.flash_click import flash_and_click, write_flash_click
 from tests.support.page import TINY, FlashAndClick, serving
+from tests.support.predictions import some_consensus
 
 
 @pytest.fixture(scope="module")
@@ -239,3 +241,33 @@ def test_what_changes_in_the_figure_is_what_the_whole_figure_would_be():
     assert [change["best"]] == whole["data"][0]["selectedpoints"]
     assert change["line"] == whole["layout"]["shapes"][0]["x0"] == whole["layout"]["shapes"][0]["x1"]
     assert change["label"] == whole["layout"]["annotations"][-1]
+
+
+def test_the_answer_is_tested_with_what_is_known_from_the_slider(session, clip, monkeypatch):
+    """Places that the page asked for are not asked again; the other starts are measured once."""
+    opened = session.open(clip)
+    session.ahead(opened.key, 2.0, [round(0.04 * step, 2) for step in range(-50, 51)])
+    found = session.consensus(opened.key, 2.0)
+    assert found.stated
+    assert abs(found.offset) <= 0.1
+    assert found.starts >= 2
+    monkeypatch.setattr(session.model, "encode_audio", None)
+    assert session.consensus(opened.key, 2.0) == found
+
+
+def test_strangers_cannot_break_the_test_of_an_answer(address):
+    for data in (None, [], {"key": 3}, {"key": "../../etc/passwd", "start": 0}):
+        assert component_server(address, "tested", data)["error"].endswith(".")
+
+
+def test_the_card_of_a_tested_answer_says_what_was_tested():
+    view = consensus_view(some_consensus(stated=False), key="k", start=0.0, model="mini")
+    assert view["stated"] is False
+    assert view["sentence"].startswith("Cannot tell: the answer followed the sound in 70 of 81 places")
+    assert single_only_view(key="k", start=0.0, model="audioset")["stated"] is None
+
+
+def test_what_an_embedded_model_has_seen_stands_beside_its_answer(session, clip):
+    opened = session.open(clip)
+    answer = session.answer(opened.key, 2.0, 0.0)
+    assert "generated clips" in answer_view(answer, key="k", start=2.0, model="mini", device="cpu")["seen"]

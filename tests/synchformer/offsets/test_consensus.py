@@ -16,12 +16,13 @@ from synchformer.offsets import ask_tested
 from synchformer.offsets.batch import COLUMNS, predict_folder
 from synchformer.offsets.consensus import constants
 from synchformer.offsets.consensus.answers import shifts_within, starts_around, usual_shifts
-from synchformer.offsets.consensus.consensus import Consensus, consensus_of, weigh
+from synchformer.offsets.consensus.consensus import consensus_of, weigh
 from synchformer.offsets.consensus.constants import Statement, statement_as_dict, statement_from
 from synchformer.offsets.consensus.features import NAMES, candidates, evidence_of
 from synchformer.offsets.consensus.support import likelihood_of, support_of
 from tests.support.flash_click import write_flash_click
 from tests.support.page import TINY, FlashAndClick
+from tests.support.predictions import some_consensus
 
 GRID = TINY.grid
 SURE = Statement(NAMES, (0.0,) * len(NAMES), (1.0,) * len(NAMES), (0.0,) * len(NAMES), 9.0, 0.0, 0.2, "nothing")
@@ -138,11 +139,6 @@ def test_silence_is_named(tmp_path):
         ask_tested(FlashAndClick(), write_flash_click(tmp_path / "a.mp4"), 9.0)
     silent = consensus_of(FlashAndClick(), [], ("Nothing can be heard in these 5 s: the sound is silence. Choose.",))
     assert silent.sentence == "cannot tell: nothing can be heard in these 5 s: the sound is silence"
-
-
-def some_consensus(**changed):
-    usual = Consensus(0.4, 70, 81, 12.0, 101, 3, 3, 0.914, True, 0.2, 0.2, "12 clips")
-    return replace(usual, **changed)
 
 
 def test_sentences_blame_the_model_and_not_the_clip():
