@@ -105,6 +105,27 @@ def test_upload_shows_the_distribution(open_page, clip, look):
     page.screenshot(path=SCREENSHOTS / f"{look}.png", full_page=look == "phone")
 
 
+def test_the_answer_is_provisional_until_it_was_tested(open_page, clip):
+    """Nothing stands in bold before it is known whether the answer follows the sound."""
+    page = open_page()
+    page.evaluate(
+        """() => { window.states = []; new MutationObserver(() => {
+        const card = document.querySelector('#result [data-part=card]');
+        const words = [card.dataset.state, card.querySelector('[data-part=sentence]').innerText];
+        if (words.join() !== window.states.at(-1)?.join()) window.states.push(words);
+        }).observe(document.querySelector('#result'), { subtree: true, childList: true, attributes: true }); }"""
+    )
+    upload(page, clip)
+    page.wait_for_selector(ANSWERED)
+    states = page.evaluate("window.states.map(([state, words]) => [state, words.replaceAll('\u00a0', ' ')])")
+    named = [state for state, _ in states]
+    assert named.index("testing") < named.index("telling")
+    first = next(words for state, words in states if state == "testing")
+    assert first == "Testing whether the answer follows the sound …"
+    assert "the answer followed the sound in" in sentence(page)
+    assert "not tested" not in page.locator("#result [data-part=detail]").inner_text()
+
+
 def test_dragging_moves_the_answer_before_the_slider_is_let_go(open_page, clip):
     page = open_page()
     upload(page, clip)
@@ -138,8 +159,8 @@ def test_a_slider_whose_answers_are_known_asks_nothing(open_page, clip):
     asked = []
     page.on("request", lambda request: asked.append(request.post_data) if "component_server" in request.url else None)
     upload(page, clip)
-    page.wait_for_selector("#result [data-known='101']")
-    assert all('"ahead"' in each for each in asked)
+    page.wait_for_selector("#result [data-known='101'][data-tested='true']")
+    assert all('"ahead"' in each or '"tested"' in each for each in asked)
     asked.clear()
     page.evaluate(
         """() => { const slider = document.querySelector('#offset input[type=range]');
