@@ -35,7 +35,7 @@ function tested(view) {
   if (!isOf(test, view)) {
     return { state: 'testing', sentence: 'Testing whether the answer follows the sound …', detail: single };
   }
-  if (test.error) return { state: 'testing', sentence: 'The answer could not be tested', detail: `${test.error} ${single}` };
+  if (test.error) return { state: 'testing', sentence: 'The answer could not be tested', detail: `${test.error}. ${single}` };
   if (test.stated === null) return { state: 'testing', sentence: test.sentence, detail: `${single} ${test.detail}` };
   if (!test.stated) return { state: 'unsure', sentence: test.sentence, detail: test.detail };
   return Math.abs(view.applied) < 0.001 ? { state: 'telling', ...pick(test) } : view;

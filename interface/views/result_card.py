@@ -56,15 +56,21 @@ def consensus_view(consensus: Consensus, *, key: str, start: float, model: str) 
 
     Where nothing is `stated`, this takes the place of every single answer.
     """
-    sentence = consensus.sentence
+    answer, why = consensus.sentence, ""
+    if not consensus.stated:
+        answer, _, why = answer.partition(": ")
     return {
         "key": key,
         "start": start,
         "model": model,
         "stated": consensus.stated,
-        "sentence": sentence[0].upper() + sentence[1:],
-        "detail": consensus.note[0].upper() + consensus.note[1:] + ".",
+        "sentence": _as_sentence(answer),
+        "detail": " ".join(f"{_as_sentence(each)}." for each in (why, consensus.note) if each),
     }
+
+
+def _as_sentence(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def single_only_view(*, key: str, start: float, model: str) -> View:
@@ -100,7 +106,7 @@ def synchronizability_view(answer: Synchronizability, *, key: str, start: float)
         "start": start,
         "applied": answer.applied_offset,
         "probability": answer.probability,
-        "able": not answer.finds_nothing,
+        "able": True if answer.probability >= 0.5 else False if answer.finds_nothing else None,
         "sentence": answer.sentence[0].upper() + answer.sentence[1:] + ".",
     }
 

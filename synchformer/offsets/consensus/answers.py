@@ -73,7 +73,8 @@ def starts_around(info: MediaInfo, config: SynchformerConfig, start: float) -> t
         MediaError: as `possible_starts`.
     """
     earliest, latest = possible_starts(info, config)
-    low, high = max(earliest, start - AROUND), min(latest, start + AROUND)
+    begun = max(info.video.start, info.audio.start) - config.crop_seconds / 2  # before it, most of a crop has nothing
+    low, high = max(earliest, min(start, begun), start - AROUND), min(latest, start + AROUND)
     chosen = [start]
     for wanted in ((low + high) / 2, low, high):
         steps = (wanted - start) / STEP

@@ -263,7 +263,8 @@ def test_strangers_cannot_break_the_test_of_an_answer(address):
 def test_the_card_of_a_tested_answer_says_what_was_tested():
     view = consensus_view(some_consensus(stated=False), key="k", start=0.0, model="mini")
     assert view["stated"] is False
-    assert view["sentence"].startswith("Cannot tell: the answer followed the sound in 70 of 81 places")
+    assert view["sentence"] == "Cannot tell"
+    assert view["detail"].startswith("The answer followed the sound in 70 of 81 places")
     assert single_only_view(key="k", start=0.0, model="audioset")["stated"] is None
 
 
