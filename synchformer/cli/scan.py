@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from synchformer.checkpoints.experience import experience
 from synchformer.cli.options import Commands, add_model, bar, complain, load, seconds
 from synchformer.cli.terminal import print_json
 from synchformer.errors import sentence_of
@@ -66,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
     except (ValueError, OSError, MemoryError) as error:
         return complain(f"{options.video}\n  {sentence_of(error)}")
     if options.json != "-":
-        print(f"{options.video}\n{as_text(timeline)}")
+        print(f"{options.video}\n{as_text(timeline)}\n  {experience(options.model)}")
     return 0
 
 

@@ -20,7 +20,13 @@ from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.slow
 EXTRA = {"synchformer": "", "synthetic": "", "attribution": "attribution", "interface": "app", "training": "training"}
-WEIGHTS = {"mini.safetensors", "mini_avclip.safetensors", "mini_synchronizability.safetensors", "calibration.json"}
+WEIGHTS = {
+    "mini.safetensors",
+    "mini_avclip.safetensors",
+    "mini_synchronizability.safetensors",
+    "calibration.json",
+    "consensus.json",
+}
 IMPORT_ALL = """
 import importlib, pkgutil, sys
 package, *absent = sys.argv[1:]
