@@ -212,7 +212,7 @@ def test_a_crop_that_proves_nothing_is_told_on_the_card(address, client, tmp_pat
         assert card["state"] == "unsure"
         assert card["sentence"].startswith(f"Cannot tell — {words[0].lower()}{words[1:]}")
         assert words in card["detail"]
-    assert answer["telling"] is False
+    assert (answer["stated"], answer["single"]["telling"]) == (False, False)
     assert words in answer["notes"][0]
 
 
