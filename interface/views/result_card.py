@@ -106,7 +106,7 @@ def synchronizability_view(answer: Synchronizability, *, key: str, start: float)
         "start": start,
         "applied": answer.applied_offset,
         "probability": answer.probability,
-        "able": True if answer.probability >= 0.5 else False if answer.finds_nothing else None,
+        "able": answer.finds_something if answer.finds_something or answer.finds_nothing else None,
         "sentence": answer.sentence[0].upper() + answer.sentence[1:] + ".",
     }
 

@@ -152,6 +152,11 @@ class Synchronizability:
     doubt: float = 0.5
 
     @property
+    def finds_something(self) -> bool:
+        """Whether the model is sure enough that it finds something shared."""
+        return self.probability >= max(0.5, self.doubt)
+
+    @property
     def finds_nothing(self) -> bool:
         """Whether the model is sure enough that it finds nothing shared."""
         return self.probability < self.doubt
@@ -159,7 +164,7 @@ class Synchronizability:
     @property
     def sentence(self) -> str:
         """The result in words."""
-        if self.probability >= max(0.5, self.doubt):
+        if self.finds_something:
             return f"this model finds something that picture and sound share ({self.probability * 100:.0f} % sure)"
         if self.finds_nothing:
             return f"this model finds nothing that picture and sound share ({(1 - self.probability) * 100:.0f} % sure)"
