@@ -23,6 +23,7 @@ from attribution.settings import Settings
 from interface.api.endpoint import LOADING_SECONDS, Reply, asked, endpoint, model_field, video_field
 from interface.api.films import add_films
 from interface.session import limits
+from interface.session.consensus import clip_consensus
 from interface.session.errors import PageError, number, page_errors
 from interface.session.model_registry import Models, wait_for
 from interface.session.session import Session
@@ -119,7 +120,7 @@ class Endpoints:
             likeliest), confidence (its probability), telling (whether there is one clear peak), grid, probabilities.
         """
         with self._asked(video, model) as (session, clip):
-            answer, consensus = session.answer(clip.key, start, offset), session.consensus(clip.key, start)
+            answer, consensus = session.answer(clip.key, start, offset), clip_consensus(session, clip.key, start)
             return _as_reply(answer, consensus, session, start)
 
     def synchronizability(self, video: str, start: float = 0.0, offset: float = 0.0, model: str = "mini") -> Reply:

@@ -25,13 +25,10 @@ from synchformer.config import Precision
 from synchformer.inference.crop_checks import is_still, lacks
 from synchformer.inference.engine import check_model
 from synchformer.inference.prediction import Prediction, Synchronizability
-from synchformer.inference.sliding_windows import Window
 from synchformer.inference.sweep import Sounds, read_around
 from synchformer.media.crop import Crop, cut_crop, possible_offsets
 from synchformer.media.probe import Media
 from synchformer.modeling.synchformer import Synchformer
-from synchformer.offsets.consensus.answers import read_surroundings, starts_around, usual_shifts, window_of
-from synchformer.offsets.consensus.consensus import Consensus, consensus_of
 from synchformer.stats.intervals import Array
 
 REPORT_SECONDS = 0.3  # between two partial attributions: the accelerator is free for a slider in between
@@ -179,51 +176,31 @@ class Session:
         low, high = possible_offsets(clip.info, self.model.config, start)
         return tuple(offset for offset in self.model.config.grid if low - 1e-6 <= offset <= high + 1e-6)
 
-    def consensus(self, key: object, start: object) -> Consensus:
-        """What the answers under known shifts of the sound agree on, at this start and up to two others of the clip.
-
-        Answers that are known are not asked for again; the accelerator is given back between two starts.
+    def answers(self, key: object, start: object, offsets: Sequence[float]) -> Iterator[Answer]:
+        """Answers for offsets of whole frames; what is not known is asked for some at a time, with turns in between.
 
         Raises:
             PageError: as `predict`.
         """
-        clip = self.opened(key)
-        begin = number("start", start)
-        shifts = usual_shifts(self.model)
-        with page_errors(clip.name):
-            self.predict(key, begin, 0.0)
-            low, high = possible_offsets(clip.info, self.model.config, begin)
-            asked = [shift for shift in shifts if low - 1e-6 <= shift <= high + 1e-6]
-            answers = list(self._answers(clip, begin, asked))
-            heard = [each.prediction for each in answers if not each.lacks]
-            with self.workspace.turn():
-                prepared = self._prepared(clip, begin)
-            here = cut_crop(prepared.media, begin, config=self.model.config)
-            windows = [window_of(here, heard)] if heard else []
-            for place in starts_around(clip.info, self.model.config, begin)[1:]:
-                windows += self._elsewhere(clip, prepared, place, shifts)
-            return consensus_of(self.model, windows, lacks(here, still=prepared.still))
-
-    def _answers(self, clip: Upload, start: float, offsets: Sequence[float]) -> Iterator[Answer]:
-        """Answers at one start, those that are not known some at a time, so that others have their turn in between."""
+        clip, begin = self.opened(key), number("start", start)
         for first in range(0, len(offsets), self._together):
             part = offsets[first : first + self._together]
-            with self.workspace.turn():
-                prepared = self._prepared(clip, start)
+            with page_errors(clip.name), self.workspace.turn():
+                prepared = self._prepared(clip, begin)
                 new = [each for each in part if self._whole_frames(each) not in prepared.answers]
-                made = {each.prediction.applied_offset: each for each in self._more(clip, start, prepared, new)}
+                made = {each.prediction.applied_offset: each for each in self._more(clip, begin, prepared, new)}
             for each in part:
-                frames = self._whole_frames(each)
-                yield made[each] if each in made else prepared.answers[frames or 0]
+                yield made[each] if each in made else prepared.answers[self._whole_frames(each) or 0]
 
-    def _elsewhere(self, clip: Upload, prepared: Prepared, start: float, shifts: Sequence[float]) -> tuple[Window, ...]:
-        """Answers at another start of a clip, kept with those of the start on show."""
-        if start not in prepared.elsewhere:
-            around = read_surroundings(clip.path, self.model.config, start, max(map(abs, shifts)), starts=1)
-            with self.workspace.turn():
-                windows = zerogpu.run(tasks.windows_around, self.model, around, shifts, self.precision)
-            prepared.elsewhere[start] = windows
-        return prepared.elsewhere[start]
+    def prepared(self, key: object, start: object) -> Prepared:
+        """What is kept of the crop at a start.
+
+        Raises:
+            PageError: as `predict`.
+        """
+        clip, begin = self.opened(key), number("start", start)
+        with page_errors(clip.name), self.workspace.turn():
+            return self._prepared(clip, begin)
 
     def attribute(
         self,
@@ -295,10 +272,7 @@ class Session:
         Raises:
             PageError: as `predict`.
         """
-        clip = self.opened(key)
-        begin = number("start", start)
-        with page_errors(clip.name), self.workspace.turn():
-            return self._prepared(clip, begin).media
+        return self.prepared(key, start).media
 
     def explain(
         self,

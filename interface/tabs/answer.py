@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from interface.session.consensus import clip_consensus
 from interface.session.errors import PageError, number
 from interface.session.examples import truth_of
 from interface.session.limits import MAX_OFFSETS_AHEAD
@@ -123,7 +124,7 @@ def _tested(models: Models) -> Callable[[Any], View]:
             place: dict[str, Any] = {"key": clip.key, "start": start, "model": session.name}
             if not session.is_quick:
                 return single_only_view(**place)
-            return consensus_view(session.consensus(clip.key, start), **place)
+            return consensus_view(clip_consensus(session, clip.key, start), **place)
         except PageError as error:
             return error_view(str(error))
 

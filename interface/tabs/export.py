@@ -15,6 +15,7 @@ from attribution.result import Attribution
 from interface.export import link, movie, report
 from interface.session import limits
 from interface.session.attribution_job import AttributionJob
+from interface.session.consensus import clip_consensus
 from interface.session.errors import PageError, page_errors
 from interface.session.examples import truth_of
 from interface.session.model_registry import OWN
@@ -143,7 +144,7 @@ def _report(source: Source) -> Iterator[Path]:
         attribution=source.attribution,
         sweep=tuple(session.sweep(job.key, job.start)),
         synchronizability=session.synchronizability(*job.place) if ready else None,
-        consensus=session.consensus(job.key, job.start) if session.is_quick else None,
+        consensus=clip_consensus(session, job.key, job.start) if session.is_quick else None,
         notes=notes_on_clip(crop),
         measure=source.measure,
         seen=events.seen,

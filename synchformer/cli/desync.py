@@ -8,8 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synchformer.checkpoints.experience import experience
-from synchformer.cli.options import Commands, add_model, bar, complain, count, load, seconds
+from synchformer.cli.options import Commands, add_model, bar, complain, count, experience_of, load, seconds
 from synchformer.cli.terminal import print_json
 from synchformer.errors import sentence_of
 
@@ -59,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print_json(as_json(report))
     else:
-        print(f"{as_text(report)}\n{experience(options.model)}")
+        print(f"{as_text(report)}\n{experience_of(options.model)}")
     return 0 if all(clip.status == "ok" for clip in report.clips) else 1
 
 

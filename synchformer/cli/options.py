@@ -90,6 +90,13 @@ def load(command: str, name: str, device: str) -> Synchformer:
         raise NoModelError(f"synchformer {command}: --model {name}: {error}", status) from error
 
 
+def experience_of(name: str) -> str:
+    """What a model has seen in training, in one line."""
+    from synchformer.checkpoints.experience import experience
+
+    return experience(name)
+
+
 def complain(message: str, status: int = 1) -> int:
     """Say what went wrong on the error output, and give the exit status back."""
     print(message, file=sys.stderr, flush=True)

@@ -7,8 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synchformer.checkpoints.experience import experience
-from synchformer.cli.options import Commands, add_model, bar, complain, count, load, seconds, share
+from synchformer.cli.options import Commands, add_model, bar, complain, count, experience_of, load, seconds, share
 from synchformer.cli.terminal import can_print, print_json
 from synchformer.errors import sentence_of
 from synchformer.storage.file_names import printable
@@ -155,7 +154,7 @@ def _show(record: dict[str, Any], options: argparse.Namespace) -> None:
     elif "error" in record:
         complain(f"{record['video']}\n  {record['error']}\n")
     else:
-        print(f"{record['video']}\n{_text(record, options.top)}\n  {experience(record['model'])}\n", flush=True)
+        print(f"{record['video']}\n{_text(record, options.top)}\n  {experience_of(record['model'])}\n", flush=True)
 
 
 def _text(record: dict[str, Any], top: int) -> str:
@@ -174,7 +173,7 @@ def as_json(record: dict[str, Any]) -> dict[str, Any]:
         return head | estimate.as_dict()
     if "tested" in record:
         tested: Tested = record["tested"]
-        return head | {"start": record["start"]} | tested.as_dict() | {"seen": experience(record["model"])}
+        return head | {"start": record["start"]} | tested.as_dict() | {"seen": experience_of(record["model"])}
     from synchformer.inference.prediction import Synchronizability
 
     result: Prediction | Synchronizability = record["result"]

@@ -6,8 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from synchformer.checkpoints.experience import experience
-from synchformer.cli.options import Commands, add_model, bar, complain, load, seconds
+from synchformer.cli.options import Commands, add_model, bar, complain, experience_of, load, seconds
 from synchformer.cli.terminal import print_json
 from synchformer.errors import sentence_of
 from synchformer.storage.json_text import to_json
@@ -67,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
     except (ValueError, OSError, MemoryError) as error:
         return complain(f"{options.video}\n  {sentence_of(error)}")
     if options.json != "-":
-        print(f"{options.video}\n{as_text(timeline)}\n  {experience(options.model)}")
+        print(f"{options.video}\n{as_text(timeline)}\n  {experience_of(options.model)}")
     return 0
 
 

@@ -22,18 +22,10 @@ from synchformer.offsets.consensus.features import NAMES, candidates, evidence_o
 from synchformer.offsets.consensus.support import likelihood_of, support_of
 from tests.support.flash_click import write_flash_click
 from tests.support.page import TINY, FlashAndClick
-from tests.support.predictions import some_consensus
+from tests.support.predictions import some_consensus, window
 
 GRID = TINY.grid
 SURE = Statement(NAMES, (0.0,) * len(NAMES), (1.0,) * len(NAMES), (0.0,) * len(NAMES), 9.0, 0.0, 0.2, "nothing")
-
-
-def window(shifts, answers, grid=GRID):
-    """A window whose answers are all but sure of the classes that are nearest to `answers`."""
-    classes = np.array(grid)
-    shares = np.full((len(shifts), len(grid)), 0.2 / (len(grid) - 1))
-    shares[np.arange(len(shifts)), np.abs(classes - np.array(answers)[:, None]).argmin(1)] = 0.8
-    return Window(0.0, 5.0, np.array(shifts, dtype=float), shares)
 
 
 @pytest.fixture(scope="module")

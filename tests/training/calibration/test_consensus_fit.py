@@ -10,7 +10,7 @@ from synchformer.offsets.consensus import constants
 from synchformer.offsets.consensus.constants import statement_from
 from tests.support.flash_click import write_flash_click
 from tests.support.page import TINY, FlashAndClick
-from tests.synchformer.offsets.test_consensus import window
+from tests.support.predictions import window
 from training.calibration import consensus
 from training.calibration.planted import planted_clips
 from training.calibration.risk_coverage import risk_coverage
