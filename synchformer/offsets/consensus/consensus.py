@@ -124,7 +124,8 @@ class Consensus:
     def note(self) -> str:
         """What a reader must know about the threshold."""
         if self.measured:
-            return f"stated only where at most {self.risk * 100:.0f} % of such answers are wrong, on {self.measured}"
+            sure = f"{(1 - self.risk) * 100:.0f} %"
+            return f"stated only where the probability of being right is at least {sure}, as fitted on {self.measured}"
         return (
             "nothing was measured for this model: an offset is stated where the answer follows the sound in at least "
             f"{ASSUMED_SHARE * 100:.0f} % of the places"
