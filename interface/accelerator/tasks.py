@@ -20,6 +20,8 @@ from attribution.sampling_loop import stream
 from attribution.scoring.decision import find_target
 from attribution.settings import Modality, Settings
 from synchformer.config import Precision
+from synchformer.consensus.answers import Surroundings, ask_shifted
+from synchformer.consensus.shared import with_doubt
 from synchformer.inference.prediction import (
     Encoding,
     Prediction,
@@ -32,8 +34,6 @@ from synchformer.inference.sliding_windows import Window
 from synchformer.inference.sweep import Sounds
 from synchformer.media.crop import Crop
 from synchformer.modeling.synchformer import Synchformer
-from synchformer.offsets.consensus.answers import Surroundings, ask_shifted
-from synchformer.offsets.consensus.shared import with_doubt
 from synchformer.stats.intervals import Array
 
 FEW_DISTRACTORS = 3  # for captum's methods, which try every mask with every distractor

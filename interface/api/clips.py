@@ -32,9 +32,9 @@ from interface.session.workspace import Answer, Upload
 from interface.tabs.components import JOB, QUICK
 from synchformer.checkpoints.experience import experience
 from synchformer.checkpoints.registry import CHECKPOINTS
+from synchformer.consensus.consensus import Consensus
 from synchformer.inference.prediction import Prediction
 from synchformer.media.crop import possible_offsets
-from synchformer.offsets.consensus.consensus import Consensus
 
 STREAMS = {"both": ("audio", "video"), "audio": ("audio",), "video": ("video",)}
 

@@ -29,11 +29,11 @@ from interface.views.svg_charts import as_svg, distribution_chart, residual, swe
 from interface.views.sweep_table import sweep_csv
 from synchformer.checkpoints.experience import experience
 from synchformer.checkpoints.registry import CHECKPOINTS
+from synchformer.consensus.consensus import Consensus
 from synchformer.inference.crop_checks import lacks
 from synchformer.inference.prediction import Prediction, Synchronizability
 from synchformer.media.crop import Crop
 from synchformer.media.preprocess import log_mel
-from synchformer.offsets.consensus.consensus import Consensus
 from synchformer.storage.atomic import atomic_write
 from synchformer.storage.csv_rows import as_csv
 from synchformer.storage.json_text import to_json

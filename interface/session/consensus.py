@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from interface.accelerator import tasks, zerogpu
 from interface.session.errors import number, page_errors
 from interface.session.session import Session
+from synchformer.consensus.answers import read_surroundings, starts_around, usual_shifts, window_of
+from synchformer.consensus.consensus import Consensus, consensus_of
 from synchformer.inference.crop_checks import lacks
 from synchformer.inference.sliding_windows import Window
 from synchformer.media.crop import cut_crop, possible_offsets
-from synchformer.offsets.consensus.answers import read_surroundings, starts_around, usual_shifts, window_of
-from synchformer.offsets.consensus.consensus import Consensus, consensus_of
 
 
 def clip_consensus(session: Session, key: object, start: object) -> Consensus:

@@ -9,8 +9,8 @@ from interface.session.workspace import Answer
 from interface.views.offset_figures import distribution, moved
 from synchformer.checkpoints.experience import experience
 from synchformer.checkpoints.registry import CHECKPOINTS
+from synchformer.consensus.consensus import Consensus
 from synchformer.inference.prediction import Prediction, Synchronizability, Timing
-from synchformer.offsets.consensus.consensus import Consensus
 
 View = dict[str, Any]
 

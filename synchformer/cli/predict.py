@@ -13,9 +13,9 @@ from synchformer.errors import sentence_of
 from synchformer.storage.file_names import printable
 
 if TYPE_CHECKING:
+    from synchformer.consensus.consensus import Tested
     from synchformer.inference.prediction import Prediction, Synchronizability
     from synchformer.modeling.synchformer import Synchformer
-    from synchformer.offsets.consensus.consensus import Tested
     from synchformer.offsets.continuous import FineEstimate
 
 BAR_WIDTH = 30  # characters for a probability of 1
@@ -85,7 +85,7 @@ def _contradiction(options: argparse.Namespace) -> str | None:
 
 
 def _write_table(model: Synchformer, options: argparse.Namespace) -> int:
-    from synchformer.offsets.batch import write_table
+    from synchformer.consensus.batch import write_table
     from synchformer.storage.video_files import find_videos
 
     files: list[Path] = []
@@ -136,13 +136,13 @@ def _result(model: Synchformer, video: str, options: argparse.Namespace) -> dict
 
         return {"fine": fine(model, video, **place)}
     if not (options.single or options.offset or options.as_published) and model.config.head == "offset":
-        from synchformer.offsets.consensus.consensus import ask_tested
+        from synchformer.consensus.consensus import ask_tested
 
         with bar("places", "places") as move:
             return {"tested": ask_tested(model, video, **place, progress=move)}
     result = predict_file(model, Path(video), **place, offset=options.offset, as_published=options.as_published)
     if isinstance(result, Synchronizability):
-        from synchformer.offsets.consensus.shared import with_doubt
+        from synchformer.consensus.shared import with_doubt
 
         result = with_doubt(result, model)
     return {"result": result}

@@ -11,18 +11,14 @@
 |---|---|
 | `response`, `posterior` | from distributions under known shifts to a continuous offset with an interval |
 | `calibration` | the constants of both, measured for one model |
-| `consensus` | the tested answer: what answers under known shifts agree on, or that the model does not know |
 | `continuous`, `broadcast_tolerances` | one offset for a clip, and what recommendations say about it |
 | `scan`, `drift_or_jumps`, `timeline` | the offset over a whole video: constant, drifting, or jumping |
 | `repair` | a corrected file |
-| `batch` | folders of clips, a row each; a probability of being in sync that means something |
 | `desync` | DeSync as others define it, with intervals |
 | `plots` | figures |
 """
 
-from synchformer.offsets.batch import predict_folder, write_table
 from synchformer.offsets.broadcast_tolerances import Verdict, check_tolerances
-from synchformer.offsets.consensus.consensus import Consensus, Tested, ask_tested
 from synchformer.offsets.continuous import FineEstimate, fine
 from synchformer.offsets.desync import DesyncReport, desync, pair_by_name, read_pairs
 from synchformer.offsets.repair import RefusedError, Repair, fix
@@ -30,22 +26,17 @@ from synchformer.offsets.scan import scan
 from synchformer.offsets.timeline import Timeline
 
 __all__ = [
-    "Consensus",
     "DesyncReport",
     "FineEstimate",
     "RefusedError",
     "Repair",
-    "Tested",
     "Timeline",
     "Verdict",
-    "ask_tested",
     "check_tolerances",
     "desync",
     "fine",
     "fix",
     "pair_by_name",
-    "predict_folder",
     "read_pairs",
     "scan",
-    "write_table",
 ]

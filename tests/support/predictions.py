@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from synchformer.config import MINI
+from synchformer.consensus.consensus import Consensus
 from synchformer.inference import prediction
 from synchformer.inference.sliding_windows import Window
-from synchformer.offsets.consensus.consensus import Consensus
 
 GRID = MINI.grid
 

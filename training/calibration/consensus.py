@@ -26,9 +26,9 @@ from synchformer.checkpoints.assets import asset
 from synchformer.checkpoints.fingerprint import fingerprint
 from synchformer.checkpoints.registry import load_model
 from synchformer.cli.terminal import command
+from synchformer.consensus.constants import CONSENSUS_FILE, RISK, Statement, statement_as_dict
+from synchformer.consensus.support import Floats
 from synchformer.inference.engine import check_model
-from synchformer.offsets.consensus.constants import CONSENSUS_FILE, RISK, Statement, statement_as_dict
-from synchformer.offsets.consensus.support import Floats
 from synchformer.offsets.plots import save
 from synchformer.storage.atomic import atomic_write
 from training.calibration.consensus_table import Scored, table

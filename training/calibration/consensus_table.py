@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from synchformer.offsets.consensus.consensus import weigh
-from synchformer.offsets.consensus.constants import Statement
+from synchformer.consensus.consensus import weigh
+from synchformer.consensus.constants import Statement
 from synchformer.stats.bootstrap import share_interval
 from training.calibration.planted import PlantedClip
 from training.calibration.shifted_trials import ShiftedTrial

@@ -28,7 +28,7 @@ from synchformer.checkpoints.assets import asset
 from synchformer.checkpoints.fingerprint import fingerprint
 from synchformer.checkpoints.registry import load_model
 from synchformer.cli.terminal import command
-from synchformer.offsets.batch import calibrated
+from synchformer.consensus.batch import calibrated
 from synchformer.offsets.calibration import CALIBRATION_FILE, LEVEL, Calibration, Combination, Constants, as_dict
 from synchformer.offsets.continuous import WIDEST
 from synchformer.offsets.plots import draw_reliability, save

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from synchformer.offsets.batch import calibrated
+from synchformer.consensus.batch import calibrated
 from synchformer.offsets.calibration import LEVEL, Calibration
 from synchformer.offsets.continuous import combine
 from synchformer.offsets.posterior import Posterior

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from synchformer.consensus.answers import STEP
+from synchformer.consensus.features import Evidence, evidence_of
+from synchformer.consensus.support import EPSILON, Floats
 from synchformer.inference.sliding_windows import Window
-from synchformer.offsets.consensus.answers import STEP
-from synchformer.offsets.consensus.features import Evidence, evidence_of
-from synchformer.offsets.consensus.support import EPSILON, Floats
 from training.calibration.shifted_trials import Item, ShiftedTrial
 
 PLANTED = 8  # offsets planted in every clip, beside 0

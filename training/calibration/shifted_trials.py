@@ -24,12 +24,12 @@ import numpy as np
 from tqdm import tqdm
 
 from synchformer.checkpoints.fingerprint import fingerprint
+from synchformer.consensus.answers import ask_shifted, read_surroundings, shifts_within
 from synchformer.inference.prediction import predict_synchronizability
 from synchformer.inference.sliding_windows import Window
 from synchformer.media.crop import cut_crop
 from synchformer.media.decode import open_media
 from synchformer.modeling.synchformer import Synchformer
-from synchformer.offsets.consensus.answers import ask_shifted, read_surroundings, shifts_within
 from synchformer.storage.atomic import atomic_write
 from synthetic import require_held_out, sample_scene, write_clip
 from synthetic.render import FPS

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from synchformer.offsets.consensus.constants import RISK, Statement
-from synchformer.offsets.consensus.features import NAMES
-from synchformer.offsets.consensus.support import Floats
+from synchformer.consensus.constants import RISK, Statement
+from synchformer.consensus.features import NAMES
+from synchformer.consensus.support import Floats
 from training.calibration.planted import PlantedClip
 from training.calibration.shifted_trials import GENERATED
 

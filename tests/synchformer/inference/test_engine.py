@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from interface.session.session import Session
+from synchformer.consensus.batch import predict_folder
 from synchformer.inference import engine
 from synchformer.inference.engine import check_model, encode_pictures, encode_sounds, pass_size, synchronize
 from synchformer.inference.prediction import decide_all, predict, predict_synchronizability
 from synchformer.inference.sliding_windows import Plan, read_windows
 from synchformer.media.preprocess import mel_spectrogram, normalize_frames
-from synchformer.offsets.batch import predict_folder
 from synchformer.offsets.calibration import assumed
 from synchformer.offsets.continuous import fine
 from synchformer.offsets.desync import score

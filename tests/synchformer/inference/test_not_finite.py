@@ -14,6 +14,7 @@ from attribution.masking.distractors import load_bank
 from attribution.sampling_loop import stream
 from attribution.settings import Settings
 from synchformer.cli import main
+from synchformer.consensus.batch import write_table
 from synchformer.errors import NotFiniteError
 from synchformer.inference.prediction import predict, predict_file, predict_synchronizability
 from synchformer.inference.sliding_windows import Plan, read_windows
@@ -21,7 +22,6 @@ from synchformer.inference.sweep import read_around, sweep
 from synchformer.media.crop import load_clip
 from synchformer.media.decode import OpenMedia
 from synchformer.media.probe import MediaError
-from synchformer.offsets.batch import write_table
 from synchformer.offsets.desync import desync, pair_by_name
 from tests.support.media import MediaSpec, write
 from tests.support.models import TINY, tiny

@@ -10,7 +10,7 @@ import pytest
 
 from attribution.figures.figure_data import FigureData
 from attribution.figures.matplotlib_figure import save_figure
-from synchformer.offsets.batch import write_table
+from synchformer.consensus.batch import write_table
 from synchformer.offsets.desync import desync, pair_by_name
 from synchformer.offsets.plots import draw_timeline, save
 from synchformer.offsets.scan import scan

@@ -10,13 +10,13 @@ import torch
 
 from synchformer import cli
 from synchformer.checkpoints import registry
+from synchformer.consensus.batch import calibrated, with_prior
 from synchformer.inference.prediction import predict
 from synchformer.media.crop import center_crop, load_clip
 from synchformer.media.decode import read_media
 from synchformer.media.preprocess import mel_spectrogram, normalize_frames
 from synchformer.modeling.synchformer import Synchformer
 from synchformer.offsets import desync, pair_by_name, read_pairs
-from synchformer.offsets.batch import calibrated, with_prior
 from synchformer.stats.bootstrap import mean_of, sign_flip_p
 from synchformer.storage.results_table import Table
 from synthetic import write_film

@@ -6,8 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from synchformer.offsets.consensus import constants
-from synchformer.offsets.consensus.constants import statement_from
+from synchformer.consensus import constants
+from synchformer.consensus.constants import statement_from
 from tests.support.flash_click import write_flash_click
 from tests.support.page import TINY, FlashAndClick
 from tests.support.predictions import window

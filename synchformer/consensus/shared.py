@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from synchformer.consensus.constants import doubt_of
 from synchformer.inference.prediction import Synchronizability
 from synchformer.modeling.synchformer import TwoStreams
-from synchformer.offsets.consensus.constants import doubt_of
 
 
 def with_doubt(answer: Synchronizability, model: TwoStreams) -> Synchronizability:

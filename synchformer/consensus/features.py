@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from synchformer.consensus.support import EPSILON, Floats, Support, likelihood_of, support_of
 from synchformer.inference.sliding_windows import Window
-from synchformer.offsets.consensus.support import EPSILON, Floats, Support, likelihood_of, support_of
 
 NAMES = ("excess", "margin", "likelihood", "entropy", "near", "agreement", "starts", "room")
 CANDIDATES_PER_CLASS = 2  # possible offsets in a class: answers lie within half of that of the true one

@@ -17,9 +17,9 @@ import numpy as np
 
 from synchformer.checkpoints.assets import asset
 from synchformer.checkpoints.fingerprint import fingerprint
+from synchformer.consensus.features import NAMES
+from synchformer.consensus.support import Floats
 from synchformer.modeling.synchformer import TwoStreams
-from synchformer.offsets.consensus.features import NAMES
-from synchformer.offsets.consensus.support import Floats
 
 CONSENSUS_FILE = "consensus.json"  # among the embedded files
 RISK = 0.2  # the share of stated offsets that may be wrong

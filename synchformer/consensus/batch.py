@@ -20,12 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synchformer.config import Precision
+from synchformer.consensus.answers import read_surroundings, usual_shifts
+from synchformer.consensus.consensus import Tested, ask_around
 from synchformer.errors import sentence_of
 from synchformer.inference.engine import check_model
 from synchformer.modeling.synchformer import Synchformer
 from synchformer.offsets.calibration import Calibration, calibration_of
-from synchformer.offsets.consensus.answers import read_surroundings, usual_shifts
-from synchformer.offsets.consensus.consensus import Tested, ask_around
 from synchformer.storage.file_names import printable
 from synchformer.storage.prefetch import prefetched
 from synchformer.storage.results_table import Table
@@ -44,7 +44,7 @@ class Row:
     """One file: `status` is "ok" or "failed"; times in seconds; `note` says what went wrong or must be known.
 
     `file` is its path, printable (`synchformer.storage.file_names`).
-    `stated` says whether the tested answer holds (`synchformer.offsets.consensus`): then `stated_offset` is the offset.
+    `stated` says whether the tested answer holds (`synchformer.consensus`): then `stated_offset` is the offset.
     `supported` of the `answerable` places support it, and `probability_right` is that of its being right.
     What follows rests on one answer at `start`, not tested: `single_offset` and `single_confidence`, the likeliest
     class and its probability; `in_sync`, the calibrated probability of class 0; and `expected_size`, the mean absolute

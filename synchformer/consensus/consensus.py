@@ -1,9 +1,8 @@
 """The tested answer about a clip: the offset that the answers agree on, or that the model does not understand the clip.
 
-from synchformer import load_model
-from synchformer.offsets import ask_tested
-
-print(ask_tested(load_model("mini"), "clip.mp4").consensus.sentence)
+>>> from synchformer import load_model
+>>> from synchformer.consensus import ask_tested
+>>> print(ask_tested(load_model("mini"), "clip.mp4").consensus.sentence)
 """
 
 from __future__ import annotations
@@ -15,12 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from synchformer.config import Precision
-from synchformer.inference.crop_checks import lacks
-from synchformer.inference.engine import check_model
-from synchformer.inference.prediction import Prediction, offset_in_words
-from synchformer.inference.sliding_windows import Window
-from synchformer.modeling.synchformer import Synchformer
-from synchformer.offsets.consensus.answers import (
+from synchformer.consensus.answers import (
     STARTS,
     Progress,
     Surroundings,
@@ -28,8 +22,13 @@ from synchformer.offsets.consensus.answers import (
     read_surroundings,
     usual_shifts,
 )
-from synchformer.offsets.consensus.constants import ASSUMED_SHARE, RISK, Statement, statement_of
-from synchformer.offsets.consensus.features import Evidence, evidence_of
+from synchformer.consensus.constants import ASSUMED_SHARE, RISK, Statement, statement_of
+from synchformer.consensus.features import Evidence, evidence_of
+from synchformer.inference.crop_checks import lacks
+from synchformer.inference.engine import check_model
+from synchformer.inference.prediction import Prediction, offset_in_words
+from synchformer.inference.sliding_windows import Window
+from synchformer.modeling.synchformer import Synchformer
 
 
 @dataclass(frozen=True)

@@ -8,18 +8,17 @@ import numpy as np
 import pytest
 
 from synchformer.checkpoints.experience import experience
+from synchformer.consensus import ask_tested, constants
+from synchformer.consensus.answers import shifts_within, starts_around, usual_shifts
+from synchformer.consensus.batch import COLUMNS, predict_folder
+from synchformer.consensus.consensus import consensus_of, weigh
+from synchformer.consensus.constants import Statement, statement_as_dict, statement_from
+from synchformer.consensus.features import NAMES, candidates, evidence_of
+from synchformer.consensus.support import likelihood_of, support_of
 from synchformer.copies.remux import write_shifted
 from synchformer.inference.prediction import Synchronizability
 from synchformer.inference.sliding_windows import Window
 from synchformer.media.probe import MediaError, probe
-from synchformer.offsets import ask_tested
-from synchformer.offsets.batch import COLUMNS, predict_folder
-from synchformer.offsets.consensus import constants
-from synchformer.offsets.consensus.answers import shifts_within, starts_around, usual_shifts
-from synchformer.offsets.consensus.consensus import consensus_of, weigh
-from synchformer.offsets.consensus.constants import Statement, statement_as_dict, statement_from
-from synchformer.offsets.consensus.features import NAMES, candidates, evidence_of
-from synchformer.offsets.consensus.support import likelihood_of, support_of
 from tests.support.flash_click import write_flash_click
 from tests.support.page import TINY, FlashAndClick
 from tests.support.predictions import some_consensus, window
@@ -179,7 +178,7 @@ def test_starts_lie_apart_and_inside(clip):
 
 
 def test_a_slow_model_is_asked_at_the_classes_only(monkeypatch):
-    monkeypatch.setattr("synchformer.offsets.consensus.answers.MAX_QUICK", 0)
+    monkeypatch.setattr("synchformer.consensus.answers.MAX_QUICK", 0)
     assert usual_shifts(FlashAndClick()) == GRID
 
 

@@ -1,1 +1,0 @@
-"""The answer that is tested: the sound is moved over known shifts, and what the answers agree on is the offset."""
