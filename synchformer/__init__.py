@@ -13,7 +13,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from synchformer.config import BASE, MINI, SynchformerConfig
+from synchformer.config import BASE, MINI, SMALL, SynchformerConfig
 
 if TYPE_CHECKING:
     from synchformer.checkpoints.registry import load_avclip, load_model
@@ -45,6 +45,7 @@ _HOMES = {
 __all__ = [
     "BASE",
     "MINI",
+    "SMALL",
     "Clip",
     "Crop",
     "MediaError",

@@ -282,4 +282,7 @@ MINI = SynchformerConfig(
 )
 """The same architecture at a size that two CPU cores can train and run in seconds."""
 
-PRESETS = {"base": BASE, "mini": MINI}
+SMALL = replace(MINI, name="small", short_side=144, image_size=128)
+"""`MINI` with a picture of 128 instead of 96 px: mouths and hands are a few pixels more."""
+
+PRESETS = {"base": BASE, "mini": MINI, "small": SMALL}

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from synchformer.checkpoints.registry import embedded_weights, load_model, read_notes
+from synchformer.checkpoints.registry import CHECKPOINTS, embedded_weights, load_model, read_notes
 from synchformer.cli.terminal import command
 from synchformer.modeling.synchformer import Synchformer
 from training.evaluation.report import Row, read_report, table
@@ -76,7 +76,7 @@ def sizes(model: Synchformer, name: str) -> str:
 
 
 def _stored(name: str) -> str:
-    path = embedded_weights() if name == "mini" else Path(name)
+    path = embedded_weights(name) if name in CHECKPOINTS else Path(name)
     return f", stored in {path.stat().st_size / 1e6:.1f} MB" if path.is_file() else ""
 
 

@@ -3,6 +3,7 @@
 | name | what it is |
 |---|---|
 | `mini` | embedded, trained by this project on generated clips |
+| `small` | embedded, trained by this project on recorded and generated clips, with a picture of 128 px |
 | `mini-synchronizability` | embedded likewise: whether picture and sound can be matched at all |
 | `audioset`, `vggsound`, `lrs3` | the paper's stage II |
 | `synchronizability` | the paper's section 4.2 |
@@ -31,7 +32,7 @@ from synchformer.checkpoints.device_names import device_name
 from synchformer.checkpoints.download import DownloadError, cache_folder, fetch
 from synchformer.checkpoints.published_names import SHOWN, Layout, from_published
 from synchformer.checkpoints.safe_tensors import CheckpointError, read_metadata, read_weights
-from synchformer.config import BASE, MINI, SynchformerConfig
+from synchformer.config import BASE, MINI, SMALL, SynchformerConfig
 from synchformer.modeling.segment_avclip import SegmentAVCLIP
 from synchformer.modeling.synchformer import Synchformer, TwoStreams
 from synchformer.storage.atomic import atomic_write
@@ -39,6 +40,7 @@ from synchformer.storage.atomic import atomic_write
 PUBLISHED = "https://a3s.fi/swift/v1/AUTH_a235c0f452d648828f745589cde1219a/sync/sync_models"
 TENSORS_ONLY = "https://github.com/hkchengrex/MMAudio/releases/download/v0.1/synchformer_state_dict.pth"
 TENSORS_ONLY_MD5 = "5b2f5594b0730f70e41e549b7c94390c"
+RECORDED = "recorded clips of public research repositories and generated clips"
 TABLE_NOTES = ("name", "stage", "data", "run")  # what `CHECKPOINTS` says; the rest of the notes stands in the file
 
 
@@ -83,6 +85,7 @@ CHECKPOINTS = {
     checkpoint.name: checkpoint
     for checkpoint in (
         Checkpoint("mini", "II", "generated clips", "embedded", MINI, "at most 10 MB"),
+        Checkpoint("small", "II", RECORDED, "embedded", SMALL, "at most 10 MB"),
         Checkpoint(
             "mini-synchronizability",
             "III",

@@ -23,6 +23,7 @@ EXTRA = {"synchformer": "", "synthetic": "", "attribution": "attribution", "inte
 WEIGHTS = {
     "mini.safetensors",
     "mini_avclip.safetensors",
+    "small.safetensors",
     "mini_synchronizability.safetensors",
     "calibration.json",
     "consensus.json",

@@ -7,7 +7,7 @@ from dataclasses import FrozenInstanceError, asdict, replace
 import numpy as np
 import pytest
 
-from synchformer import BASE, MINI, SynchformerConfig
+from synchformer import BASE, MINI, SMALL, SynchformerConfig
 from synchformer.config import PRESETS
 
 
@@ -38,7 +38,7 @@ def test_offset_class(offset: float, index: int) -> None:
     assert BASE.offset_class(offset) == index
 
 
-@pytest.mark.parametrize("config", [BASE, MINI], ids=["base", "mini"])
+@pytest.mark.parametrize("config", [BASE, MINI, SMALL], ids=["base", "mini", "small"])
 def test_synchronizability_has_13_segments_without_spare_frames(config: SynchformerConfig) -> None:
     other = config.with_head("synchronizability")
     assert (other.segments, other.classes, other.crop_frames, other.crop_samples) == (13, 2, 112, 71_680)
@@ -52,7 +52,7 @@ def test_synchronizability_has_13_segments_without_spare_frames(config: Synchfor
 def test_mini_sees_the_same_moments_as_base() -> None:
     for name in ("segment_starts", "crop_samples", "video_steps", "audio_steps", "sequence_length", "grid"):
         assert getattr(MINI, name) == getattr(BASE, name)
-    assert {"base": BASE, "mini": MINI} == PRESETS
+    assert {"base": BASE, "mini": MINI, "small": SMALL} == PRESETS
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from synchformer.checkpoints import registry
+from synchformer.checkpoints.experience import experience
 from synchformer.checkpoints.registry import (
     CHECKPOINTS,
     Checkpoint,
@@ -25,8 +26,8 @@ from synchformer.checkpoints.registry import (
     read_published,
     save_model,
 )
-from synchformer.checkpoints.safe_tensors import CheckpointError, read_weights
-from synchformer.config import BASE, MINI
+from synchformer.checkpoints.safe_tensors import CheckpointError, read_metadata, read_weights
+from synchformer.config import BASE, MINI, SMALL
 from synchformer.modeling.segment_avclip import SegmentAVCLIP
 from tests.support.paths import FIXTURES
 from tests.support.published import (
@@ -185,13 +186,15 @@ class TestNames:
     def test_table(self):
         for name, entry in CHECKPOINTS.items():
             assert entry.name == name
-            assert entry.config == (MINI if name.startswith("mini") else BASE).with_head(entry.config.head)
+            sizes = SMALL if name == "small" else MINI if name.startswith("mini") else BASE
+            assert entry.config == sizes.with_head(entry.config.head)
             assert (entry.config.head == "synchronizability") == (entry.stage == "III")
             for source in entry.sources:
                 assert source.url.startswith("https://")
                 assert re.fullmatch("[0-9a-f]{7,32}", source.md5)
         assert [name for name, entry in CHECKPOINTS.items() if not entry.sources] == [
             "mini",
+            "small",
             "mini-synchronizability",
             "mini-avclip",
         ]
@@ -268,6 +271,14 @@ class TestEmbedded:
         assert model.config == MINI == CHECKPOINTS["mini"].config
         assert all(value.isfinite().all() for value in model.parameters())
         assert read_notes("mini").keys() > set(registry.TABLE_NOTES)
+
+    def test_the_real_small(self, no_network):
+        assert embedded_weights("small").stat().st_size <= 10_000_000
+        model = load_model("small", "cpu")
+        assert model.config == SMALL == CHECKPOINTS["small"].config
+        assert all(value.isfinite().all() for value in model.parameters())
+        assert read_metadata(embedded_weights("small"))["data"] == CHECKPOINTS["small"].data
+        assert experience("small") == f"small was trained on {CHECKPOINTS['small'].data}."
 
     def test_the_real_synchronizability(self, no_network):
         assert embedded_weights("mini-synchronizability").stat().st_size <= 10_000_000

@@ -236,8 +236,9 @@ def test_card_keeps_its_prose(models, tmp_path):
         card.main([str(models["offset"]), str(report), "--out", str(out)])
 
 
-def test_the_embedded_models_card_has_its_places():
-    text = (ROOT / "assets" / "mini.md").read_text()
+@pytest.mark.parametrize("name", ["mini", "small"])
+def test_the_embedded_models_card_has_its_places(name):
+    text = (ROOT / "assets" / f"{name}.md").read_text()
     assert card.fill(text, {"sizes": "S", "measured": "M"}).count("<!-- end -->") == 2
 
 
