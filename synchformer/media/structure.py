@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from av.container import InputContainer
 
+CONTENT = (b"mdat", b"moov", b"moof")  # boxes of ISO media files whose end may be missing
 TS_SYNC, TS_PACKET = 0x47, 188
 TS_LEADS = {188: 0, 192: 4, 204: 0}  # bytes from one packet to the next (as broadcast, on Blu-ray, with parity): lead
 LOOKED_THROUGH = 4 << 20  # bytes of a transport stream whose packets are asked whether they are scrambled
@@ -30,13 +31,13 @@ def is_cut_off(container: InputContainer, path: Path) -> bool:
 
 
 def _iso_end(file: BinaryIO, size: int) -> int:
-    """The byte after the last box that begins in the file."""
+    """The byte after the last box that begins in the file; what is no box behind them does not count."""
     position = 0
     while len(head := file.read(8)) == 8:
-        length = int(struct.unpack(">I", head[:4])[0])
+        length, kind = struct.unpack(">I4s", head)
         if length == 1:
             length = int.from_bytes(file.read(8))
-        if length < 8:  # 0: to the file's end
+        if length < 8 or (position + length > size and kind not in CONTENT):  # 0: to the file's end
             return size
         position += length
         file.seek(position)

@@ -419,3 +419,9 @@ def test_an_odd_frame_rate_of_the_container_stays_on_the_clock(tmp_path):
 def assert_in_sync_at(media, recorded, fps):
     (time,) = clicks(media)
     assert number_in(media.video[int(time * 25)].numpy()) == pytest.approx(recorded * float(fps), abs=1)
+
+
+def test_what_follows_a_whole_file_is_no_damage(tmp_path):
+    path = write(tmp_path / "a.mp4", MediaSpec())
+    path.write_bytes(path.read_bytes() + b"a trailer of some vendor")
+    assert read_media(path).notes == ()
