@@ -96,7 +96,7 @@ def test_ablations_of_a_file_change_what_the_stage_knows(file):
         ("sync: {init: 5}", "sync: init must be a text, not 5"),
         ("without: clap", "without must be a list, not 'clap'"),
         ("without: [whistle]", "without must be one of bounce, strike,"),
-        ("preset: large", "preset must be one of base, mini, not large"),
+        ("preset: large", "preset must be one of base, mini, small, not large"),
         ("recipe: fast", "recipe must be one of here, paper, not fast"),
         ("ablation: [no-sound]", "ablation must be one of segment-0.08"),
         ("sync: 5", "sync must be a section of settings, not 5"),
