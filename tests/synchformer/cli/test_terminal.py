@@ -61,6 +61,7 @@ def test_nobody_reads_on_whatever_the_command(name, folder):
     assert "Broken pipe" not in errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "environment",
     [{"PYTHONIOENCODING": "ascii:strict"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}],

@@ -40,7 +40,17 @@ def clips_of(film, *names):
     return VideoFiles(film, parts, TINY, Change.named("recorded", "none", names))
 
 
-@pytest.mark.parametrize("names", [("tempo",), ("tempo", "frame-rate"), ("tempo", "microphone", "level")])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        pytest.param(("tempo",), marks=SLOW),
+        pytest.param(("tempo", "frame-rate"), marks=SLOW),
+        ("tempo", "microphone", "level"),
+    ],
+)
 def test_picture_and_sound_stay_as_far_apart_as_the_label_says(film, monkeypatch, names):
     monkeypatch.setattr(recorded, "change_picture", lambda frames, *_: frames)  # which spell numbers when whole
     clips, random, tempos, compared = clips_of(film, *names), rng(3), set(), 0

@@ -78,7 +78,7 @@ def test_a_few_clips_never_end_a_small_run():
         clips.add("c", "no sound")
 
 
-@pytest.mark.parametrize("bad", ["nan", "broken"])
+@pytest.mark.parametrize("bad", ["nan", pytest.param("broken", marks=pytest.mark.slow)])
 def test_another_draw_takes_its_place_every_time_the_same(film, tmp_path, damage, bad):
     root = folder_of(film, tmp_path / "films", "train/a", f"train/{bad}", "train/c")
     source = open_source(f"folder:{root}")
@@ -95,7 +95,7 @@ def test_another_draw_takes_its_place_every_time_the_same(film, tmp_path, damage
     assert torch.equal(batches[0][1]["waves"], batches[1][1]["waves"])
 
 
-@pytest.mark.parametrize(("bad", "loaders"), [("nan", 0), ("broken", 1)])
+@pytest.mark.parametrize(("bad", "loaders"), [("nan", 0), pytest.param("broken", 1, marks=pytest.mark.slow)])
 def test_a_run_goes_on_without_a_damaged_clip(film, tmp_path, damage, monkeypatch, bad, loaders):
     monkeypatch.setitem(run.PRESETS, "mini", TINY)
     root = folder_of(film, tmp_path / "films", "train/a", f"train/{bad}", "train/c", f"valid/{bad}2", "valid/e")

@@ -321,6 +321,7 @@ def test_shards_train_like_files(films, tmp_path, tiny):
     assert all(torch.equal(files[name], shards[name]) for name in files)
 
 
+@pytest.mark.slow
 def test_run_on_files_killed_and_resumed_ends_with_the_same_bits(films, tmp_path, tiny):
     """SIGKILL in the third step, with a process that makes batches ahead, against a run that nobody killed."""
     command = ["avclip", "--data", f"folder:{films}", *SIZES, "--augment", "published", "--loaders", "1"]
