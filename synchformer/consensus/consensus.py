@@ -84,7 +84,9 @@ class Consensus:
             )
         if not self.stated:
             return f"cannot tell: {self.doubt}"
-        sure = "" if self.probability is None else f"{min(99, round(self.probability * 100))} % sure; "
+        sure = ""
+        if self.probability is not None:
+            sure = f"{min(99, round(self.probability * 100))} % sure to within a class; "
         if round(abs(self.offset), 3) < self.step:
             return f"no offset found at this {self.step:.2g} s resolution ({sure}{self.followed})"
         return f"the sound is {offset_in_words(self.offset)} ({sure}{self.followed})"

@@ -133,7 +133,7 @@ def test_silence_is_named(tmp_path):
 
 
 def test_sentences_blame_the_model_and_not_the_clip():
-    said = "the sound is 0.4 s early (91 % sure; the answer followed the sound in 70 of 81 places)"
+    said = "the sound is 0.4 s early (91 % sure to within a class; the answer followed the sound in 70 of 81 places)"
     assert some_consensus().sentence == said
     unsure = some_consensus(stated=False, supported=14, answerable=101)
     assert unsure.sentence == (
