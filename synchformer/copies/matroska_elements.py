@@ -9,6 +9,8 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+from synchformer.media.structure import element_number
+
 SEGMENT, TRACKS, CLUSTER, TRACK, EBML = 0x18538067, 0x1654AE6B, 0x1F43B675, 0xAE, 0x1A45DFA3
 ENCODINGS, ENCODING, ENCRYPTION = 0x6D80, 0x6240, 0x5035
 VIDEO, COLOR, MASTERING, MAX_CLL, MAX_FALL = 0xE0, 0x55B0, 0x55D0, 0x55BC, 0x55BD
@@ -84,23 +86,10 @@ def _real(body: memoryview) -> float:
 def _elements(data: memoryview, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
     """Number, start and end of the body of each element; an unknown length reaches to the end."""
     while start < stop:
-        number, start = _number(data, start, keep_marker=True)
-        size, begin = _number(data, start, keep_marker=False)
+        number, start = element_number(data, start, keep_marker=True)
+        size, begin = element_number(data, start, keep_marker=False)
         if number < 0:
             return
         end = stop if size < 0 else begin + size
         yield number, begin, min(end, stop)
         start = end
-
-
-def _number(data: memoryview, start: int, *, keep_marker: bool) -> tuple[int, int]:
-    """A number of variable length and where the next begins; −1 when it is unknown or cut off."""
-    first = data[start] if start < len(data) else 0
-    length = 9 - first.bit_length()
-    if not first or start + length > len(data):
-        return -1, len(data)
-    value = int.from_bytes(data[start : start + length], "big")
-    marker = 1 << (7 * length)
-    if keep_marker:
-        return value, start + length
-    return (-1 if value == 2 * marker - 1 else value - marker), start + length

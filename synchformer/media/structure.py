@@ -13,6 +13,7 @@ from av.container import InputContainer
 CONTENT = (b"mdat", b"moov", b"moof")  # boxes of ISO media files whose end may be missing
 TS_SYNC, TS_PACKET = 0x47, 188
 TS_LEADS = {188: 0, 192: 4, 204: 0}  # bytes from one packet to the next (as broadcast, on Blu-ray, with parity): lead
+LONGEST_HEADER = 1 << 16  # bytes of a Matroska file within which its segment begins
 LOOKED_THROUGH = 4 << 20  # bytes of a transport stream whose packets are asked whether they are scrambled
 
 
@@ -55,30 +56,26 @@ def _riff_end(file: BinaryIO) -> int:
 
 def _matroska_end(file: BinaryIO) -> int:
     """The byte after the segment; 0 where its size is unknown, as live writers leave it."""
-    _element_id(file)
-    header = _element_size(file)
-    file.seek(header or 0, 1)
-    _element_id(file)
-    size = _element_size(file)
-    return 0 if size is None else file.tell() + size
+    head = memoryview(file.read(LONGEST_HEADER))
+    size, begin = element_number(head, element_number(head, 0, keep_marker=True)[1], keep_marker=False)
+    size, begin = element_number(head, element_number(head, begin + size, keep_marker=True)[1], keep_marker=False)
+    return 0 if size < 0 else begin + size
 
 
-def _element_id(file: BinaryIO) -> None:
-    first = file.read(1)
-    file.seek(8 - first[0].bit_length() if first and first[0] else 0, 1)
+def element_number(data: memoryview, start: int, *, keep_marker: bool) -> tuple[int, int]:
+    """A number of variable length of Matroska (RFC 8794) in `data`, and where the next begins.
 
-
-def _element_size(file: BinaryIO) -> int | None:
-    """An EBML element's size; None when all its bits are set, which means unknown."""
-    first = file.read(1)
-    if not first or not first[0]:
-        return None
-    more = 8 - first[0].bit_length()
-    mask = (1 << (7 - more)) - 1
-    value, unknown = first[0] & mask, first[0] & mask == mask
-    for byte in file.read(more):
-        value, unknown = value << 8 | byte, unknown and byte == 0xFF
-    return None if unknown else value
+    A size comes without its marker, an element's identity with it; -1 when it is unknown or cut off.
+    """
+    first = data[start] if start < len(data) else 0
+    length = 9 - first.bit_length()
+    if not first or start + length > len(data):
+        return -1, len(data)
+    value = int.from_bytes(data[start : start + length], "big")
+    marker = 1 << (7 * length)
+    if keep_marker:
+        return value, start + length
+    return (-1 if value == 2 * marker - 1 else value - marker), start + length
 
 
 def is_scrambled(path: Path, pids: Collection[int]) -> bool:

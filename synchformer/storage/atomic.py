@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 from collections.abc import Iterator
@@ -46,6 +47,18 @@ def temporary_file(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):  # an error above is the one to tell
             part.unlink(missing_ok=True)
+
+
+def put_into_json(path: Path, key: str, value: Any) -> None:
+    """Put a value under a key of a JSON file, beside what it holds already; the file is made where there is none.
+
+    Raises:
+        OSError: when the folder cannot be written to.
+        NotFiniteError, TypeError: as `to_json`.
+    """
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    with atomic_write(path) as part:
+        part.write_text(to_json(known | {key: value}, indent=1) + "\n", encoding="utf-8")
 
 
 def write_json(path: Path, values: Any) -> None:

@@ -1,33 +1,25 @@
 """Files as cameras, recorders, browsers and stations write them: joined, piped, scrambled, edited."""
 
-import shutil
 import struct
 import subprocess
 from pathlib import Path
 
 import numpy as np
-import pytest
 
-FFMPEG = shutil.which("ffmpeg")
-needs_ffmpeg = pytest.mark.skipif(FFMPEG is None, reason="makes its file with ffmpeg (Debian: apt install ffmpeg)")
-
-
-def run_ffmpeg(*arguments):
-    """Run ffmpeg, which says nothing but errors."""
-    subprocess.run([FFMPEG, "-v", "error", "-y", *map(str, arguments)], check=True, stdin=subprocess.DEVNULL)
+from tests.support.ffprobe import ffmpeg
 
 
 def copied(source: Path, out: Path, *options: str) -> Path:
     """A copy of a file's first picture and sound in another container, nothing encoded anew."""
-    run_ffmpeg("-i", source, "-c", "copy", *options, out)
+    ffmpeg("-i", source, "-c", "copy", *options, out)
     return out
 
 
 def piped(source: Path, out: Path, container: str) -> Path:
     """A copy written as into a pipe: the writer cannot come back to put in how long it is."""
     with out.open("wb") as file:
-        command = [FFMPEG, "-v", "error", "-i", str(source), "-c", "copy", "-f", container, "-"]
-        subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=file)
+        command = ["ffmpeg", "-nostdin", "-v", "error", "-i", str(source), "-c", "copy", "-f", container, "-"]
+        subprocess.run(command, check=True, stdout=file)
     return out
 
 

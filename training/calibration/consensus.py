@@ -13,12 +13,10 @@ under the fingerprints of the weights.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -30,7 +28,7 @@ from synchformer.consensus.constants import CONSENSUS_FILE, RISK, Statement, sta
 from synchformer.consensus.support import Floats
 from synchformer.inference.engine import check_model
 from synchformer.offsets.plots import save
-from synchformer.storage.atomic import atomic_write
+from synchformer.storage.atomic import put_into_json
 from training.calibration.consensus_table import Scored, table
 from training.calibration.planted import planted_clips
 from training.calibration.risk_coverage import draw_risk_coverage
@@ -72,13 +70,6 @@ def doubt_below(trials: Sequence[ShiftedTrial], fit_on: str) -> float | None:
     """
     known = [trial.matched for trial in trials if trial.item.split == fit_on and trial.matched is not None]
     return round(min(known) / 2, 6) if known else None
-
-
-def write(place: Path, model: str, values: dict[str, Any]) -> None:
-    """Put values into the file under the fingerprint of their weights, beside those of other models."""
-    known = json.loads(place.read_text()) if place.exists() else {}
-    with atomic_write(place) as part:
-        part.write_text(json.dumps(known | {model: values}, indent=1) + "\n")
 
 
 def picture(scored: Sequence[Scored], fit_on: str, statement: Statement, path: Path) -> None:
@@ -125,10 +116,10 @@ def main(argv: list[str] | None = None) -> int:
         statement, scored = fit_all(trials, model.config.grid, asked.fit_on, asked.risk)
     except ValueError as error:
         parser.error(str(error))
-    write(asked.to, fingerprint(model), {"statement": statement_as_dict(statement)})
+    put_into_json(asked.to, fingerprint(model), {"statement": statement_as_dict(statement)})
     doubt = doubt_below(trials, asked.fit_on)
     if doubt is not None:
-        write(asked.to, fingerprint(other), {"doubt": doubt})
+        put_into_json(asked.to, fingerprint(other), {"doubt": doubt})
     in_sync = planted_clips(trials, model.config.grid, in_sync=True)
     print(table(scored, in_sync, trials, statement, doubt))
     print(f"\nfitted on {statement.measured}; stated from {statement.threshold:.0%} on")

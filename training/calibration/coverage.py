@@ -24,7 +24,6 @@ from training.calibration.outcomes import outcome_of
 from training.calibration.trials import FIRST_SEED, Recipe, Trial, collect
 from training.config.command_options import add_seed, add_workers
 
-SUMMARY = __doc__.splitlines()[0]
 HELD_OUT = FIRST_SEED + 50_000  # behind all clips that constants are fitted on
 
 

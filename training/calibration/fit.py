@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -36,7 +35,7 @@ from synchformer.offsets.posterior import evidence, offset_grid, to_posterior
 from synchformer.offsets.response import Response, measure_profile
 from synchformer.stats.calibration_error import expected_calibration_error
 from synchformer.stats.intervals import wilson_of
-from synchformer.storage.atomic import atomic_write
+from synchformer.storage.atomic import put_into_json
 from synthetic.render import FPS
 from synthetic.sounds import SAMPLE_RATE
 from training.calibration.films import film_table, fit_film
@@ -168,13 +167,6 @@ def _line(name: str, outcomes: list[Outcome]) -> str:
     )
 
 
-def write(constants: Calibration, weights: str, place: Path) -> None:
-    """Put constants into the file under the fingerprint of their weights, beside those of other models."""
-    known = json.loads(place.read_text()) if place.exists() else {}
-    with atomic_write(place) as part:
-        part.write_text(json.dumps(known | {weights: as_dict(constants)}, indent=1) + "\n")
-
-
 @command
 def main(argv: list[str] | None = None) -> int:
     """Collect, fit, write, and print the table of the clips that were left out; exit status 2 on wrong usage."""
@@ -196,7 +188,7 @@ def main(argv: list[str] | None = None) -> int:
     except ValueError as error:
         parser.error(str(error))
     measured = f"{asked.count} generated clips of {recipes[-1].duration:g} s"
-    write(fit(kinds, grid, measured), fingerprint(model), asked.to)
+    put_into_json(asked.to, fingerprint(model), as_dict(fit(kinds, grid, measured)))
     held = cross_fit(kinds, grid, asked.folds)
     columns = [[outcome_of(trial, each.constants) for each in held for trial in each.kinds[index]]
                for index in range(len(recipes))]  # fmt: skip

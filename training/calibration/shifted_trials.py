@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -34,6 +33,7 @@ from synchformer.storage.atomic import atomic_write
 from synthetic import require_held_out, sample_scene, write_clip
 from synthetic.render import FPS
 from synthetic.sounds import SAMPLE_RATE
+from training.calibration.trials import claim
 
 SIZE = (128, 128)  # pixels of generated clips
 SECONDS = 10.0  # of generated clips
@@ -129,16 +129,9 @@ def collect_shifted(
 
 
 def _claim(folder: Path, model: Synchformer, synchronizability: Synchformer | None) -> None:
-    identity = {"model": fingerprint(model), "synchronizability": None}
-    if synchronizability is not None:
-        identity["synchronizability"] = fingerprint(synchronizability)
-    record = folder / "answers.json"
-    folder.mkdir(parents=True, exist_ok=True)
-    if not record.exists():
-        with atomic_write(record) as part:
-            part.write_text(json.dumps(identity))
-    if json.loads(record.read_text()) != identity:
-        raise ValueError(f"{folder} holds answers of another model; choose another folder or remove it")
+    other = None if synchronizability is None else fingerprint(synchronizability)
+    identity = {"model": fingerprint(model), "synchronizability": other}
+    claim(folder / "answers.json", identity, "another model")
 
 
 def _measured(model: Synchformer, item: Item, synchronizability: Synchformer | None) -> ShiftedTrial:

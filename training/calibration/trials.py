@@ -15,7 +15,7 @@ import hashlib
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +42,7 @@ from synthetic.sounds import SAMPLE_RATE
 from training.config.command_options import add_seed, add_workers
 from training.runtime.processes import process_pool
 
+OTHERS = "another model or other clips"
 FIRST_SEED = SEEDS["calibration"][0]
 SIZE = (128, 128)  # pixels: more than the small model reads
 
@@ -109,7 +110,11 @@ def collect(
     model = load_model(name_or_path, "cpu")
     places = {recipe: folder / recipe.name for recipe in recipes}
     for recipe, place in places.items():
-        _claim(place, {"model": fingerprint(model), "recipe": repr(recipe), "plan": repr(fine_plan(model.config))})
+        claim(
+            place / "trials.json",
+            {"model": fingerprint(model), "recipe": repr(recipe), "plan": repr(fine_plan(model.config))},
+            OTHERS,
+        )
     missing = [seed for seed in seeds if not all(_place(place, seed).exists() for place in places.values())]
     if missing and not workers:
         _Worker.start(name_or_path, places)
@@ -123,14 +128,18 @@ def collect(
     return [[read_trial(_place(place, seed)) for seed in seeds] for place in places.values()]
 
 
-def _claim(folder: Path, identity: dict[str, str]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    record = folder / "trials.json"
+def claim(record: Path, identity: Mapping[str, str | None], others: str) -> None:
+    """Take the folder of `record` for answers of this `identity`, which is written there by the first who comes.
+
+    Raises:
+        ValueError: it holds answers of `others`.
+    """
+    record.parent.mkdir(parents=True, exist_ok=True)
     if not record.exists():
         with atomic_write(record) as part:
             part.write_text(json.dumps(identity))
     if json.loads(record.read_text()) != identity:
-        raise ValueError(f"{folder} holds answers of another model or other clips; choose another folder or remove it")
+        raise ValueError(f"{record.parent} holds answers of {others}; choose another folder or remove it")
 
 
 def _place(folder: Path, seed: int) -> Path:

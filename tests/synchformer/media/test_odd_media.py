@@ -17,14 +17,13 @@ from synchformer.media.container import MediaError
 from synchformer.media.crop import load_clip
 from synchformer.media.decode import read_media
 from synchformer.media.probe import probe
+from tests.support.ffprobe import ffmpeg, needs_ffmpeg
 from tests.support.media import MediaSpec, click_in, number_in, write
 from tests.support.models import TINY
 from tests.support.odd_media import (
     copied,
     joined,
-    needs_ffmpeg,
     piped,
-    run_ffmpeg,
     scrambled,
     with_edits,
 )
@@ -110,7 +109,7 @@ def test_a_leap_ahead_of_both_streams_is_closed(tmp_path, long_mp4, long_ts, lat
 def test_program_streams_that_were_joined(tmp_path, long_mp4):
     encoded = ("-c:v", "mpeg2video", "-c:a", "mp2", "-ar", "48000", "-f", "vob")
     for name, later in (("a", "0"), ("b", "50")):
-        run_ffmpeg("-i", long_mp4, *encoded, "-output_ts_offset", later, tmp_path / f"{name}.vob")
+        ffmpeg("-i", long_mp4, *encoded, "-output_ts_offset", later, tmp_path / f"{name}.vob")
     parts = [tmp_path / f"{name}.vob" for name in "aba"]
     media = read_media(joined(tmp_path / "joined.vob", *parts))
     assert media.info.seconds == pytest.approx(18.1, abs=0.1)
